@@ -1,0 +1,1 @@
+"""The pure core: what the pipeline decides, without any driver. Standard library and pyahocorasick only."""

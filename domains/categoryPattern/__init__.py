@@ -1,0 +1,1 @@
+"""Categories and the patterns by which the Spring server's administrators recognise them."""
