@@ -4,6 +4,7 @@ Source: contract, "Out: MongoDB" (the document) and "Out: Redis leaderboards" (t
 """
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 UNCATEGORIZED = "Uncategorized"
 
@@ -45,3 +46,8 @@ class CategoryPattern:
     priority: int | None = None
     app_patterns: tuple[str, ...] = ()
     domain_patterns: tuple[str, ...] = ()
+
+
+def category_id(category: str) -> str:
+    """The id under which the pipeline creates a category that the store lacks: every instance the same one."""
+    return blake2b(f"category_pattern:{category}".encode(), digest_size=12).hexdigest()

@@ -1,0 +1,20 @@
+"""The entry points, run from the root as `python -m cmd.<name>`.
+
+This package shadows the standard library's `cmd`, which pdb, and so pytest, imports. It therefore loads that
+module by its path and hands on its names; it must import nothing else.
+"""
+
+import sysconfig
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+
+_spec = PathFinder.find_spec("cmd", [sysconfig.get_path("stdlib")])
+assert _spec is not None, "the standard library has a module cmd"
+assert _spec.loader is not None, "it can be loaded"
+_stdlib_cmd = module_from_spec(_spec)  # not registered in sys.modules: the name is this package's
+_spec.loader.exec_module(_stdlib_cmd)
+
+Cmd = _stdlib_cmd.Cmd
+PROMPT = _stdlib_cmd.PROMPT
+IDENTCHARS = _stdlib_cmd.IDENTCHARS
+__all__ = ["IDENTCHARS", "PROMPT", "Cmd"]

@@ -1,0 +1,48 @@
+"""What every entry point does around its own work: settings, event loop, errors in one line."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+import typer
+
+from domains.errors import PipelineError
+from infrastructure.settings import Settings, SettingsError, load_settings
+
+
+def settings_or_exit(**overrides: Any) -> Settings:
+    """The settings; where they are wrong, says so on stderr and exits with 2."""
+    try:
+        return load_settings(**overrides)
+    except SettingsError as error:
+        fail(f"Wrong settings:\n{error}", 2)
+
+
+def run(work: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
+    """Runs a coroutine on uvloop where there is one and exits with what it returns; foreseen errors take a line."""
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            code = runner.run(work())
+    except SettingsError as error:
+        fail(str(error), 2)
+    except PipelineError as error:
+        fail(str(error), 1)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    raise typer.Exit(code or 0)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

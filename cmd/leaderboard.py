@@ -1,0 +1,98 @@
+"""Shows a leaderboard, a user's rank, and the users around.
+
+python -m cmd.leaderboard work --period week
+"""
+
+import json
+from cmd._run import fail, run, settings_or_exit
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
+from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
+from infrastructure.container import running_container
+from infrastructure.settings import Settings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    category: Annotated[str, typer.Argument(help="a category such as Development, or work for the overall board")],
+    period: Annotated[Period, typer.Option(help="which board")] = Period.DAY,
+    on: Annotated[str, typer.Option("--date", help="a day in the period, yyyy-MM-dd; today if not given")] = "",
+    user: Annotated[str, typer.Option(help="show this user's rank and the users around")] = "",
+    limit: Annotated[int, typer.Option(help="rows; around a user: on either side", min=1, max=10_000)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Shows the leaderboard of CATEGORY in a day, ISO week or month of the server's time zone."""
+    settings = settings_or_exit()
+    known = {name.lower(): name for name in (OVERALL_BOARD, *PATTERN_CATEGORIES, *LLM_ONLY_CATEGORIES)}
+    if category.lower() not in known:
+        fail(f"{category}: no such category; there are {', '.join(sorted(known.values(), key=str.lower))}", 2)
+    try:
+        day = date.fromisoformat(on) if on else datetime.now(UTC).astimezone(settings.zone).date()
+    except ValueError:
+        fail(f"--date {on}: not a date such as 2025-09-02", 2)
+    run(lambda: _show(settings, known[category.lower()], period, day, user, limit, as_json))
+
+
+async def _show(
+    settings: Settings, category: str, period: Period, day: date, user: str, limit: int, as_json: bool
+) -> int:
+    board = board_key(category, period, day)
+    async with running_container(settings) as container:
+        boards = container.leaderboard()
+        total = await boards.size(board)
+        if user:
+            found = await boards.around(board, user, limit)
+            own, rows = found.user, list(found.around)
+        else:
+            own, rows = None, await boards.top(board, limit)
+    if as_json:
+        typer.echo(json.dumps(_document(board, total, own, rows), ensure_ascii=False))
+        return 0
+    print_board(board, period, day, rows, highlight=user)
+    if own is not None:
+        place = f"rank {own.rank} of {total}, {spent(own.score)}" if own.rank else "not on this board"
+        typer.echo(f"{own.user_id}: {place}")
+    return 0
+
+
+def _document(
+    board: str, total: int, own: LeaderboardResult | None, rows: list[LeaderboardResult]
+) -> dict[str, object]:
+    listed = [{"rank": row.rank, "userId": row.user_id, "score": row.score} for row in rows]
+    document: dict[str, object] = {"board": board, "total": total, "rows": listed}
+    if own is not None:
+        document["user"] = {"rank": own.rank, "userId": own.user_id, "score": own.score}
+    return document
+
+
+def print_board(board: str, period: Period, day: date, rows: list[LeaderboardResult], highlight: str = "") -> None:
+    first, last = period.days(day)
+    title = f"{board}  ({first})" if first == last else f"{board}  ({first} to {last})"
+    table = Table("Rank", "User", "Time", title=title, title_justify="left", min_width=40)
+    table.columns[0].justify = table.columns[2].justify = "right"
+    for row in rows:
+        table.add_row(
+            str(row.rank), row.user_id, spent(row.score), style="bold" if row.user_id == highlight else None
+        )
+    if rows:
+        Console().print(table)
+    else:
+        typer.echo(f"{title}: nobody yet")
+
+
+def spent(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds: 1:02:03."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,41 @@
+"""The errors that cross a port. Adapters translate their driver's exceptions into these, chaining the cause.
+
+    PipelineError
+    ├── Outage                  nothing works now: back off, acknowledge nothing, count nothing
+    │   ├── StoreOutage         the document store
+    │   └── RedisOutage         the stream, the boards, the cache
+    │       └── GroupMissing    the consumer group is gone (FLUSHALL, failover): create it anew, from 0
+    ├── StoreRefused            the store refused the data as such; what else is in the batch may well work
+    └── ClassificationFailed    no answer from the LLM, or none that can be accepted
+
+A message that can never work is no exception but a value, `domains.pomodoro.model.DeadLetter`: it travels with
+its batch and is parked and acknowledged in the batch's commit.
+"""
+
+
+class PipelineError(Exception):
+    """Base of all errors that a port may raise."""
+
+
+class Outage(PipelineError):
+    """The other side cannot be used now; the same call may work later."""
+
+
+class StoreOutage(Outage):
+    """The document store is unreachable, failing over, read-only or out of space."""
+
+
+class RedisOutage(Outage):
+    """Redis is unreachable, loading, failing over, read-only or out of memory."""
+
+
+class GroupMissing(RedisOutage):
+    """The stream or its consumer group does not exist (any more)."""
+
+
+class StoreRefused(PipelineError):
+    """The store refused a whole call because of its data, without saying which item is to blame."""
+
+
+class ClassificationFailed(PipelineError):
+    """The LLM gave no answer in time, or none that can be accepted."""

@@ -1,0 +1,1 @@
+"""Who focused how long: boards by category and day, week, month."""

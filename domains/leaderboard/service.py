@@ -1,0 +1,71 @@
+"""From classified messages to the boards they raise."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from domains.categoryPattern.model import WORK_CATEGORIES
+from domains.leaderboard.model import OVERALL_BOARD, LeaderboardEntry, Period, board_key
+
+_BUCKET = 900  # seconds: zones change their offset at multiples of it; `_find_day` checks
+_CACHE_LIMIT = 50_000
+
+
+class BoardCalendar:
+    """Which boards a span counts in: the day, ISO week and month of its timestamp in `zone`.
+
+    Both steps are cached, since every message takes them: the day of a quarter of an hour, and the keys of a
+    category on a day.
+    """
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
+        self._days: dict[int, date] = {}
+        self._boards: dict[tuple[str, date], tuple[str, ...]] = {}
+
+    def boards(self, category: str, timestamp: float) -> tuple[str, ...]:
+        """The keys of the boards, those of the category first, then those of `work`.
+
+        `timestamp` is in Unix seconds. Raises ValueError or OverflowError where it lies outside the calendar.
+        """
+        day = self.day(timestamp)
+        return self._boards.get((category, day)) or self._make_boards(category, day)
+
+    def day(self, timestamp: float) -> date:
+        """The local date of `timestamp` (Unix seconds). Raises as `boards` does."""
+        bucket = int(timestamp // _BUCKET)
+        return self._days.get(bucket) or self._find_day(timestamp, bucket)
+
+    def _find_day(self, timestamp: float, bucket: int) -> date:
+        first = self._local(bucket * _BUCKET)
+        last = self._local(bucket * _BUCKET + _BUCKET - 1)
+        if first.date() != last.date() or first.utcoffset() != last.utcoffset():
+            return self._local(timestamp).date()  # a day or an offset changes within the bucket
+        if len(self._days) >= _CACHE_LIMIT:
+            self._days.clear()
+        day = self._days[bucket] = first.date()
+        return day
+
+    def _local(self, timestamp: float) -> datetime:
+        return datetime.fromtimestamp(timestamp, UTC).astimezone(self.zone)
+
+    def _make_boards(self, category: str, day: date) -> tuple[str, ...]:
+        names = [category, OVERALL_BOARD] if category in WORK_CATEGORIES else [category]
+        if len(self._boards) >= _CACHE_LIMIT:
+            self._boards.clear()
+        boards = self._boards[category, day] = tuple(
+            board_key(name, period, day) for name in names for period in Period
+        )
+        return boards
+
+
+def aggregate(contributions: Iterable[tuple[str, tuple[str, ...], str, float]]) -> list[LeaderboardEntry]:
+    """Sums up (user, boards, message id, seconds) to one entry for each user and set of boards."""
+    entries: dict[tuple[str, tuple[str, ...]], LeaderboardEntry] = {}
+    for user_id, boards, message_id, seconds in contributions:
+        entry = entries.get((user_id, boards))
+        if entry is None:
+            entry = entries[user_id, boards] = LeaderboardEntry(user_id, boards)
+        entry.message_ids.append(message_id)
+        entry.durations.append(seconds)
+    return list(entries.values())

@@ -1,0 +1,157 @@
+"""The tiers by which a window gets its category, from the cheapest to the dearest.
+
+    rules (in process) → cache (shared by all instances) → LLM → Uncategorized
+
+`by_rules` is synchronous and takes microseconds. `recall` and `ask` are the slow tiers, and nothing that the rules
+decide waits for them.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
+from domains.categoryPattern.ports import CategoryPatternRepositoryPort
+from domains.errors import ClassificationFailed, RedisOutage
+from domains.patternClassifier.ports import ClassificationCachePort, ClassifierObserver, LLMClientPort
+from domains.patternClassifier.rules import RuleSet
+from domains.pomodoro.model import ActivityKey
+
+
+class Classification(NamedTuple):
+    """A category by name and by the id of its `category_pattern`, and whether the LLM named it."""
+
+    category: str
+    category_id: str
+    is_llm_based: bool = False
+
+
+class PatternSnapshot:
+    """Rules and category ids of one moment; replaced as a whole, so that a batch never sees half a change."""
+
+    def __init__(self, patterns: Collection[CategoryPattern]) -> None:
+        self.rules = RuleSet(patterns)
+        self.ruled: dict[str, Classification] = {}
+        for pattern in patterns:  # a name that stands twice keeps its first id
+            self.ruled.setdefault(pattern.category, Classification(pattern.category, pattern.id))
+        self.answered = {
+            name: Classification(name, ruled.category_id, is_llm_based=True) for name, ruled in self.ruled.items()
+        }
+        self._names = {pattern.id: pattern.category for pattern in patterns}
+
+    def stored(self, stored_id: str | None, is_llm_based: bool) -> Classification | None:
+        """What a document's `categoryId` says; None where it says nothing (absent, unknown or Uncategorized)."""
+        name = self._names.get(stored_id or "", UNCATEGORIZED)
+        if name == UNCATEGORIZED:
+            return None
+        return (self.answered if is_llm_based else self.ruled)[name]
+
+
+class PatternClassifier:
+    """Classifies windows. `load` before anything else, and again whenever the patterns may have changed.
+
+    Without `llm` it runs on the rules alone. `defaults` are saved where the store has no patterns at all. At most
+    `llm_batch` windows go into one request, and at most `llm_concurrency` requests are under way.
+    """
+
+    def __init__(
+        self,
+        patterns: CategoryPatternRepositoryPort,
+        cache: ClassificationCachePort,
+        llm: LLMClientPort | None,
+        observer: ClassifierObserver,
+        defaults: Sequence[CategoryPattern] = (),
+        llm_batch: int = 20,
+        llm_concurrency: int = 10,
+    ) -> None:
+        self._patterns = patterns
+        self._cache = cache
+        self._llm = llm
+        self._observer = observer
+        self._defaults = defaults
+        self.llm_batch = llm_batch
+        self._requests = asyncio.Semaphore(llm_concurrency)
+        self._asked: dict[ActivityKey, asyncio.Future[str | None]] = {}
+        self.snapshot = PatternSnapshot([])
+
+    @property
+    def has_slow_tiers(self) -> bool:
+        return self._llm is not None
+
+    @property
+    def uncategorized(self) -> Classification:
+        return self.snapshot.ruled[UNCATEGORIZED]
+
+    async def load(self) -> None:
+        """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage."""
+        patterns = await self._patterns.find_all()
+        if not patterns and self._defaults:
+            await self._patterns.save_all(self._defaults)
+            patterns = await self._patterns.find_all()
+        if all(pattern.category != UNCATEGORIZED for pattern in patterns):
+            patterns = await self._create_category(UNCATEGORIZED)
+        self.snapshot = PatternSnapshot(patterns)
+        self._observer.patterns_loaded(self.snapshot.rules.size, self.snapshot.rules.problems)
+
+    def by_rules(self, key: ActivityKey) -> Classification | None:
+        match = self.snapshot.rules.match(key.app, key.url)
+        return self.snapshot.ruled[match.category] if match else None
+
+    async def recall(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, Classification]:
+        """What the shared cache remembers of `keys`; nothing where it is away, since asking again does no harm."""
+        try:
+            remembered = await self._cache.get_many(keys)
+        except RedisOutage as cause:
+            self._observer.cache_failed(cause)
+            return {}
+        answered = self.snapshot.answered
+        return {key: answered[name] for key, name in remembered.items() if name in answered}
+
+    async def ask(self, keys: Sequence[ActivityKey]) -> dict[ActivityKey, Classification]:
+        """The LLM's answers, at most `llm_batch` keys a call; `Uncategorized` where it gives none.
+
+        A key that is being asked for already is not asked for again: both callers get the one answer.
+        """
+        mine = [key for key in dict.fromkeys(keys) if key not in self._asked]
+        loop = asyncio.get_running_loop()
+        futures = {key: self._asked.setdefault(key, loop.create_future()) for key in keys}
+        if mine:
+            await self._answer(mine)
+        # shielded: a caller that is cancelled must not cancel the answer of the others
+        return {key: await self._classification(await asyncio.shield(f)) for key, f in futures.items()}
+
+    async def _answer(self, keys: list[ActivityKey]) -> None:
+        """Sets the futures of `keys`, whatever happens: to None where there is no answer."""
+        answers: dict[ActivityKey, str] = {}
+        try:
+            answers = await self._request(keys)
+        finally:
+            for key in keys:
+                self._asked.pop(key).set_result(answers.get(key))
+        if answers:
+            try:
+                await self._cache.put_many(answers)
+            except RedisOutage as cause:
+                self._observer.cache_failed(cause)
+
+    async def _request(self, keys: list[ActivityKey]) -> dict[ActivityKey, str]:
+        assert self._llm is not None, "keys are only asked for where there is an LLM"
+        categories = sorted(self.snapshot.ruled.keys() | LLM_ONLY_CATEGORIES)
+        async with self._requests:
+            try:
+                answers = await self._llm.classify(keys, categories)
+            except ClassificationFailed as cause:
+                self._observer.llm_failed(len(keys), cause)
+                return {}
+        return {key: answer for key, answer in zip(keys, answers, strict=True) if answer in categories}
+
+    async def _classification(self, answer: str | None) -> Classification:
+        if answer is None:
+            return self.uncategorized
+        if answer not in self.snapshot.answered:
+            self.snapshot = PatternSnapshot(await self._create_category(answer))
+        return self.snapshot.answered[answer]
+
+    async def _create_category(self, category: str) -> list[CategoryPattern]:
+        await self._patterns.save_all([CategoryPattern(category_id(category), category)])
+        return await self._patterns.find_all()

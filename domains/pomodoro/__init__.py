@@ -1,0 +1,1 @@
+"""Activity messages on their way: read, classified, written, committed."""

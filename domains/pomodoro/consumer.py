@@ -1,0 +1,280 @@
+"""The way of a message: read, decide, write, commit, in two lanes of which the fast one never waits.
+
+Why no message is lost: it is acknowledged in its commit and nowhere else, after its documents are written.
+Why none counts twice: the commit counts only messages that are still pending (see CommitPort).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+
+from domains.errors import GroupMissing, RedisOutage
+from domains.patternClassifier.classifier import Classification, PatternClassifier
+from domains.pomodoro.flow import AdaptiveBatch, Breaker, InFlight
+from domains.pomodoro.model import (
+    ActivityKey,
+    Commit,
+    DeadLetter,
+    PomodoroPatternClassifyMessage,
+    ReadBatch,
+)
+from domains.pomodoro.ports import CommitPort, ConsumerObserver, MessageSourcePort
+from domains.pomodoro.service import BatchClassification, Decided, Span
+
+_RETRY_ALONE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerLimits:
+    """Sizes in messages, times as named. See the settings of the same names."""
+
+    batch_size: int = 50
+    batch_max: int = 1000
+    worker_pool_size: int = 10
+    max_in_flight: int = 10_000
+    block_ms: int = 2000
+    claim_interval_seconds: float = 5.0
+    max_deliveries: int = 5
+    shutdown_timeout_seconds: float = 10.0
+
+
+class PomodoroPatternConsumer:
+    """Consumes the stream until it is told to stop.
+
+    Every message read is in exactly one of these states: in `_in_flight` here, pending in the stream and not in
+    flight (then the claim loop of some instance finds it), or committed.
+    """
+
+    def __init__(
+        self,
+        source: MessageSourcePort,
+        commits: CommitPort,
+        batches: BatchClassification,
+        classifier: PatternClassifier,
+        observer: ConsumerObserver,
+        limits: ConsumerLimits,
+    ) -> None:
+        self._source = source
+        self._commits = commits
+        self._batches = batches
+        self._classifier = classifier
+        self._observer = observer
+        self._limits = limits
+        self._redis = Breaker(partial(observer.breaker_changed, "redis"))
+        self._store = Breaker(partial(observer.breaker_changed, "store"))
+        self._in_flight = InFlight(limits.max_in_flight)
+        self._workers = asyncio.Semaphore(limits.worker_pool_size)
+        self._batch = AdaptiveBatch(limits.batch_size, limits.batch_max)
+        self._attempts: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._own_pending: str | None = "0"
+        self._group_missing = True
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Consumes until `stop` is set, then finishes what is in flight within the deadline.
+
+        Returns how many messages it had to leave pending. An exception of a loop ends it at once and passes on.
+        """
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._spawn(self._consume(stop), "consume")
+            await stop.wait()
+            self._observer.stopping(len(self._in_flight.ids))
+            await self._drain()
+        left = len(self._in_flight.ids)
+        self._observer.stopped(left)
+        return left
+
+    async def process_batch_messages(self, batch: ReadBatch) -> None:
+        """Takes one batch through the fast lane and hands what is left of it to the slow one."""
+        if batch.rejected:
+            await self._park(batch.rejected)
+        if batch.messages:
+            await self._process(batch.messages, monotonic())
+
+    # Reading
+
+    async def _consume(self, stop: asyncio.Event) -> None:
+        await self._store.run(self._classifier.load)
+        self._spawn(self._claim_loop(stop), "claim")
+        await self._read_loop(stop)
+
+    async def _read_loop(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._store.wait_closed()
+            room = await self._in_flight.room()
+            await self._workers.acquire()
+            batch = ReadBatch()
+            if not stop.is_set():
+                asked = min(self._batch.size, room)
+                batch = await self._redis.run(partial(self._read, asked))
+                self._batch.read(asked, len(batch))
+            if not self._start(batch, after=self._workers.release):
+                self._workers.release()
+
+    async def _read(self, limit: int) -> ReadBatch:
+        """The own pending entries first: after a start, and after a fault, since a lost reply leaves some unseen."""
+        try:
+            if self._group_missing:
+                await self._source.ensure_group()
+                self._group_missing = False
+            if self._own_pending is None:
+                return await self._source.read_new(limit, self._limits.block_ms)
+            batch = await self._source.read_pending(self._own_pending, limit)
+        except RedisOutage as cause:
+            self._group_missing = isinstance(cause, GroupMissing)
+            self._own_pending = "0"
+            raise
+        self._own_pending = batch.cursor or None
+        return batch
+
+    async def _claim_loop(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._in_flight.room()
+            batch = await self._redis.run(
+                lambda: self._source.claim_abandoned(self._limits.batch_max, self._in_flight.ids)
+            )
+            self._start(batch)
+            if not batch.cursor:
+                # entries that vanished from the stream may have been the last thing a session's end waited for
+                await self._redis.run(lambda: self._commits.commit(Commit()))
+                await _wait(stop, self._limits.claim_interval_seconds)
+
+    def _start(self, batch: ReadBatch, after: Callable[[], None] | None = None) -> bool:
+        """Starts to work on those entries of a batch that are not in flight yet; False where there are none."""
+        busy = self._in_flight.ids
+        messages = [message for message in batch.messages if message.entry_id not in busy]
+        rejected = [letter for letter in batch.rejected if letter.entry_id not in busy]
+        if not messages and not rejected:
+            return False
+        fresh = ReadBatch(messages, rejected)
+        self._in_flight.enter(message.entry_id for message in messages)
+        self._in_flight.enter(letter.entry_id for letter in rejected)
+        self._observer.batch_read(len(fresh))
+        task = self._spawn(self.process_batch_messages(fresh), f"batch of {len(fresh)}")
+        if after is not None:
+            task.add_done_callback(lambda _: after())
+        return True
+
+    # Deciding, writing, committing
+
+    async def _process(self, messages: Sequence[PomodoroPatternClassifyMessage], started: float) -> None:
+        try:
+            decided, undecided = await self._store.run(lambda: self._batches.decide(messages))
+        except Exception as cause:
+            self._isolate(messages, cause)
+            return
+        if undecided:
+            self._spawn(self._slow_lane(undecided, started), f"slow lane {undecided[0].message.entry_id}")
+        if decided:
+            await self._settle(decided, started)
+
+    async def _settle(self, decided: Sequence[Decided], started: float) -> None:
+        """Writes and commits. What fails by itself goes on alone and does not hinder the others."""
+        try:
+            failed = await self._store.run(lambda: self._batches.write(decided))
+            good = [item for item in decided if item.span.message.entry_id not in failed] if failed else decided
+            await self._commit(self._batches.commit_of(good), started)
+        except Exception as cause:
+            self._isolate([item.span.message for item in decided], cause)
+            return
+        self._leave(item.span.message.entry_id for item in good)
+        for item in decided if failed else ():
+            if reason := failed.get(item.span.message.entry_id):
+                self._retry(item.span.message, reason)
+
+    async def _park(self, letters: Sequence[DeadLetter]) -> None:
+        await self._commit(Commit(dead_letters=letters), monotonic())
+        self._leave(letter.entry_id for letter in letters)
+        self._observer.dead_lettered(letters)
+
+    async def _commit(self, commit: Commit, started: float) -> None:
+        result = await self._redis.run(lambda: self._commits.commit(commit))
+        self._observer.batch_committed(result, monotonic() - started)
+
+    def _leave(self, entry_ids: Iterable[str]) -> None:
+        ids = list(entry_ids)
+        self._in_flight.leave(ids)
+        if self._attempts:
+            for entry_id in ids:
+                self._attempts.pop(entry_id, None)
+
+    # The slow lane
+
+    async def _slow_lane(self, spans: Sequence[Span], started: float) -> None:
+        waiting: dict[ActivityKey, list[Span]] = {}
+        for span in spans:
+            waiting.setdefault(span.message.key, []).append(span)
+        remembered = await self._classifier.recall(waiting.keys())
+        unknown = [key for key in waiting if key not in remembered]
+        for first in range(0, len(unknown), self._classifier.llm_batch):
+            keys = unknown[first : first + self._classifier.llm_batch]
+            self._spawn(self._ask({key: waiting[key] for key in keys}, started), f"ask {spans[0].message.entry_id}")
+        await self._answered({key: waiting[key] for key in remembered}, remembered, started)
+
+    async def _ask(self, waiting: Mapping[ActivityKey, list[Span]], started: float) -> None:
+        try:
+            answers = await self._store.run(lambda: self._classifier.ask(list(waiting)))
+        except Exception as cause:
+            self._isolate([span.message for spans in waiting.values() for span in spans], cause)
+            return
+        await self._answered(waiting, answers, started)
+
+    async def _answered(
+        self,
+        waiting: Mapping[ActivityKey, list[Span]],
+        answers: Mapping[ActivityKey, Classification],
+        started: float,
+    ) -> None:
+        decided = [Decided(span, answers[key]) for key, spans in waiting.items() for span in spans]
+        if decided:
+            await self._settle(decided, started)
+
+    # Messages that fail alone
+
+    def _isolate(self, messages: Sequence[PomodoroPatternClassifyMessage], cause: Exception) -> None:
+        """Halves a batch that failed as a whole until the message to blame is alone."""
+        if len(messages) == 1:
+            self._retry(messages[0], f"{type(cause).__name__}: {cause}")
+            return
+        middle = len(messages) // 2
+        for half in (messages[:middle], messages[middle:]):
+            self._spawn(self._process(half, monotonic()), f"half {half[0].entry_id}")
+
+    def _retry(self, message: PomodoroPatternClassifyMessage, reason: str) -> None:
+        """Tries a failed message again, by itself, and parks it after `max_deliveries` failures."""
+        attempt = self._attempts[message.entry_id] = self._attempts.get(message.entry_id, 0) + 1
+        self._observer.message_failed(message.entry_id, attempt, reason)
+        self._spawn(self._once_more(message, attempt, reason), f"retry {message.entry_id}")
+
+    async def _once_more(self, message: PomodoroPatternClassifyMessage, attempt: int, reason: str) -> None:
+        if attempt < self._limits.max_deliveries:
+            await asyncio.sleep(_RETRY_ALONE_SECONDS * attempt)
+            await self._process([message], monotonic())
+        else:
+            await self._park([DeadLetter(message.entry_id, reason, message.fields, attempt)])
+
+    # Tasks
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = self._group.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _drain(self) -> None:
+        """Waits for all tasks, also those that they start meanwhile, and cancels what is late: it stays pending."""
+        deadline = monotonic() + self._limits.shutdown_timeout_seconds
+        while self._tasks and (left := deadline - monotonic()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,172 @@
+"""What Spring sends and what the pipeline makes of it. Source: contract, "In" and "Out: MongoDB".
+
+Ids of documents are strings of 24 hex digits here; adapters turn them into what their store uses.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from hashlib import blake2b
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from domains.leaderboard.model import LeaderboardEntry
+
+
+class ActivityKey(NamedTuple):
+    """What decides the category of a span. Absent parts are empty strings."""
+
+    app: str
+    url: str
+    title: str
+
+
+@dataclass(slots=True)
+class PomodoroPatternClassifyMessage:
+    """One window span of one user, as Spring put it on the stream.
+
+    `entry_id` is the id of the stream entry. `origin_id` is the entry id under which the message first came: it
+    differs from `entry_id` only where a dead letter was replayed. `duration` is in seconds, `timestamp` in Unix
+    seconds. The two document ids are given together or not at all. `fields` are the entry's own, as in DeadLetter.
+    """
+
+    entry_id: str
+    origin_id: str
+    user_id: str
+    key: ActivityKey
+    duration: float
+    timestamp: float
+    session: int
+    session_date: date
+    session_minutes: int = 0
+    is_end: bool = False
+    categorized_data_id: str | None = None
+    pomodoro_usage_log_id: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that can never work, with the reason in words for a person.
+
+    `fields` are the entry's own, undecodable bytes as surrogates (PEP 383). `truncated` says that some were cut
+    because of their size.
+    """
+
+    entry_id: str
+    reason: str
+    fields: Mapping[str, str]
+    deliveries: int = 1
+    truncated: bool = False
+
+
+@dataclass(slots=True)
+class ReadBatch:
+    """What one read brought: valid messages, the others as dead letters, and where the next read goes on."""
+
+    messages: list[PomodoroPatternClassifyMessage] = field(default_factory=list)
+    rejected: list[DeadLetter] = field(default_factory=list)
+    cursor: str = ""
+
+    def __len__(self) -> int:
+        return len(self.messages) + len(self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class CategorizedData:
+    """A document of `categorized_data`. `category_id` is None as long as nobody has classified it."""
+
+    id: str
+    key: ActivityKey
+    category_id: str | None
+    is_llm_based: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PomodoroUsageLog:
+    """A document of `pomodoro_usage_log`: one span of one user. Units as in the message."""
+
+    id: str
+    user_id: str
+    categorized_data_id: str
+    category_id: str | None
+    session: int
+    session_minutes: int
+    session_date: date
+    timestamp: float
+    duration: float
+
+
+def best_by_key(documents: Iterable[CategorizedData]) -> dict[ActivityKey, CategorizedData]:
+    """The document to use for each key: one with a category before one without, then the lowest id."""
+    best: dict[ActivityKey, CategorizedData] = {}
+    for document in sorted(documents, key=lambda data: (data.category_id is None, data.id)):
+        best.setdefault(document.key, document)
+    return best
+
+
+class CategoryUpdate(NamedTuple):
+    """Sets the category of the document `id`. `is_llm_based` matters to `categorized_data` alone."""
+
+    id: str
+    category_id: str
+    is_llm_based: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """The message that closes a session; announced once all that came before it is committed."""
+
+    entry_id: str
+    user_id: str
+    session_date: date
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one commit acknowledges: messages that raise boards, ends among them, and dead letters."""
+
+    entries: Sequence[LeaderboardEntry] = ()
+    ends: Sequence[SessionEnd] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What a commit did. Messages that were no longer pending count nowhere.
+
+    `scores` is how many (board, user) scores were raised, `failed_scores` how many could not be and were kept for
+    replay; `failure` says what the first of them (or of the announcements) met with.
+    """
+
+    messages: int = 0
+    scores: int = 0
+    failed_scores: int = 0
+    dead_letters: int = 0
+    ended_sessions: int = 0
+    failure: str = ""
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """Midnight of `day` in `zone` as an instant in UTC: how Spring stores a `LocalDate`. May raise OverflowError."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def categorized_data_id(key: ActivityKey) -> str:
+    """The id under which the pipeline creates the document of a key: two instances create the same one."""
+    return _id_of("categorized_data", *key)
+
+
+def usage_log_id(stream: str, origin_id: str) -> str:
+    """The id under which the pipeline creates a message's log: a redelivery or a replay creates the same one."""
+    return _id_of("pomodoro_usage_log", stream, origin_id)
+
+
+def _id_of(*parts: str) -> str:
+    digest = blake2b(digest_size=12)
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big"))  # so that ("ab", "c") is not ("a", "bc")
+        digest.update(encoded)
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""What the pomodoro domain wants from the stream and from its store.
+
+All methods may be cancelled at any await and then may or may not have taken effect. All are safe to repeat:
+inserts keep what is there, updates set the same value again, a commit counts a message once.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Protocol
+
+from domains.errors import Outage
+from domains.pomodoro.model import (
+    ActivityKey,
+    CategorizedData,
+    CategoryUpdate,
+    Commit,
+    CommitResult,
+    DeadLetter,
+    PomodoroUsageLog,
+    ReadBatch,
+)
+
+
+class MessageSourcePort(Protocol):
+    """The activity stream, read through the consumer group in the name of this instance.
+
+    What was read stays pending until it is committed. Methods raise RedisOutage, and GroupMissing where the group
+    has to be made anew.
+    """
+
+    async def ensure_group(self) -> None:
+        """Makes stream and group where they are missing; the group starts at the first entry."""
+
+    async def read_new(self, limit: int, block_ms: int) -> ReadBatch:
+        """Up to `limit` entries that no consumer has been given; waits up to `block_ms` for the first one."""
+
+    async def read_pending(self, after: str, limit: int) -> ReadBatch:
+        """Up to `limit` of this instance's own pending entries behind the id `after` ("0": from the first).
+
+        `cursor` of the answer is the last id seen; an empty `cursor` says that there are no more.
+        """
+
+    async def claim_abandoned(self, limit: int, exclude: Collection[str]) -> ReadBatch:
+        """Takes over up to `limit` pending entries whose consumer has died, or that lie idle for too long.
+
+        Entries in `exclude` (those being worked on here) are left out of the answer. `cursor` is not empty where
+        more may follow.
+        """
+
+
+class CommitPort(Protocol):
+    async def commit(self, commit: Commit) -> CommitResult:
+        """Acknowledges, counts and announces in one atomic step, for every message that is still pending.
+
+        Raises each board by the durations of the messages acknowledged here, parks dead letters, and emits the
+        end of each session all of whose messages are committed. A score that its board cannot take is kept for
+        replay and does not hinder the others. Raises RedisOutage; then all of it happened or nothing did, and the
+        same call can be made again.
+        """
+
+
+class CategorizedDataRepositoryPort(Protocol):
+    """The windows that were classified. Methods raise StoreOutage, or StoreRefused where data are to blame."""
+
+    async def find_many_by_app_url_title_batch(
+        self, keys: Collection[ActivityKey]
+    ) -> dict[ActivityKey, CategorizedData]:
+        """The documents of those keys that have one, in one query.
+
+        Where a key has several (it is not unique), one with a category wins over one without, then the lowest id.
+        """
+
+    async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
+        """Inserts, in one write, those whose id is not there yet. Returns {id: reason} of those that failed."""
+
+    async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
+        """Sets categories, grouped, in one write. Unknown ids are no failure. Returns {id: reason} as above."""
+
+
+class PomodoroUsageLogRepositoryPort(Protocol):
+    """The spans of each user. Methods behave as those of CategorizedDataRepositoryPort."""
+
+    async def save_all(self, documents: Sequence[PomodoroUsageLog]) -> dict[str, str]:
+        """Inserts, in one write, those whose id is not there yet. Returns {id: reason} of those that failed."""
+
+    async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
+        """Sets categories, grouped, in one write. Unknown ids are no failure. Returns {id: reason} as above."""
+
+    async def find_by_session(self, user_id: str, session_date: date, session: int) -> list[PomodoroUsageLog]:
+        """The logs of a session by timestamp, as Spring's scoring reads them."""
+
+
+class ConsumerObserver(Protocol):
+    """Told what happens on the way of a message, for logs and metrics. Must not raise."""
+
+    def batch_read(self, count: int) -> None: ...
+
+    def batch_committed(self, result: CommitResult, seconds: float) -> None: ...
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None: ...
+
+    def message_failed(self, entry_id: str, attempt: int, reason: str) -> None: ...
+
+    def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None: ...
+
+    def stopping(self, in_flight: int) -> None: ...
+
+    def stopped(self, left_pending: int) -> None: ...

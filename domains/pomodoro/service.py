@@ -1,0 +1,165 @@
+"""The use case: decide what each span of a batch was, write it, and say what its commit counts."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from domains.leaderboard.service import BoardCalendar, aggregate
+from domains.patternClassifier.classifier import Classification, PatternClassifier
+from domains.pomodoro.model import (
+    ActivityKey,
+    CategorizedData,
+    CategoryUpdate,
+    Commit,
+    DeadLetter,
+    PomodoroPatternClassifyMessage,
+    PomodoroUsageLog,
+    SessionEnd,
+    categorized_data_id,
+    usage_log_id,
+)
+from domains.pomodoro.ports import CategorizedDataRepositoryPort, PomodoroUsageLogRepositoryPort
+
+
+class Span(NamedTuple):
+    """A message and, where it came without ids, the document that its window already has."""
+
+    message: PomodoroPatternClassifyMessage
+    document: CategorizedData | None = None
+
+
+class Decided(NamedTuple):
+    span: Span
+    classification: Classification
+
+
+class WriteSet:
+    """The documents and updates of a batch, each collection's in one list: one write a list."""
+
+    def __init__(self, stream: str, decided: Iterable[Decided]) -> None:
+        self._stream = stream
+        self.new_data: dict[ActivityKey, CategorizedData] = {}
+        self.data_updates: list[CategoryUpdate] = []
+        self.new_logs: list[PomodoroUsageLog] = []
+        self.log_updates: list[CategoryUpdate] = []
+        self.owners: list[tuple[str, str, str]] = []
+        for span, classification in decided:
+            self._add(span, classification)
+
+    def failed_messages(self, failures: dict[str, str]) -> dict[str, str]:
+        """{entry id: reason} of the messages one of whose documents is among `failures` ({document id: reason})."""
+        failed: dict[str, str] = {}
+        for entry_id, *document_ids in self.owners:
+            reasons = [failures[document_id] for document_id in document_ids if document_id in failures]
+            if reasons:
+                failed[entry_id] = reasons[0]
+        return failed
+
+    def _add(self, span: Span, classification: Classification) -> None:
+        message = span.message
+        data_id, log_id = message.categorized_data_id, message.pomodoro_usage_log_id
+        if data_id is None or log_id is None:
+            data_id = self._data_of(span, classification)
+            log_id = usage_log_id(self._stream, message.origin_id)
+            self.new_logs.append(_log_of(message, log_id, data_id, classification.category_id))
+        else:
+            _, category_id, is_llm_based = classification
+            self.data_updates.append(CategoryUpdate(data_id, category_id, is_llm_based))
+            self.log_updates.append(CategoryUpdate(log_id, category_id, is_llm_based))
+        self.owners.append((message.entry_id, data_id, log_id))
+
+    def _data_of(self, span: Span, classification: Classification) -> str:
+        """The id of the window's document, which is created or given its category where it has none."""
+        key, document = span.message.key, span.document
+        _, category_id, is_llm_based = classification
+        if document is None:
+            created = CategorizedData(categorized_data_id(key), key, category_id, is_llm_based)
+            return self.new_data.setdefault(key, created).id
+        if document.category_id != category_id:
+            self.data_updates.append(CategoryUpdate(document.id, category_id, is_llm_based))
+        return document.id
+
+
+class BatchClassification:
+    """Decides, writes and sums up batches. `stream` is the stream's key: it is part of the ids of new logs."""
+
+    def __init__(
+        self,
+        classifier: PatternClassifier,
+        categorized: CategorizedDataRepositoryPort,
+        logs: PomodoroUsageLogRepositoryPort,
+        calendar: BoardCalendar,
+        stream: str,
+    ) -> None:
+        self._classifier = classifier
+        self._categorized = categorized
+        self._logs = logs
+        self._calendar = calendar
+        self._stream = stream
+
+    async def decide(self, messages: Sequence[PomodoroPatternClassifyMessage]) -> tuple[list[Decided], list[Span]]:
+        """What can be decided at once, and what has to ask the slow tiers.
+
+        A window without ids that already has a classified document keeps that document's category; everything
+        else goes by the rules. Raises StoreOutage.
+        """
+        keys = {message.key for message in messages if message.categorized_data_id is None}
+        documents = await self._categorized.find_many_by_app_url_title_batch(keys) if keys else {}
+        decided, undecided = [], []
+        for message in messages:
+            document = documents.get(message.key) if message.categorized_data_id is None else None
+            classification = self._known(document) or self._classifier.by_rules(message.key)
+            if classification is None and not self._classifier.has_slow_tiers:
+                classification = self._classifier.uncategorized
+            span = Span(message, document)
+            if classification is None:
+                undecided.append(span)
+            else:
+                decided.append(Decided(span, classification))
+        return decided, undecided
+
+    async def write(self, decided: Collection[Decided]) -> dict[str, str]:
+        """Writes the categories. Returns {entry id: reason} of the messages whose documents could not be written.
+
+        The windows go first, so that no log ever points at one that is not there. Raises StoreOutage, and
+        StoreRefused where it is not known which message is to blame.
+        """
+        writes = WriteSet(self._stream, decided)
+        failures: dict[str, str] = {}
+        if writes.new_data:
+            failures |= await self._categorized.save_all(list(writes.new_data.values()))
+        if writes.data_updates:
+            failures |= await self._categorized.update_category_all(writes.data_updates)
+        if writes.new_logs:
+            failures |= await self._logs.save_all(writes.new_logs)
+        if writes.log_updates:
+            failures |= await self._logs.update_category_all(writes.log_updates)
+        return writes.failed_messages(failures) if failures else {}
+
+    def commit_of(self, decided: Iterable[Decided], dead_letters: Sequence[DeadLetter] = ()) -> Commit:
+        """What committing these messages acknowledges, raises and ends."""
+        contributions, ends = [], []
+        for (message, _), classification in decided:
+            boards = self._calendar.boards(classification.category, message.timestamp)
+            contributions.append((message.user_id, boards, message.entry_id, message.duration))
+            if message.is_end:
+                ends.append(SessionEnd(message.entry_id, message.user_id, message.session_date, message.session))
+        return Commit(aggregate(contributions), ends, dead_letters)
+
+    def _known(self, document: CategorizedData | None) -> Classification | None:
+        if document is None:
+            return None
+        return self._classifier.snapshot.stored(document.category_id, document.is_llm_based)
+
+
+def _log_of(message: PomodoroPatternClassifyMessage, log_id: str, data_id: str, category_id: str) -> PomodoroUsageLog:
+    return PomodoroUsageLog(
+        id=log_id,
+        user_id=message.user_id,
+        categorized_data_id=data_id,
+        category_id=category_id,
+        session=message.session,
+        session_minutes=message.session_minutes,
+        session_date=message.session_date,
+        timestamp=message.timestamp,
+        duration=message.duration,
+    )

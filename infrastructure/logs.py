@@ -1,0 +1,137 @@
+"""Structured logs on one stream: readable in a terminal, JSON in production.
+
+Every event has an `event` text that does not change, so that it can be searched for, and an `action` to filter by.
+Window titles and URLs are never logged above debug level.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from domains.errors import Outage, PipelineError
+from domains.patternClassifier.rules import PatternProblem
+from domains.pomodoro.model import CommitResult, DeadLetter
+from infrastructure.settings import Settings
+
+
+def configure_logging(settings: Settings, level: str | None = None) -> None:
+    """Sends our own events, from `level` or else LOG_LEVEL on, and those of the libraries, from warning on."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if settings.app_env == "prod"
+        else [structlog.dev.ConsoleRenderer(pad_event_to=50)]
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("pomocore").setLevel((level or settings.log_level).upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def announce_stores(settings: Settings) -> None:
+    """The one line that says where the data are."""
+    store = "MongoDB" if settings.mongo_uri else f"SQLite in {settings.data_dir}"
+    redis = settings.redis_addr or f"an embedded redis-server in {settings.data_dir}"
+    structlog.stdlib.get_logger("pomocore").warning(
+        f"Consuming {settings.stream_key} from {redis}, documents in {store}", action="start"
+    )
+
+
+class LoggingObserver:
+    """ConsumerObserver and ClassifierObserver in the log. Source of the first two lines: contract."""
+
+    def __init__(self) -> None:
+        self._log = structlog.stdlib.get_logger("pomocore")
+
+    def batch_read(self, count: int) -> None:
+        self._log.debug("Read messages", action="read", messages=count)
+
+    def batch_committed(self, result: CommitResult, seconds: float) -> None:
+        if result.messages:
+            self._log.info(
+                f"Successfully processed batch of {result.messages} messages",
+                action="commit",
+                messages=result.messages,
+                milliseconds=round(seconds * 1000, 1),
+            )
+        if result.scores:
+            self._log.info(
+                f"Successfully updated leaderboard with {result.scores} aggregated entries",
+                action="leaderboard",
+                entries=result.scores,
+            )
+        if result.ended_sessions:
+            self._log.info("Announced ended sessions", action="session_end", sessions=result.ended_sessions)
+        if result.failure:
+            self._log.error(
+                "A board or event stream took no write; kept for replay",
+                action="leaderboard_failed",
+                entries=result.failed_scores,
+                cause=result.failure,
+            )
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            self._log.warning(
+                "Message moved to the dead letters",
+                action="dead_letter",
+                message_id=letter.entry_id,
+                reason=letter.reason,
+            )
+
+    def message_failed(self, entry_id: str, attempt: int, reason: str) -> None:
+        self._log.warning(
+            "Message failed by itself", action="retry", message_id=entry_id, attempt=attempt, reason=reason
+        )
+
+    def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
+        if is_open:
+            self._log.error("Outage, waiting", action="breaker_open", service=name, cause=str(cause))
+        else:
+            self._log.info("Outage is over", action="breaker_closed", service=name)
+
+    def stopping(self, in_flight: int) -> None:
+        self._log.info("Stopping: finishing what is in flight", action="stopping", messages=in_flight)
+
+    def stopped(self, left_pending: int) -> None:
+        self._log.info("Stopped", action="stopped", left_pending=left_pending)
+
+    def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
+        self._log.info("Loaded category patterns", action="patterns", patterns=count)
+        for problem in problems:
+            self._log.warning(
+                "Skipped a broken pattern",
+                action="pattern_problem",
+                category=problem.category,
+                pattern=problem.pattern,
+                reason=problem.reason,
+            )
+
+    def cache_failed(self, cause: PipelineError) -> None:
+        self._log.warning("Classification cache is away", action="cache_failed", cause=str(cause))
+
+    def llm_failed(self, windows: int, cause: PipelineError) -> None:
+        self._log.warning("LLM gave no answer", action="llm_failed", windows=windows, cause=str(cause))

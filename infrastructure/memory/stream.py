@@ -1,0 +1,128 @@
+"""A stream with one consumer group in memory, and its commit."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from domains.leaderboard.model import LeaderboardEntry
+from domains.pomodoro.model import (
+    Commit,
+    CommitResult,
+    DeadLetter,
+    PomodoroPatternClassifyMessage,
+    ReadBatch,
+    SessionEnd,
+)
+from infrastructure.memory.leaderboard import InMemoryLeaderboard
+from infrastructure.wire import MessageParser
+
+
+class InMemoryStream:
+    """The entries and what the group knows of them. Several sources and commits may share one."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Mapping[str, str]] = {}
+        self.undelivered: list[str] = []
+        self.pending: dict[str, str] = {}
+        self.noted_ends: dict[str, SessionEnd] = {}
+        self.ended: list[SessionEnd] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.added = asyncio.Event()
+
+    def add(self, fields: Mapping[str, str]) -> str:
+        entry_id = f"{len(self.entries) + 1}-0"
+        self.entries[entry_id] = fields
+        self.undelivered.append(entry_id)
+        self.added.set()
+        return entry_id
+
+
+class InMemoryMessageSource:
+    """MessageSourcePort on an InMemoryStream. Entries of other consumers count as abandoned at once."""
+
+    def __init__(self, stream: InMemoryStream, parser: MessageParser, consumer: str) -> None:
+        self._stream = stream
+        self._parser = parser
+        self._consumer = consumer
+
+    async def ensure_group(self) -> None:
+        return
+
+    async def read_new(self, limit: int, block_ms: int) -> ReadBatch:
+        stream = self._stream
+        if not stream.undelivered:
+            stream.added.clear()
+            try:
+                await asyncio.wait_for(stream.added.wait(), block_ms / 1000)
+            except TimeoutError:
+                return ReadBatch()
+        taken, stream.undelivered = stream.undelivered[:limit], stream.undelivered[limit:]
+        stream.pending |= dict.fromkeys(taken, self._consumer)
+        return self._batch(taken)
+
+    async def read_pending(self, after: str, limit: int) -> ReadBatch:
+        own = [entry for entry, consumer in self._stream.pending.items() if consumer == self._consumer]
+        return self._batch([entry for entry in sorted(own, key=_order) if _order(entry) > _order(after)][:limit])
+
+    async def claim_abandoned(self, limit: int, exclude: Collection[str]) -> ReadBatch:
+        others = [entry for entry, consumer in self._stream.pending.items() if consumer != self._consumer]
+        taken = [entry for entry in sorted(others, key=_order) if entry not in exclude][:limit]
+        self._stream.pending |= dict.fromkeys(taken, self._consumer)
+        return replace(self._batch(taken), cursor="")
+
+    def _batch(self, entry_ids: list[str]) -> ReadBatch:
+        batch = ReadBatch(cursor=entry_ids[-1] if entry_ids else "")
+        for entry_id in entry_ids:
+            parsed = self._parser.parse(entry_id, self._stream.entries[entry_id])
+            if isinstance(parsed, PomodoroPatternClassifyMessage):
+                batch.messages.append(parsed)
+            else:
+                batch.rejected.append(parsed)
+        return batch
+
+
+class InMemoryCommit:
+    """CommitPort on an InMemoryStream and its boards."""
+
+    def __init__(self, stream: InMemoryStream, boards: InMemoryLeaderboard) -> None:
+        self._stream = stream
+        self._boards = boards
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        pending = self._stream.pending
+        counted = [pruned for entry in commit.entries if (pruned := _still(pending, entry)).message_ids]
+        ends = [end for end in commit.ends if end.entry_id in pending]
+        letters = [letter for letter in commit.dead_letters if letter.entry_id in pending]
+        committed = [entry_id for entry in counted for entry_id in entry.message_ids]
+        for entry_id in [*committed, *(letter.entry_id for letter in letters)]:
+            del pending[entry_id]
+        scores = self._boards.raise_boards(counted)
+        self._stream.dead_letters += letters
+        self._stream.noted_ends |= {end.entry_id: end for end in ends}
+        return CommitResult(len(committed), scores, 0, len(letters), self._announce())
+
+    def _announce(self) -> int:
+        stream = self._stream
+        horizon = min(map(_order, [*stream.pending, *stream.undelivered]), default=None)
+        before = len(stream.ended)
+        for entry_id, end in sorted(stream.noted_ends.items(), key=lambda noted: _order(noted[0])):
+            if horizon is None or _order(entry_id) < horizon:
+                del stream.noted_ends[entry_id]
+                if not any(_session(end) == _session(known) for known in stream.ended):
+                    stream.ended.append(end)
+        return len(stream.ended) - before
+
+
+def _still(pending: Collection[str], entry: LeaderboardEntry) -> LeaderboardEntry:
+    """The entry without the messages that are no longer pending."""
+    parts = [part for part in zip(entry.message_ids, entry.durations, strict=True) if part[0] in pending]
+    return LeaderboardEntry(entry.user_id, entry.boards, [part[0] for part in parts], [part[1] for part in parts])
+
+
+def _session(end: SessionEnd) -> tuple[str, object, int]:
+    return end.user_id, end.session_date, end.session
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)

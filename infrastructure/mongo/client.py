@@ -1,0 +1,69 @@
+"""MongoDB clients by either driver, and the one place where PyMongo's exceptions become the pipeline's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient
+from pymongo.errors import (
+    BulkWriteError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    InvalidOperation,
+    PyMongoError,
+    WriteError,
+)
+
+from domains.errors import StoreOutage, StoreRefused
+from infrastructure.settings import Settings
+
+_OPTIONS: dict[str, Any] = {
+    "appname": "pomocore-data-pipeline",
+    "serverSelectionTimeoutMS": 5000,
+    "connectTimeoutMS": 5000,
+    "socketTimeoutMS": 20_000,
+    "w": "majority",
+}
+
+
+def make_client(settings: Settings) -> Any:
+    """A Motor or a PyMongo client. The adapters keep to the calls that are the same in both.
+
+    The URI's own options win over ours, `w` among them.
+    """
+    assert settings.mongo_uri is not None, "the URI is known before a client is made"
+    uri = settings.mongo_uri.get_secret_value()
+    options = {name: value for name, value in _OPTIONS.items() if f"{name.lower()}=" not in uri.lower()}
+    maker: Any = AsyncMongoClient if settings.mongo_driver == "pymongo" else AsyncIOMotorClient
+    return maker(uri, **options)
+
+
+def make_database(client: Any, name: str) -> Any:
+    return client.get_database(name, codec_options=CodecOptions(tz_aware=True, tzinfo=UTC))
+
+
+_DATA_TO_BLAME = (
+    BulkWriteError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    InvalidOperation,
+    WriteError,
+)
+_DATA_CODES = frozenset({2, 9, 14, 22, 121, 10334, 17280, 17419})
+"""BadValue, FailedToParse, TypeMismatch, InvalidBSON, DocumentValidationFailure, and three of size."""
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raises what PyMongo raises as StoreOutage, or as StoreRefused where the data sent are to blame."""
+    try:
+        yield
+    except (BSONError, OverflowError) as cause:
+        raise StoreRefused(f"{type(cause).__name__}: {cause}") from cause
+    except PyMongoError as cause:
+        refused = isinstance(cause, _DATA_TO_BLAME) or getattr(cause, "code", None) in _DATA_CODES
+        raise (StoreRefused if refused else StoreOutage)(f"{type(cause).__name__}: {cause}") from cause

@@ -1,0 +1,31 @@
+"""The default category patterns, for a store that has none and for a classification without a store.
+
+The data is `default.json` (an array of `{category, priority, appPatterns, domainPatterns}`), checked by
+`infrastructure.patterns.lint`. Source: contract, "Out: MongoDB"; issue 6, "Matching" 7.
+"""
+
+import hashlib
+import json
+from importlib import resources
+
+from domains.categoryPattern.model import CategoryPattern
+
+
+def default_patterns() -> list[CategoryPattern]:
+    """All 19 categories, in the order of the file; the ids follow from the names and never change."""
+    text = resources.files(__name__).joinpath("default.json").read_text(encoding="utf-8")
+    return [
+        CategoryPattern(
+            id=pattern_id(entry["category"]),
+            category=entry["category"],
+            priority=entry["priority"],
+            app_patterns=tuple(entry["appPatterns"]),
+            domain_patterns=tuple(entry["domainPatterns"]),
+        )
+        for entry in json.loads(text)
+    ]
+
+
+def pattern_id(category: str) -> str:
+    """The `_id` of a category's default document: 24 hex digits."""
+    return hashlib.blake2b(b"category_pattern:" + category.encode(), digest_size=12).hexdigest()

@@ -1,0 +1,411 @@
+"""The linter of a pattern file: `python -m infrastructure.patterns.lint [FILE.json]`, by default the default patterns.
+
+It says what is wrong with the data, one readable line a problem, and exits with 1 if there is any. Source: issue 6,
+"Matching" 1-3 (how patterns match) and 7 (what a set worth having is).
+"""
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from domains.categoryPattern.model import PATTERN_CATEGORIES
+
+MINIMUM = 2_500
+MINIMUM_TOKEN = 5
+
+PUBLIC_SUFFIXES = frozenset(
+    [
+        "com",
+        "net",
+        "org",
+        "edu",
+        "gov",
+        "mil",
+        "int",
+        "info",
+        "biz",
+        "io",
+        "ai",
+        "app",
+        "dev",
+        "co",
+        "me",
+        "tv",
+        "gg",
+        "kr",
+        "jp",
+        "cn",
+        "uk",
+        "de",
+        "fr",
+        "ru",
+        "us",
+        "eu",
+        "in",
+        "br",
+        "au",
+        "ca",
+        "it",
+        "es",
+        "nl",
+        "co.kr",
+        "or.kr",
+        "ac.kr",
+        "go.kr",
+        "ne.kr",
+        "re.kr",
+        "pe.kr",
+        "hs.kr",
+        "ms.kr",
+        "es.kr",
+        "sc.kr",
+        "mil.kr",
+        "seoul.kr",
+        "co.jp",
+        "ne.jp",
+        "or.jp",
+        "ac.jp",
+        "go.jp",
+        "co.uk",
+        "org.uk",
+        "ac.uk",
+        "com.cn",
+        "net.cn",
+        "org.cn",
+        "edu.cn",
+        "com.tw",
+        "edu.tw",
+        "com.hk",
+        "edu.hk",
+        "com.sg",
+        "edu.sg",
+        "com.au",
+        "net.au",
+        "edu.au",
+        "gov.au",
+        "co.nz",
+        "ac.nz",
+        "co.in",
+        "ac.in",
+        "gov.in",
+        "nic.in",
+        "com.br",
+        "com.mx",
+        "com.ar",
+        "com.tr",
+        "edu.tr",
+        "co.za",
+        "ac.za",
+        "com.vn",
+        "edu.vn",
+        "com.my",
+        "com.ph",
+        "co.th",
+        "ac.th",
+        "co.id",
+        "ac.id",
+        "co.il",
+        "ac.il",
+        "com.ua",
+        "com.pl",
+    ]
+)
+"""Hosts under which anybody registers: as a pattern, half the web. (`gov.uk` and its like are portals themselves.)"""
+
+GENERIC_APPS = frozenset(
+    [
+        "app",
+        "application",
+        "browser",
+        "chat",
+        "client",
+        "code",
+        "desktop",
+        "document",
+        "documents",
+        "download",
+        "editor",
+        "email",
+        "explorer",
+        "file",
+        "files",
+        "folder",
+        "game",
+        "games",
+        "helper",
+        "home",
+        "image",
+        "installer",
+        "launcher",
+        "login",
+        "main",
+        "manager",
+        "media",
+        "menu",
+        "meeting",
+        "message",
+        "movie",
+        "music",
+        "new",
+        "open",
+        "photo",
+        "player",
+        "print",
+        "program",
+        "project",
+        "reader",
+        "search",
+        "server",
+        "service",
+        "setup",
+        "shell",
+        "start",
+        "study",
+        "system",
+        "test",
+        "text",
+        "tool",
+        "tools",
+        "uninstall",
+        "untitled",
+        "update",
+        "updater",
+        "user",
+        "video",
+        "view",
+        "viewer",
+        "web",
+        "window",
+        "work",
+        "게임",
+        "관리자",
+        "동영상",
+        "문서",
+        "뷰어",
+        "브라우저",
+        "영화",
+        "음악",
+        "이미지",
+        "채팅",
+        "파일",
+        "편집기",
+        "폴더",
+        "프로그램",
+        "회의",
+    ]
+)
+"""Words that name a kind of program rather than a product."""
+
+ALLOWED_APPS = {
+    "code": "the process of Visual Studio Code",
+    "explorer": "the process of the Windows file explorer",
+    "files": "the file manager of GNOME, and Files for Windows",
+    "music": "Apple Music on macOS",
+    "음악": "Apple Music on macOS in Korean",
+    "home": "Apple Home on macOS",
+    "x": "the social network, formerly Twitter",
+    "pi": "Inflection's assistant",
+    "qq": "Tencent's messenger",
+    "tv": "Apple TV on macOS",
+    "v3": "AhnLab's antivirus",
+    "r": "the console of GNU R",
+    "ue": "UltraEdit",
+    "vi": "the editor",
+}
+"""Product names that a rule on app names would refuse, with the reason why each may stand."""
+
+
+class Domain(NamedTuple):
+    """A domain pattern taken apart; a token (a pattern with no dot) has no labels."""
+
+    labels: tuple[str, ...]
+    path: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, pattern: str) -> "Domain | None":
+        host, _, path = pattern.partition("/")
+        return cls(tuple(reversed(host.split("."))), tuple(path.split("/")) if path else ()) if "." in host else None
+
+    def rank(self) -> tuple[int, int]:
+        """The more specific pattern wins: the longer host, then the longer path."""
+        return len(self.labels), len(self.path)
+
+    def covers(self, other: "Domain") -> bool:
+        """Every URL that `other` matches, this one matches too."""
+        return starts_with(other.labels, self.labels) and starts_with(other.path, self.path)
+
+    def meets(self, other: "Domain") -> bool:
+        """Some URL that `other`, on this host or below it, matches is matched by this one too."""
+        short, long = sorted((self.path, other.path), key=len)
+        return starts_with(other.labels, self.labels) and starts_with(long, short)
+
+
+def starts_with(whole: tuple[str, ...], part: tuple[str, ...]) -> bool:
+    return whole[: len(part)] == part
+
+
+def lint(entries: Any, minimum: int = MINIMUM) -> list[str]:
+    """The problems of a set of patterns (the parsed JSON), none if it is good."""
+    if not isinstance(entries, list):
+        return ["the file is not an array of categories"]
+    problems: list[str] = []
+    good = []
+    for index, entry in enumerate(entries):
+        wrong = list(shape(entry))
+        problems += [f"entry {index}: {text}" for text in wrong]
+        if not wrong:
+            good.append(entry)
+    names = [entry["category"] for entry in good]
+    problems += [f"unknown category: {name}" for name in names if name not in PATTERN_CATEGORIES]
+    problems += [f"category twice: {name}" for name in sorted({n for n in names if names.count(n) > 1})]
+    problems += [f"missing category: {name}" for name in sorted(PATTERN_CATEGORIES - set(names))]
+    apps = [(entry["category"], pattern) for entry in good for pattern in entry["appPatterns"]]
+    domains = [(entry["category"], pattern) for entry in good for pattern in entry["domainPatterns"]]
+    problems += [f"{c}: app {p!r}: {text}" for c, p in apps for text in app_problems(p)]
+    problems += [f"{c}: domain {p!r}: {text}" for c, p in domains for text in domain_problems(p)]
+    problems += [*repeated("app", apps), *repeated("domain", domains), *superfluous(domains)]
+    if len(apps) + len(domains) < minimum:
+        problems.append(f"{len(apps) + len(domains)} patterns, at least {minimum} wanted")
+    return problems
+
+
+def shape(entry: Any) -> Iterator[str]:
+    if not isinstance(entry, dict):
+        yield "not an object"
+        return
+    if set(entry) != {"category", "priority", "appPatterns", "domainPatterns"}:
+        yield "the keys must be category, priority, appPatterns, domainPatterns"
+        return
+    if not isinstance(entry["category"], str):
+        yield "category is not a string"
+    if entry["priority"] is not None and type(entry["priority"]) is not int:
+        yield "priority is neither an integer nor null"
+    for key in ("appPatterns", "domainPatterns"):
+        if not isinstance(entry[key], list) or not all(isinstance(pattern, str) for pattern in entry[key]):
+            yield f"{key} is not a list of strings"
+
+
+def fold(pattern: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", pattern).casefold())
+
+
+def app_problems(pattern: str) -> Iterator[str]:
+    if not pattern.strip():
+        yield "empty"
+        return
+    if unicodedata.normalize("NFC", pattern) != pattern:
+        yield "not NFC"
+    if " ".join(pattern.split()) != pattern:
+        yield "space at an end, or more than one in a row"
+    if re.search(r"\.(exe|app)$", pattern, re.IGNORECASE):
+        yield "ends in .exe or .app, which matching ignores"
+    name = fold(pattern)
+    if name in ALLOWED_APPS:
+        return
+    if name in GENERIC_APPS:
+        yield "too general: a word, not a product"
+    # A Korean name of two syllables is a word; one or two Latin letters are next to nothing.
+    if len(name) < 2 or (len(name) < 3 and name.isascii()):
+        yield "too general: too short"
+
+
+def domain_problems(pattern: str) -> Iterator[str]:
+    if not pattern.strip():
+        yield "empty"
+        return
+    if "://" in pattern:
+        yield "has a scheme"
+        return
+    if unicodedata.normalize("NFC", pattern) != pattern:
+        yield "not NFC"
+    if pattern != pattern.lower():
+        yield "has upper case"
+    if re.search(r"\s", pattern):
+        yield "has a space"
+    host, slash, path = pattern.partition("/")
+    if host.startswith("www."):
+        yield "begins with www."
+    if pattern.endswith(("/", ".")) or host.endswith("."):
+        yield "ends in a slash or a dot"
+    elif "" in host.split(".") or (slash and "" in path.split("/")):
+        yield "has an empty label or path segment"
+    if re.search(r"[?#@:*\\]", pattern):
+        yield "has a query, fragment, user, port or wildcard"
+    elif "." in host and not all(re.fullmatch(r"[^\W_]([\w-]*[^\W_])?", x) for x in host.split(".") if x):
+        yield "is no host name"
+    if "." not in host:
+        if slash:
+            yield "a path without a host"
+        elif host.lower() in PUBLIC_SUFFIXES or len(host) < MINIMUM_TOKEN:
+            yield "too general: a token this short is in too many URLs"
+        elif host.lower() in GENERIC_APPS:
+            yield "too general: a word that is in too many URLs"
+    elif host in PUBLIC_SUFFIXES:
+        yield "too general: a public suffix"
+
+
+def repeated(kind: str, patterns: list[tuple[str, str]]) -> Iterator[str]:
+    first: dict[str, tuple[str, str]] = {}
+    for category, pattern in patterns:
+        before = first.setdefault(fold(pattern), (category, pattern))
+        if before[0] != category:
+            yield f"{category}: {kind} {pattern!r}: also in {before[0]}"
+        elif before[1] is not pattern:
+            yield f"{category}: {kind} {pattern!r}: twice"
+
+
+def superfluous(patterns: list[tuple[str, str]]) -> Iterator[str]:
+    """Patterns without which every URL would still get the same category.
+
+    That is so if the next less specific pattern that covers it is in its category, and no pattern of another
+    category that comes between the two in precedence matches any of its URLs.
+    """
+    known: dict[Domain, str] = {}
+    below: dict[tuple[str, ...], list[Domain]] = {}
+    for category, pattern in patterns:
+        if (domain := Domain.parse(pattern)) and domain not in known:
+            known[domain] = category
+            below.setdefault(domain.labels, []).append(domain)
+    for category, pattern in patterns:
+        domain = Domain.parse(pattern)
+        if domain is None or known[domain] != category:
+            continue
+        parents = (domain.labels[:n] for n in range(1, len(domain.labels) + 1))
+        less = [
+            d for labels in parents for d in below.get(labels, ()) if d.rank() < domain.rank() and d.meets(domain)
+        ]
+        covering = [d for d in less if d.covers(domain)]
+        if covering:
+            best = max(covering, key=Domain.rank)
+            between = [d for d in less if d.rank() > best.rank() and known[d] != category]
+            if known[best] == category and not between:
+                shown = "/".join([".".join(reversed(best.labels)), *best.path])
+                yield f"{category}: domain {pattern!r}: superfluous beside {shown!r}"
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) > 1:
+        sys.stderr.write("usage: python -m infrastructure.patterns.lint [FILE.json]\n")
+        return 2
+    data = resources.files("infrastructure.patterns").joinpath("default.json")
+    try:
+        entries = json.loads((Path(arguments[0]) if arguments else data).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"cannot read the patterns: {error}\n")
+        return 2
+    problems = lint(entries)
+    for problem in problems:
+        sys.stdout.write(problem + "\n")
+    if not problems:
+        apps, domains = (sum(len(entry[key]) for entry in entries) for key in ("appPatterns", "domainPatterns"))
+        sys.stdout.write(f"{apps} app and {domains} domain patterns in {len(entries)} categories, no problems\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""Redis clients, and the one place where redis-py's exceptions become the pipeline's."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from domains.errors import GroupMissing, RedisOutage
+from infrastructure.settings import Settings
+
+_GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")
+
+
+def make_client(settings: Settings, reply_timeout: float = 5.0) -> Redis:
+    """A client that decodes text, keeps undecodable bytes as surrogates, and never repeats a command by itself.
+
+    What is repeated, and when, is the breaker's to decide. `reply_timeout` is in seconds.
+    """
+    options: dict[str, Any] = {
+        "username": settings.redis_username,
+        "password": settings.redis_password.get_secret_value() if settings.redis_password else None,
+        "db": settings.redis_db,
+        "protocol": settings.redis_protocol,
+        "decode_responses": True,
+        "encoding_errors": "surrogateescape",
+        "socket_timeout": reply_timeout,
+        "socket_connect_timeout": 5.0,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if settings.redis_tls:
+        options |= {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca and str(settings.redis_tls_ca)}
+    address = settings.redis_addr
+    assert address is not None, "the address is known before a client is made"
+    if address.startswith("unix://"):
+        return Redis(unix_socket_path=address.removeprefix("unix://"), **options)
+    host, _, port = address.rpartition(":")
+    return Redis(host=host.strip("[]"), port=int(port), socket_keepalive=True, **options)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raises what redis-py raises as RedisOutage, or GroupMissing.
+
+    No answer of Redis can be the fault of a single message: scores that a board cannot take are caught in the
+    commit script. So whatever goes wrong here, nothing works now, and nothing may be acknowledged or parked.
+    """
+    try:
+        yield
+    except (RedisError, OSError) as cause:
+        kind = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
+        raise kind(f"{type(cause).__name__}: {cause}") from cause

@@ -1,0 +1,131 @@
+-- The commit: acknowledge, count, park and announce, all or nothing, however often it is sent.
+--
+-- Why nothing counts twice: a message contributes only if XACK says, in this same script, that it was pending.
+-- Why nothing is lost: what may fail after the first XACK (the keys that others own) is kept where it can be replayed.
+--
+-- KEYS  stream, ends, announced, session score stream, dead letters, failed scores
+-- ARGV  group, greatest length of the dead letters, seconds to remember announced sessions, the commit (msgpack):
+--         boards   {key, …}
+--         entries  {{user, {index in boards, …}, {id, …}, {seconds, …}}, …}
+--         ends     {{id, user, date, session}, …}
+--         letters  {{id, {field, value, …}}, …}
+-- Boards are no KEYS: there would be thousands, and the script runs on a single node.
+-- Returns {messages, scores raised, scores failed, dead letters, sessions ended, first failure or ''}
+
+local stream, ends, announced, events, dead_letters, failed_scores = unpack(KEYS)
+local group, dead_letters_max, remember = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local commit = cmsgpack.unpack(ARGV[4])
+local call, attempt = redis.call, redis.pcall
+
+local function failure(reply)
+  return type(reply) == 'table' and reply.err
+end
+
+-- A bookkeeping key of the wrong type stops the commit before it has changed anything.
+for key, kind in pairs({[ends] = 'zset', [announced] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash'}) do
+  local found = call('TYPE', key).ok
+  if found ~= 'none' and found ~= kind then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind)
+  end
+end
+
+local function acknowledge(id)
+  return call('XACK', stream, group, id) == 1
+end
+
+-- ids as text of one length, so that they sort as ids do
+local function padded(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return string.rep('0', 20 - #ms) .. ms .. '-' .. string.rep('0', 20 - #seq) .. seq
+end
+
+local acknowledged, messages = {}, 0
+local scores = {}
+for _, entry in ipairs(commit.entries) do
+  local user, boards, ids, seconds = entry[1], entry[2], entry[3], entry[4]
+  local sum, counted = 0, false
+  for i, id in ipairs(ids) do
+    if acknowledge(id) then
+      acknowledged[id], counted = true, true
+      messages, sum = messages + 1, sum + seconds[i]
+    end
+  end
+  if counted then
+    for _, board in ipairs(boards) do
+      local users = scores[board]
+      if not users then users = {}; scores[board] = users end
+      users[user] = (users[user] or 0) + sum
+    end
+  end
+end
+
+local raised, failed, first_failure = 0, 0, ''
+for board, users in pairs(scores) do
+  local key = commit.boards[board + 1]
+  for user, sum in pairs(users) do
+    local exact = string.format('%.17g', sum)
+    local err = failure(attempt('ZINCRBY', key, exact, user))
+    if err then
+      call('HINCRBYFLOAT', failed_scores, key .. '\n' .. user, exact)
+      failed = failed + 1
+      first_failure = first_failure == '' and (key .. ': ' .. err) or first_failure
+    else
+      raised = raised + 1
+    end
+  end
+end
+
+local parked = 0
+for _, letter in ipairs(commit.letters) do
+  if acknowledge(letter[1]) then
+    call('XADD', dead_letters, 'MAXLEN', '~', dead_letters_max, '*', unpack(letter[2]))
+    parked = parked + 1
+  end
+end
+
+for _, ending in ipairs(commit.ends) do
+  if acknowledged[ending[1]] then
+    call('ZADD', ends, 0, padded(ending[1]) .. '|' .. cmsgpack.pack({ending[2], ending[3], ending[4]}))
+  end
+end
+
+-- A session has ended when nothing at or below the id of its end is pending or undelivered: all messages of a
+-- session come before its end in the stream, so all of them are committed then, whichever instance held them.
+local function horizon()
+  local pending = call('XPENDING', stream, group)
+  if pending[1] > 0 then return '(' .. padded(pending[2]) end
+  for _, info in ipairs(call('XINFO', 'GROUPS', stream)) do
+    local field = {}
+    for i = 1, #info, 2 do field[info[i]] = info[i + 1] end
+    if field['name'] == group then return '(' .. padded(field['last-delivered-id']) .. '}' end  -- '}' sorts after '|'
+  end
+  return '-'
+end
+
+local function announce(ending, now)
+  local session = cmsgpack.unpack(string.sub(ending, 43))
+  local name = session[1] .. '\n' .. session[2] .. '\n' .. session[3]
+  local announcing = not call('ZSCORE', announced, name)
+  if announcing then
+    local event = {'userId', session[1], 'sessionDate', session[2], 'session', session[3]}
+    local err = failure(attempt('XADD', events, '*', unpack(event)))
+    if err then  -- stays noted, and is tried again with the next commit
+      first_failure = first_failure == '' and (events .. ': ' .. err) or first_failure
+      return 0
+    end
+    call('ZADD', announced, now, name)
+  end
+  call('ZREM', ends, ending)
+  return announcing and 1 or 0
+end
+
+local ended = 0
+if call('EXISTS', ends, stream) == 2 then
+  local now = tonumber(call('TIME')[1])
+  for _, ending in ipairs(call('ZRANGEBYLEX', ends, '-', horizon(), 'LIMIT', 0, 1000)) do
+    ended = ended + announce(ending, now)
+  end
+  call('ZREMRANGEBYSCORE', announced, '-inf', now - remember)
+end
+
+return {messages, raised, failed, parked, ended, first_failure}

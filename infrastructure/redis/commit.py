@@ -1,0 +1,80 @@
+"""The commit of a batch as one call of `commit.lua`, in which the guarantee lies."""
+
+import json
+from collections.abc import Mapping
+from time import time
+
+from msgspec import msgpack
+from redis.asyncio import Redis
+
+from domains.pomodoro.model import Commit, CommitResult, DeadLetter
+from infrastructure.redis.client import translated_errors
+from infrastructure.redis.keys import COMMIT_SCRIPT, SESSION_SCORE_STREAM, StreamKeys
+
+_ANNOUNCED_SECONDS = 14 * 86_400
+"""How long a session is remembered as announced: longer than any redelivery of its end can take."""
+
+
+class RedisCommit:
+    """CommitPort. `dead_letters_max` bounds the dead-letter stream (approximately): the oldest go first."""
+
+    def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int) -> None:
+        self._script = client.register_script(COMMIT_SCRIPT)
+        self._keys = [
+            keys.stream,
+            keys.ends,
+            keys.announced,
+            SESSION_SCORE_STREAM,
+            keys.dead_letters,
+            keys.failed_scores,
+        ]
+        self._settings: list[str | int] = [group, dead_letters_max, _ANNOUNCED_SECONDS]
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        with translated_errors():
+            reply = await self._script(keys=self._keys, args=[*self._settings, _payload(commit)])
+        return CommitResult(*reply)
+
+
+def _payload(commit: Commit) -> bytes:
+    """The commit as `commit.lua` describes it; every board's key stands in it once."""
+    boards: dict[str, int] = {}
+    entries = [
+        (
+            entry.user_id,
+            [boards.setdefault(board, len(boards)) for board in entry.boards],
+            entry.message_ids,
+            entry.durations,
+        )
+        for entry in commit.entries
+    ]
+    ends = [(end.entry_id, end.user_id, end.session_date.isoformat(), str(end.session)) for end in commit.ends]
+    letters = [(letter.entry_id, _fields_of(letter)) for letter in commit.dead_letters]
+    return msgpack.encode({"boards": list(boards), "entries": entries, "ends": ends, "letters": letters})
+
+
+def _fields_of(letter: DeadLetter) -> list[str]:
+    return [
+        "reason",
+        letter.reason,
+        "originalId",
+        letter.entry_id,
+        "deliveryCount",
+        str(letter.deliveries),
+        "time",
+        f"{time():.3f}",
+        "truncated",
+        "true" if letter.truncated else "false",
+        "fields",
+        fields_to_json(letter.fields),
+    ]
+
+
+def fields_to_json(fields: Mapping[str, str]) -> str:
+    """Readable JSON; in ASCII with escapes where some bytes are no UTF-8, so that these survive as surrogates."""
+    text = json.dumps(fields, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(fields)
+    return text

@@ -1,0 +1,40 @@
+"""Every Redis key, field and script of the pipeline by name. The boards' keys are domains.leaderboard.model's.
+
+The keys of the stream's bookkeeping are derived from the stream's own, so that two streams never share any.
+"""
+
+from importlib.resources import files
+
+COMMIT_SCRIPT = files(__package__).joinpath("commit.lua").read_text(encoding="utf-8")
+
+AROUND_SCRIPT = """
+local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
+if not rank then return {0, 0, {}} end
+local first = math.max(0, rank - ARGV[2])
+return {rank + 1, first + 1, redis.call('ZREVRANGE', KEYS[1], first, rank + ARGV[2], 'WITHSCORES')}
+"""
+"""KEYS board, ARGV user, distance. A user's rank, the rank of the first row around them, and those rows."""
+
+SESSION_SCORE_STREAM = "session_score_stream"
+"""One entry a finished session, for Spring. Fields: userId, sessionDate, session."""
+
+CLASSIFICATION_PREFIX = "pomocore:classification:"
+"""Strings with a TTL: the category that the LLM named for a window."""
+
+SAMPLE_PROGRESS = "pomocore:sample:published"
+"""How many spans of the bundled sample are on the stream already."""
+
+
+class StreamKeys:
+    """The keys that belong to one activity stream."""
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.dead_letters = f"{stream}:dlq"
+        """Stream: reason, originalId, deliveryCount, time (Unix seconds), truncated, fields (JSON)."""
+        self.ends = f"{stream}:ends"
+        """ZSET, all scores 0: committed ends whose session may still have uncommitted messages."""
+        self.announced = f"{stream}:announced"
+        """ZSET: sessions already announced, by the time (Unix seconds) of their announcement."""
+        self.failed_scores = f"{stream}:failed_scores"
+        """HASH: seconds that a board could not take, by "board<newline>user"."""

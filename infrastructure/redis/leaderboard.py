@@ -1,0 +1,54 @@
+"""The boards as ZSETs, read as Spring reads them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from domains.leaderboard.model import LeaderboardEntry, LeaderboardResult, Neighbourhood
+from infrastructure.redis.client import translated_errors
+from infrastructure.redis.keys import AROUND_SCRIPT
+
+
+class LeaderboardCacheAdapter:
+    """LeaderboardCachePort on Redis."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._around = client.register_script(AROUND_SCRIPT)
+
+    async def batch_increase_score(self, entries: Sequence[LeaderboardEntry]) -> int:
+        scores: dict[tuple[str, str], float] = {}
+        for entry in entries:
+            for board in entry.boards:
+                scores[board, entry.user_id] = scores.get((board, entry.user_id), 0.0) + entry.score
+        with translated_errors():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                for (board, user_id), score in scores.items():
+                    pipeline.zincrby(board, score, user_id)
+                await pipeline.execute()
+        return len(scores)
+
+    async def top(self, board: str, limit: int, offset: int = 0) -> list[LeaderboardResult]:
+        if limit <= 0:
+            return []
+        with translated_errors():
+            rows: Any = await self._client.zrevrange(board, offset, offset + limit - 1, withscores=True)
+        return [LeaderboardResult(user, float(score), offset + i) for i, (user, score) in enumerate(rows, 1)]
+
+    async def rank(self, board: str, user_id: str) -> LeaderboardResult:
+        return (await self.around(board, user_id, 0)).user
+
+    async def around(self, board: str, user_id: str, distance: int) -> Neighbourhood:
+        with translated_errors():
+            rank, first, rows = await self._around(keys=[board], args=[user_id, distance])
+        found = [
+            LeaderboardResult(user, float(score), first + i)
+            for i, (user, score) in enumerate(zip(rows[::2], rows[1::2], strict=True))
+        ]
+        own = found[rank - first] if rank else LeaderboardResult(user_id, 0.0, 0)
+        return Neighbourhood(own, found)
+
+    async def size(self, board: str) -> int:
+        with translated_errors():
+            return int(await self._client.zcard(board))

@@ -1,0 +1,211 @@
+"""All settings: from the environment, then from `.env`, then the defaults here."""
+
+import os
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The settings are wrong; the text names every offender and is meant for a person."""
+
+
+def _unit(unit: str) -> dict[str, Any]:
+    return {"unit": unit}
+
+
+class Settings(BaseSettings):
+    """Descriptions are what `--help` shows, so they are written for operators."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    app_env: Literal["dev", "prod"] = Field(
+        "dev", description="prod: JSON logs, and no start without MONGO_URI and REDIS_ADDR"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    timezone: str = Field("Asia/Seoul", description="the server's zone: periods and sessionDate are local to it")
+
+    # Stores
+    mongo_uri: SecretStr | None = Field(None, description="MongoDB; not set: SQLite in DATA_DIR")
+    mongo_database: str = Field("pomocore", min_length=1, description="database name")
+    mongo_driver: Literal["motor", "pymongo"] = Field("motor", description="which asynchronous driver to use")
+    mongo_create_indexes: bool = Field(
+        True, description="create the (not unique) index on (app, url, title) that look-ups need"
+    )
+    redis_addr: str | None = Field(
+        None, description="host:port or unix:///path; not set: a private redis-server in DATA_DIR"
+    )
+    redis_username: str | None = Field(None, description="ACL user, where it is not the default user")
+    redis_password: SecretStr | None = Field(None, description="password, where Redis wants one")
+    redis_db: int = Field(0, ge=0, description="number of the database")
+    redis_tls: bool = Field(False, description="connect by TLS")
+    redis_tls_ca: Path | None = Field(None, description="CA bundle for TLS; not set: the system's")
+    redis_protocol: Literal[2, 3] = Field(3, description="RESP version")
+    data_dir: Path = Field(Path(".data"), description="where the embedded stores keep their files")
+
+    # The stream
+    stream_key: str = Field("pomodoro_pattern_match_stream", min_length=1, description="stream to read")
+    stream_group: str = Field("pomodoro_pattern_match_group", min_length=1, description="consumer group")
+    stream_consumer: str = Field(
+        "pomodoro_pattern_match_consumer", min_length=1, description="consumer name, without INSTANCE_ID"
+    )
+    instance_id: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        min_length=1,
+        description="suffix of the consumer name, unique to the instance; default: host name and process id",
+    )
+    batch_size: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        description="a read's size when there is little to do",
+        json_schema_extra=_unit("messages"),
+    )
+    batch_max: int = Field(
+        1000,
+        ge=1,
+        le=10_000,
+        description="a read's size when there is a backlog",
+        json_schema_extra=_unit("messages"),
+    )
+    block_ms: int = Field(
+        2000,
+        ge=1,
+        le=60_000,
+        description="how long a read waits for the first message",
+        json_schema_extra=_unit("ms"),
+    )
+    worker_pool_size: int = Field(10, ge=1, le=1000, description="batches, and LLM requests, under way at once")
+    max_in_flight: int = Field(
+        10_000,
+        ge=1,
+        description="messages read and not yet committed; then reading stops",
+        json_schema_extra=_unit("messages"),
+    )
+    max_message_bytes: int = Field(
+        1_048_576, ge=1024, description="longer entries are dead letters", json_schema_extra=_unit("bytes")
+    )
+    max_deliveries: int = Field(
+        5, ge=1, description="tries of a message that fails alone, before it is a dead letter"
+    )
+    claim_idle_ms: int = Field(
+        30_000,
+        ge=100,
+        description="pending longer: taken over from whoever holds it",
+        json_schema_extra=_unit("ms"),
+    )
+    dead_letters_max: int = Field(
+        100_000,
+        ge=1,
+        description="length of the dead-letter stream; the oldest go first",
+        json_schema_extra=_unit("entries"),
+    )
+    shutdown_timeout: float = Field(
+        10.0, ge=0, description="time to finish what is in flight at a stop", json_schema_extra=_unit("s")
+    )
+
+    # The LLM
+    openai_api_key: SecretStr | None = Field(None, description="not set: no LLM, rules alone")
+    openai_base_url: str | None = Field(None, description="any server that speaks the OpenAI API")
+    openai_model: str = Field("gpt-4o-mini", min_length=1, description="model that is asked")
+    openai_timeout: float = Field(10.0, gt=0, description="for one request", json_schema_extra=_unit("s"))
+    openai_max_retries: int = Field(2, ge=0, le=10, description="of one request, with backoff")
+    llm_batch_size: int = Field(20, ge=1, le=100, description="windows in one request, at most")
+    classification_cache_ttl: int = Field(
+        int(timedelta(days=30).total_seconds()),
+        ge=1,
+        description="how long an answer is remembered",
+        json_schema_extra=_unit("s"),
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
+        """`NAME=` in a compose file or `.env` means the default."""
+        if value != "" or info.field_name is None:
+            return value
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True, validated_data={})
+
+    @field_validator("redis_addr")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is None or value.startswith("unix:///"):
+            return value
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError("must be host:port or unix:///path")
+        return value
+
+    @field_validator("mongo_uri")
+    @classmethod
+    def _is_mongo_uri(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must begin with mongodb:// or mongodb+srv://")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must be an IANA zone such as Asia/Seoul") from None
+        return value
+
+    @model_validator(mode="after")
+    def _production_has_stores(self) -> "Settings":
+        missing = [name.upper() for name in ("mongo_uri", "redis_addr") if getattr(self, name) is None]
+        if self.app_env == "prod" and missing:
+            raise ValueError(f"{' and '.join(missing)} must be set where APP_ENV is prod")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def consumer_name(self) -> str:
+        return f"{self.stream_consumer}-{self.instance_id}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings, or SettingsError naming all that is wrong without showing a secret."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [_offence(detail["loc"], detail["msg"], detail["input"]) for detail in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+
+
+class SettingDescription(NamedTuple):
+    name: str
+    default: str
+    unit: str
+    description: str
+
+
+def describe_settings() -> list[SettingDescription]:
+    """All settings for `--help`, in the order in which they stand above."""
+    return [
+        SettingDescription(
+            name.upper(),
+            "" if field.default is None or field.default_factory else str(field.default),
+            str((field.json_schema_extra or {}).get("unit", "")) if not callable(field.json_schema_extra) else "",
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _offence(loc: tuple[int | str, ...], message: str, value: Any) -> str:
+    if not loc:
+        return message.removeprefix("Value error, ")
+    name = str(loc[0])
+    secret = "Secret" in str(Settings.model_fields[name].annotation) if name in Settings.model_fields else False
+    shown = "" if secret else f" (is {value!r:.80})"
+    return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown}"

@@ -1,0 +1,20 @@
+"""SIGTERM and SIGINT set a stop event; a second one ends the process at once."""
+
+import asyncio
+import os
+import signal
+
+
+def stop_on_signals() -> asyncio.Event:
+    """The event, set at the first signal. Call it within the running loop (asyncio's or uvloop's)."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop

@@ -1,0 +1,87 @@
+"""The embedded document store: one SQLite file in WAL mode, for a machine without MongoDB."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from domains.errors import StoreOutage, StoreRefused
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS category_pattern (
+    id TEXT PRIMARY KEY, category TEXT NOT NULL, priority INTEGER,
+    app_patterns TEXT NOT NULL, domain_patterns TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS categorized_data (
+    id TEXT PRIMARY KEY, app TEXT NOT NULL, url TEXT NOT NULL, title TEXT NOT NULL,
+    category_id TEXT, is_llm_based INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS categorized_data_key ON categorized_data (app, url, title);
+CREATE TABLE IF NOT EXISTS pomodoro_usage_log (
+    id TEXT PRIMARY KEY, user_id TEXT NOT NULL, categorized_data_id TEXT NOT NULL, category_id TEXT,
+    session INTEGER NOT NULL, session_minutes INTEGER NOT NULL, session_date TEXT NOT NULL,
+    timestamp REAL NOT NULL, duration REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pomodoro_usage_log_session ON pomodoro_usage_log (user_id, session_date, session);
+"""
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raises what sqlite3 raises as StoreOutage, or as StoreRefused where the data sent are to blame."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as cause:
+        raise StoreRefused(f"{type(cause).__name__}: {cause}") from cause
+    except (sqlite3.Error, OSError) as cause:
+        raise StoreOutage(f"{type(cause).__name__}: {cause}") from cause
+
+
+class SqliteDatabase:
+    """One connection on a thread of its own, opened at its first use. Several processes may share the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+
+    async def write(self, statement: str, rows: Sequence[Row]) -> None:
+        """Executes the statement for every row, in one transaction: all of them or none."""
+        await self._run(self._write, statement, rows)
+
+    async def read(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        return await self._run(self._read, query, parameters)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._run(self._connection.close)
+        self._thread.shutdown()
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with translated_errors():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+
+    def _write(self, statement: str, rows: Sequence[Row]) -> None:
+        with self._open() as connection:
+            connection.executemany(statement, rows)
+
+    def _read(self, query: str, parameters: Sequence[Any]) -> list[Row]:
+        return self._open().execute(query, parameters).fetchall()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self._path, timeout=10)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+            self._connection = connection
+        return self._connection

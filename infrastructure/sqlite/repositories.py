@@ -1,0 +1,130 @@
+"""The three collections as tables of the embedded store, behind the same ports as MongoDB."""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.pomodoro.model import (
+    ActivityKey,
+    CategorizedData,
+    CategoryUpdate,
+    PomodoroUsageLog,
+    best_by_key,
+)
+from infrastructure.sqlite.database import SqliteDatabase
+
+
+class SqliteCategoryPatternRepository:
+    """CategoryPatternRepositoryPort on SQLite."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def find_all(self) -> list[CategoryPattern]:
+        rows = await self._database.read(
+            "SELECT id, category, priority, app_patterns, domain_patterns FROM category_pattern ORDER BY id"
+        )
+        return [
+            CategoryPattern(pattern_id, category, priority, tuple(json.loads(apps)), tuple(json.loads(domains)))
+            for pattern_id, category, priority, apps, domains in rows
+        ]
+
+    async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
+        await self._database.write(
+            "INSERT OR IGNORE INTO category_pattern VALUES (?, ?, ?, ?, ?)",
+            [
+                (
+                    pattern.id,
+                    pattern.category,
+                    pattern.priority,
+                    json.dumps(pattern.app_patterns, ensure_ascii=False),
+                    json.dumps(pattern.domain_patterns, ensure_ascii=False),
+                )
+                for pattern in patterns
+            ],
+        )
+
+
+class SqliteCategorizedDataRepository:
+    """CategorizedDataRepositoryPort on SQLite. A write is one transaction: it raises, or nothing failed."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def find_many_by_app_url_title_batch(
+        self, keys: Collection[ActivityKey]
+    ) -> dict[ActivityKey, CategorizedData]:
+        if not keys:
+            return {}
+        wanted = ", ".join(["(?, ?, ?)"] * len(keys))
+        rows = await self._database.read(
+            f"WITH wanted (app, url, title) AS (VALUES {wanted}) "  # noqa: S608 - placeholders only
+            "SELECT id, app, url, title, category_id, is_llm_based"
+            " FROM wanted JOIN categorized_data USING (app, url, title)",
+            [part for key in keys for part in key],
+        )
+        return best_by_key(
+            CategorizedData(data_id, ActivityKey(app, url, title), category_id, bool(is_llm_based))
+            for data_id, app, url, title, category_id, is_llm_based in rows
+        )
+
+    async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
+        await self._database.write(
+            "INSERT OR IGNORE INTO categorized_data VALUES (?, ?, ?, ?, ?, ?)",
+            [(data.id, *data.key, data.category_id, data.is_llm_based) for data in documents],
+        )
+        return {}
+
+    async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
+        await self._database.write(
+            "UPDATE categorized_data SET category_id = ?, is_llm_based = ? WHERE id = ?",
+            [(update.category_id, update.is_llm_based, update.id) for update in updates],
+        )
+        return {}
+
+
+class SqlitePomodoroUsageLogRepository:
+    """PomodoroUsageLogRepositoryPort on SQLite. A write is one transaction: it raises, or nothing failed."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def save_all(self, documents: Sequence[PomodoroUsageLog]) -> dict[str, str]:
+        await self._database.write(
+            "INSERT OR IGNORE INTO pomodoro_usage_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    log.id,
+                    log.user_id,
+                    log.categorized_data_id,
+                    log.category_id,
+                    log.session,
+                    log.session_minutes,
+                    log.session_date.isoformat(),
+                    log.timestamp,
+                    log.duration,
+                )
+                for log in documents
+            ],
+        )
+        return {}
+
+    async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
+        await self._database.write(
+            "UPDATE pomodoro_usage_log SET category_id = ? WHERE id = ?",
+            [(update.category_id, update.id) for update in updates],
+        )
+        return {}
+
+    async def find_by_session(self, user_id: str, session_date: date, session: int) -> list[PomodoroUsageLog]:
+        rows = await self._database.read(
+            "SELECT * FROM pomodoro_usage_log WHERE user_id = ? AND session_date = ? AND session = ?"
+            " ORDER BY timestamp, id",
+            (user_id, session_date.isoformat(), session),
+        )
+        # the columns are the fields, in their order
+        return [
+            PomodoroUsageLog(*before, date.fromisoformat(day), timestamp, duration)
+            for *before, day, timestamp, duration in rows
+        ]

@@ -1,0 +1,235 @@
+"""The referee: the matching rules of issue 6 in the plainest form, to check the fast engine against.
+
+It tries each pattern by itself, without trie, automaton, cache or fast path, and takes URLs and names apart
+with code of its own. It shares one thing with the engine: `is_qualifier`, the table of version words.
+"""
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.patternClassifier.words import is_qualifier
+
+Place = tuple[str, list[str]]
+Answer = tuple[str, str, str, str]  # category, tier, pattern, category id: the fields of a RuleMatch
+
+
+def candidates(patterns: Iterable[CategoryPattern], app: str, url: str) -> list[Answer]:
+    """All patterns that match, best first."""
+    found = []
+    for document in patterns:
+        last = (document.priority is None, document.priority or 0, document.category)
+        for pattern in document.domain_patterns:
+            strength = url_strength(pattern, url)
+            if strength is not None:
+                found.append((0, *strength, *last, pattern, document.id, "url"))
+        for pattern in document.app_patterns:
+            words = app_strength(pattern, app)
+            if words is not None:
+                found.append((1, 0, -words, 0, *last, pattern, document.id, "app"))
+    return [(category, tier, pattern, id_) for *_, category, pattern, id_, tier in sorted(found)]
+
+
+# ---------------------------------------------------------------------------------------------- URLs
+
+
+def url_strength(pattern: str, url: str) -> tuple[int, int, int] | None:
+    """(token, -length of host or token, -length of path) where the pattern matches the URL."""
+    read, place = read_pattern(pattern), split(url)
+    if read is None or place is None:
+        return None
+    host, segments = place
+    if isinstance(read, str):
+        edge = r"[^\W_]"
+        word = re.compile(f"(?<!{edge}){re.escape(read)}(?!{edge})")
+        hit = any(word.search(part) for part in (host, *segments))
+        return (1, -len(read), 0) if hit else None
+    wanted, path = read
+    below = host.endswith("." + wanted) and not is_ip(wanted)
+    if (host == wanted or below) and segments[: len(path)] == path:
+        return (0, -len(wanted), -sum(len(segment) + 1 for segment in path))
+    return None
+
+
+def read_pattern(pattern: str) -> str | Place | None:
+    """A token, a host with its path, or None for a broken pattern."""
+    text = pattern.strip()
+    if text.startswith("*://"):
+        text = text[4:]
+    if text.endswith("/*"):
+        text = text[:-2]
+    scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*:)?//", text)
+    front, rest = (scheme[0], text[scheme.end() :]) if scheme else ("", text)
+    stripped = rest
+    while stripped.startswith((".", "*.")):
+        stripped = stripped[1:].removeprefix(".") if stripped[0] == "*" else stripped[1:]
+    text = front + stripped
+    if "*" in text or not text.strip("/"):
+        return None
+    bare = text.strip("/")
+    if stripped == rest and not set(bare) & set("./:@?#[]") and not any(map(str.isspace, bare)):
+        if bare.lower() != "localhost":
+            segments = split_path(bare)
+            token = decode_label(segments[0]) if segments else ""
+            general = token in {"com", "net", "org", "co", "www", "http", "https"}
+            return None if general or not any(map(str.isalnum, token)) else token
+    place = split(
+        f"[{text}]" if text.count(":") > 1 and set(text.lower()) <= set("0123456789abcdef:.") else text
+    )
+    if place is None:
+        return None
+    host, segments = place
+    if host.startswith("www.") and host.count(".") > 1:
+        host = host.removeprefix("www.")
+    if "" in host.split(".") or host in {"com", "net", "org", "co", "www", "http", "https"}:
+        return None
+    return host, segments
+
+
+def split(url: str) -> Place | None:
+    """Canonical host (may be empty) and path segments, or None where the URL names no place."""
+    for ignored in "\t\r\n":
+        url = url.replace(ignored, "")
+    while url and (url[0] <= " " or url[0] in "\x85\xa0\u200b\u3000\ufeff"):
+        url = url[1:]
+    while url and (url[-1] <= " " or url[-1] in "\x85\xa0\u200b\u3000\ufeff"):
+        url = url[:-1]
+    url = url.replace("\\", "/").split("?")[0].split("#")[0]
+    while url.lower().startswith(("view-source:", "blob:", "filesystem:")):
+        url = url.partition(":")[2]
+    scheme, colon, rest = url.partition(":")
+    if not (colon and re.fullmatch("[a-zA-Z][a-zA-Z0-9+.-]*", scheme)):
+        return at_host(url.lstrip("/")) if url.startswith("//") else at_host(url)
+    scheme = scheme.lower()
+    if scheme in {"http", "https", "ws", "wss", "ftp", "about"}:
+        return at_host(rest.lstrip("/"))
+    if scheme == "file":
+        return "", split_path(rest[2:].partition("/")[2] if rest.startswith("//") else rest)
+    if scheme in {"data", "javascript", "mailto", "tel", "sms", "urn", "magnet", "cid", "mid"}:
+        return None
+    if rest.startswith("//"):
+        return at_host(rest[2:])
+    if rest.startswith("/"):
+        return "", split_path(rest)
+    if set(rest.partition("/")[0]) <= set("0123456789"):
+        return at_host(url)
+    return None
+
+
+def at_host(text: str) -> Place | None:
+    authority, _, path = text.partition("/")
+    if not authority:
+        return "", split_path(path)
+    host = read_host(authority.split("@")[-1])
+    return (host, split_path(path)) if host else None
+
+
+def read_host(host: str) -> str:
+    port = re.search(r":[0-9]*$", host)
+    if port and not (host.startswith("[") and "]" not in host[: port.start()]):
+        host = host[: port.start()]
+    if host.startswith("[") or host.endswith("]"):
+        address = host.removeprefix("[").removesuffix("]")
+        sound = host == f"[{address}]" and ":" in address and "%" not in address and is_ip(address)
+        return f"[{ipaddress.ip_address(address)}]" if sound else ""
+    if ":" in host:
+        return ""
+    host = fold(unquote(host))
+    while host.endswith("."):
+        host = host[:-1]
+    host = ".".join(decode_label(label) for label in host.split("."))
+    if re.fullmatch("[0-9]+", host.split(".")[-1]):
+        return host if is_ip(host) else ""
+    return "" if any(c <= " " or c in '"#%/:<>?@[\\]^`{|}\x7f' for c in host) else host
+
+
+def is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def fold(text: str) -> str:
+    if not text.isascii() and len(text) > 1024:
+        return ""
+    text = unicodedata.normalize("NFKC", text).replace("。", ".")
+    for invisible in "\xad\u200b\u2060\ufeff":
+        text = text.replace(invisible, "")
+    return text.lower()
+
+
+def decode_label(label: str) -> str:
+    if label.startswith("xn--") and len(label) <= 63:
+        try:
+            decoded = label[4:].encode("ascii").decode("punycode")
+        except (UnicodeError, ValueError, OverflowError):
+            return label
+        if not decoded.isascii() and fold(decoded) == decoded:
+            return decoded
+    return label
+
+
+def split_path(path: str) -> list[str]:
+    segments: list[str] = []
+    for raw in unquote(re.sub("%2[fF]", "%252f", path)).split("/"):
+        segment = "".join("\ufffd" if c < " " or c == "\x7f" else c for c in raw)
+        if segment == "..":
+            segments = segments[:-1]
+        elif segment not in ("", "."):
+            segments.append(
+                (unicodedata.normalize("NFC", segment) if len(segment) <= 1024 else segment).lower()
+            )
+    return segments
+
+
+# ---------------------------------------------------------------------------------------------- apps
+
+
+def app_strength(pattern: str, app: str) -> int | None:
+    """The number of words of the pattern where it matches the app's name."""
+    wanted, words = app_words(pattern), app_words(app)
+    if wanted and words[: len(wanted)] == wanted and says_nothing_more(words[len(wanted) :]):
+        return len(wanted)
+    return None
+
+
+def says_nothing_more(words: list[str]) -> bool:
+    if not words:
+        return True
+    heads = range(1, min(len(words), 8) + 1)
+    return any(is_qualifier(" ".join(words[:n])) and says_nothing_more(words[n:]) for n in heads)
+
+
+def app_words(name: str) -> list[str]:
+    name = name.strip()
+    if len(name) > 512:
+        return []
+    for mark in "®©™℠":
+        name = name.replace(mark, " ")
+    name = "".join(c for c in name if unicodedata.category(c) != "Cf" or (c > "\u206f" and c != "\ufeff"))
+    name = unicodedata.normalize("NFKC", name).strip().casefold()
+    if re.match(r"[a-z]:[\\/]|[\\/]", name):
+        name = name.rstrip("\\/").replace("\\", "/").split("/")[-1]
+    for suffix in (".exe", ".app"):
+        if name.endswith(suffix):
+            name = name.removesuffix(suffix)
+            break
+    words, word = [], ""
+    for c in name + " ":
+        inside = bool(word.strip("."))
+        mark = "\u0300" <= c <= "\u036f" or "\u0900" <= c <= "\u0eff"
+        if (
+            (c.isalnum() and word[-1:] not in ("+", "#"))
+            or (mark and inside and word[-1] not in "+#")
+            or (c in "+#" and inside)
+        ):
+            word += c
+            continue
+        words.append(word)
+        word = c if c == "." or c.isalnum() else ""
+    return [word for word in words if word.strip(".")]
