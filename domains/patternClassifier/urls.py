@@ -27,7 +27,7 @@ _PLAIN = re.compile(
 )
 _BLANKS = "".join(map(chr, range(33))) + "\x85\xa0\u200b\u3000\ufeff"
 _BACKSLASHES = {ord("\\"): "/", ord("\t"): None, ord("\r"): None, ord("\n"): None}  # as browsers read them
-_WRAPPERS = re.compile(r"(?:(?:view-source|blob|filesystem):)+", re.IGNORECASE)  # the address inside counts
+_WRAPPERS = re.compile(r"\A(?:(?:view-source|blob|filesystem):)+", re.IGNORECASE)  # the address inside counts
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(.*)", re.DOTALL)
 _WEB_SCHEMES = frozenset({"http", "https", "ws", "wss", "ftp"})  # any number of slashes may follow
 _CONTENT_SCHEMES = frozenset({"data", "javascript", "mailto", "tel", "sms", "urn", "magnet", "cid", "mid"})
@@ -53,7 +53,7 @@ def split_url(url: str) -> tuple[str, str]:
     if plain and "xn--" not in plain[2]:
         return plain[2], plain[3]
     text = url.strip(_BLANKS).translate(_BACKSLASHES)
-    text = _WRAPPERS.sub("", re.split(r"[?#]", text, maxsplit=1)[0], count=1)
+    text = _WRAPPERS.sub("", re.split(r"[?#]", text, maxsplit=1)[0])
     place = _after_scheme(text)
     if place is None:
         return "", ""

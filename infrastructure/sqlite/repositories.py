@@ -12,7 +12,7 @@ from domains.pomodoro.model import (
     PomodoroUsageLog,
     best_by_key,
 )
-from infrastructure.sqlite.database import SqliteDatabase
+from infrastructure.sqlite.database import Row, SqliteDatabase
 
 
 class SqliteCategoryPatternRepository:
@@ -123,8 +123,11 @@ class SqlitePomodoroUsageLogRepository:
             " ORDER BY timestamp, id",
             (user_id, session_date.isoformat(), session),
         )
-        # the columns are the fields, in their order
-        return [
-            PomodoroUsageLog(*before, date.fromisoformat(day), timestamp, duration)
-            for *before, day, timestamp, duration in rows
-        ]
+        return [_log_of(row) for row in rows]
+
+
+def _log_of(row: Row) -> PomodoroUsageLog:
+    """The columns are the fields, in their order."""
+    values = list(row)
+    values[6] = date.fromisoformat(values[6])
+    return PomodoroUsageLog(*values)

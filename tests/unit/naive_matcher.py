@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from domains.categoryPattern.model import CategoryPattern
 from domains.patternClassifier.words import is_qualifier
 
+TOO_GENERAL = {"com", "net", "org", "co", "www", "http", "https"}
+
 Place = tuple[str, list[str]]
 Answer = tuple[str, str, str, str]  # category, tier, pattern, category id: the fields of a RuleMatch
 
@@ -70,21 +72,18 @@ def read_pattern(pattern: str) -> str | Place | None:
     if "*" in text or not text.strip("/"):
         return None
     bare = text.strip("/")
-    if stripped == rest and not set(bare) & set("./:@?#[]") and not any(map(str.isspace, bare)):
-        if bare.lower() != "localhost":
-            segments = split_path(bare)
-            token = decode_label(segments[0]) if segments else ""
-            general = token in {"com", "net", "org", "co", "www", "http", "https"}
-            return None if general or not any(map(str.isalnum, token)) else token
-    place = split(
-        f"[{text}]" if text.count(":") > 1 and set(text.lower()) <= set("0123456789abcdef:.") else text
-    )
+    whole = stripped == rest and not set(bare) & set("./:@?#[]") and not any(map(str.isspace, bare))
+    if whole and bare.lower() != "localhost":
+        segments = split_path(bare)
+        token = decode_label(segments[0]) if segments else ""
+        return None if token in TOO_GENERAL or not any(map(str.isalnum, token)) else token
+    place = split(f"[{text}]" if text.count(":") > 1 and set(text.lower()) <= set("0123456789abcdef:.") else text)
     if place is None:
         return None
     host, segments = place
     if host.startswith("www.") and host.count(".") > 1:
         host = host.removeprefix("www.")
-    if "" in host.split(".") or host in {"com", "net", "org", "co", "www", "http", "https"}:
+    if "" in host.split(".") or host in TOO_GENERAL:
         return None
     return host, segments
 
@@ -181,9 +180,7 @@ def split_path(path: str) -> list[str]:
         if segment == "..":
             segments = segments[:-1]
         elif segment not in ("", "."):
-            segments.append(
-                (unicodedata.normalize("NFC", segment) if len(segment) <= 1024 else segment).lower()
-            )
+            segments.append((unicodedata.normalize("NFC", segment) if len(segment) <= 1024 else segment).lower())
     return segments
 
 
@@ -221,15 +218,11 @@ def app_words(name: str) -> list[str]:
             break
     words, word = [], ""
     for c in name + " ":
-        inside = bool(word.strip("."))
+        open_ = word[-1:] not in ("+", "#")
         mark = "\u0300" <= c <= "\u036f" or "\u0900" <= c <= "\u0eff"
-        if (
-            (c.isalnum() and word[-1:] not in ("+", "#"))
-            or (mark and inside and word[-1] not in "+#")
-            or (c in "+#" and inside)
-        ):
+        if (c.isalnum() and open_) or (((mark and open_) or c in "+#") and word.strip(".")):
             word += c
-            continue
-        words.append(word)
-        word = c if c == "." or c.isalnum() else ""
+        else:
+            words.append(word)
+            word = c if c == "." or c.isalnum() else ""
     return [word for word in words if word.strip(".")]

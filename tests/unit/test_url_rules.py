@@ -47,6 +47,7 @@ URL_ROWS = [
     ("figma.com", "https://figma.com@evil.io/", False, "user info is no host"),
     ("figma.com", "https://figma.com:443@evil.io/", False, "user info with a password"),
     ("figma.com", "https://evil.io\\@figma.com/", False, "the backslash ended the host before"),
+    ("figma.com", "https://blob:figma.com/", False, "only at the beginning is blob: a scheme"),
     ("figma.com", "https://figma.com:port/", False, "no browser opens a port that is no number"),
     ("figma.com", "https://fig ma.com/", False, "a space is in no host"),
     ("figma.com", "https://xn--figma-.com/", False, "no punycode of IDNA, so no figma"),

@@ -1,0 +1,64 @@
+"""Servers and settings that the suites share. The header says which MongoDB a run talks to."""
+
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+
+from infrastructure.container import Container, running_container
+from infrastructure.embedded import find_redis_server
+from infrastructure.settings import Settings
+from tests.servers import RedisServer, mongo_kind, mongo_server
+
+
+def pytest_report_header() -> list[str]:
+    executable = find_redis_server()
+    version = subprocess.run([executable, "--version"], capture_output=True, text=True, check=True).stdout
+    return [f"redis: {executable} ({version.split('=')[1].split(' ')[0]})", f"mongodb: {mongo_kind()}"]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A test sees no `.env` and no variable of the developer's; what it needs it sets."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with mongo_server(tmp_path_factory.mktemp("mongo")) as (uri, _):
+        yield uri
+
+
+@pytest.fixture
+def mongo_database(mongo_uri: str) -> Iterator[str]:
+    """The name of a database of the test's own."""
+    name = f"test_{uuid4().hex[:12]}"
+    yield name
+    with MongoClient(mongo_uri) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def settings(redis_server: RedisServer, tmp_path: Path) -> Iterator[Settings]:
+    """Real Redis on a database emptied for the test, SQLite in the test's own directory."""
+    yield Settings(redis_addr=redis_server.address, data_dir=tmp_path, block_ms=50, claim_idle_ms=300)
+    with redis_server.client() as client:
+        client.flushall()
+
+
+@pytest.fixture
+async def container(settings: Settings) -> AsyncIterator[Container]:
+    async with running_container(settings) as container:
+        yield container

@@ -1,0 +1,138 @@
+"""Real servers for tests: private, on free ports, gone with the run."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from infrastructure.embedded import find_redis_server
+
+_START_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """A redis-server of its own with AOF on; it can be killed and started again on the same port and data."""
+
+    def __init__(self, directory: Path, *options: str, executable: str | None = None) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self._directory = directory
+        self._options = options
+        self._executable = executable or find_redis_server()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "RedisServer":
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--save", ""]
+        aof = ["--appendonly", "yes", "--appendfsync", "always"]
+        self._process = subprocess.Popen(
+            [self._executable, *arguments, *aof, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        )
+        with self.client() as client:
+            _until(lambda: client.ping(), redis.RedisError, "redis-server")
+        return self
+
+    def client(self, **options: object) -> redis.Redis:
+        return redis.Redis(port=self.port, decode_responses=True, **options)  # type: ignore[arg-type]
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(number)
+            self._process.wait(30)
+            self._process = None
+
+
+@contextmanager
+def mongo_server(directory: Path) -> Iterator[tuple[str, str]]:
+    """(URI, what it is): MONGO_TEST_URI, else a container where Docker has one, else nx-27017 from PyPI."""
+    if uri := os.environ.get("MONGO_TEST_URI"):
+        yield uri, "the server of MONGO_TEST_URI"
+    elif shutil.which("docker") and _docker_answers():
+        with _container() as uri:
+            yield uri, "MongoDB 7 in a container"
+    else:
+        with _nx_27017(directory) as uri:
+            yield uri, "nx-27017 (no MONGO_TEST_URI, no Docker that answers)"
+
+
+def mongo_kind() -> str:
+    """What `mongo_server` will start, for the test header."""
+    if os.environ.get("MONGO_TEST_URI"):
+        return "the server of MONGO_TEST_URI"
+    return "a container" if shutil.which("docker") and _docker_answers() else "nx-27017 (PyPI)"
+
+
+def _docker_answers() -> bool:
+    try:
+        have = subprocess.run(["docker", "image", "inspect", "mongo:7"], capture_output=True, timeout=20, check=False)
+        if have.returncode == 0:
+            return True
+        pull = subprocess.run(["docker", "pull", "-q", "mongo:7"], capture_output=True, timeout=180, check=False)
+        return pull.returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+@contextmanager
+def _container() -> Iterator[str]:
+    from testcontainers.mongodb import MongoDbContainer
+
+    with MongoDbContainer("mongo:7") as container:
+        yield container.get_connection_url()
+
+
+@contextmanager
+def _nx_27017(directory: Path) -> Iterator[str]:
+    port = free_port()
+    executable = Path(sys.executable).with_name("nx-27017")
+    files = ["--data-dir", "memory", "--log-file", directory / "nx.log", "--pid-file", directory / "nx.pid"]
+    process = subprocess.Popen(
+        [executable, "--port", str(port), *files], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    uri = f"mongodb://127.0.0.1:{port}"
+    try:
+        with MongoClient(uri, serverSelectionTimeoutMS=500) as client:
+            _until(lambda: client.admin.command("ping"), PyMongoError, "nx-27017")
+        yield uri
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _until(answers: object, error: type[Exception], what: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            answers()  # type: ignore[operator]
+        except error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} does not answer") from None
+            time.sleep(0.02)
+        else:
+            return
