@@ -76,16 +76,17 @@ def _document(
 def print_board(board: str, period: Period, day: date, rows: list[LeaderboardResult], highlight: str = "") -> None:
     first, last = period.days(day)
     title = f"{board}  ({first})" if first == last else f"{board}  ({first} to {last})"
-    table = Table("Rank", "User", "Time", title=title, title_justify="left", min_width=40)
+    table = Table("Rank", "User", "Time", min_width=40)
     table.columns[0].justify = table.columns[2].justify = "right"
     for row in rows:
         table.add_row(
             str(row.rank), row.user_id, spent(row.score), style="bold" if row.user_id == highlight else None
         )
+    typer.echo(title)
     if rows:
         Console().print(table)
-    else:
-        typer.echo(f"{title}: nobody yet")
+    elif not highlight:
+        typer.echo("nobody yet")
 
 
 def spent(seconds: float) -> str:

@@ -6,8 +6,6 @@ python -m cmd.stream_consumer
 from cmd._run import run, settings_or_exit
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from infrastructure.container import running_container
 from infrastructure.logs import announce_stores, configure_logging
@@ -17,17 +15,24 @@ from infrastructure.signals import stop_on_signals
 app = typer.Typer(add_completion=False)
 
 
+_HELP = """\
+Usage: python -m cmd.stream_consumer
+
+Reads activity messages from the Redis stream, classifies them, writes the categories, and raises the leaderboards,
+until SIGTERM or SIGINT. With nothing configured it runs on embedded stores in DATA_DIR.
+
+Settings, from the environment or from .env:
+"""
+
+
 def _show_help(wanted: bool) -> None:
     if not wanted:
         return
-    console = Console()
-    console.print("Usage: python -m cmd.stream_consumer\n\nReads activity messages from the Redis stream, classifies")
-    console.print("them, writes the categories, and raises the leaderboards, until SIGTERM or SIGINT.\n")
-    table = Table("Setting", "Default", "Unit", "Meaning", title="Settings, from the environment or .env", box=None)
+    typer.echo(_HELP)
     for setting in describe_settings():
-        table.add_row(setting.name, setting.default, setting.unit, setting.description)
-    console.print(table)
-    console.print("\nExit codes: 0 stopped as asked, 1 it failed, 2 the settings are wrong.")
+        default = f"{setting.default} {setting.unit}".strip() if setting.default else "not set"
+        typer.echo(f"  {setting.name:<26}{default}\n      {setting.description}")
+    typer.echo("\nExit codes: 0 stopped as asked, 1 it failed, 2 the settings are wrong.")
     raise typer.Exit
 
 

@@ -3,6 +3,7 @@
 Building connects to nothing: clients do so at their first call, and `running_container` closes them.
 """
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +26,7 @@ from infrastructure.redis import client as redis_client
 from infrastructure.redis.backlog import StreamBacklog
 from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.dead_letters import DeadLetterStream
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
 from infrastructure.redis.publisher import StreamPublisher
@@ -86,7 +88,9 @@ class Container(containers.DeclarativeContainer):
     )
     categorized_data = providers.Selector(
         store_kind,
-        mongo=providers.Singleton(mongo_repositories.CategorizedDataRepositoryAdapter, mongo_database),
+        mongo=providers.Singleton(
+            mongo_repositories.CategorizedDataRepositoryAdapter, mongo_database, option.mongo_create_indexes
+        ),
         sqlite=providers.Singleton(sqlite_repositories.SqliteCategorizedDataRepository, sqlite),
     )
     usage_logs = providers.Selector(
@@ -107,15 +111,18 @@ class Container(containers.DeclarativeContainer):
         option.stream_group,
         option.consumer_name,
         option.claim_idle_ms,
+        option.consumer_gone_ms,
+        option.stream_trim,
     )
     commits = providers.Singleton(RedisCommit, redis, keys, option.stream_group, option.dead_letters_max)
     leaderboard = providers.Singleton(LeaderboardCacheAdapter, redis)
+    dead_letters = providers.Singleton(DeadLetterStream, redis, keys)
     publisher = providers.Singleton(StreamPublisher, redis, option.stream_key)
     backlog = providers.Singleton(StreamBacklog, redis, option.stream_key, option.stream_group)
     classification_cache = providers.Singleton(RedisClassificationCache, redis, option.classification_cache_ttl)
 
     # The pipeline
-    observer = providers.Singleton(LoggingObserver)
+    observer = providers.Singleton(LoggingObserver, option.stream_max_backlog)
     llm = providers.Selector(
         providers.Callable(lambda settings: "none" if settings.openai_api_key is None else "openai", settings),
         none=providers.Object(None),
@@ -144,7 +151,7 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
     async with AsyncExitStack() as stack:
         if settings.redis_addr is None:
             embedded = EmbeddedRedis(settings.data_dir)
-            embedded.start()
+            await asyncio.to_thread(embedded.start)
             stack.callback(embedded.close)
             settings = settings.model_copy(update={"redis_addr": embedded.address})
         container = Container(settings=providers.Object(settings))

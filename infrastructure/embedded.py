@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from infrastructure.settings import SettingsError
 
@@ -54,7 +56,8 @@ class EmbeddedRedis:
         """Connects to the running server, or starts it and waits until it has loaded its data."""
         self._directory.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            client = redis.Redis(unix_socket_path=str(self._socket), client_name=_OUR_NAME)
+            no_retry = Retry(NoBackoff(), 0)  # of our own waiting we know better
+            client = redis.Redis(unix_socket_path=str(self._socket), client_name=_OUR_NAME, retry=no_retry)
             if not _answers(client):
                 self._launch()
                 self._wait(client)

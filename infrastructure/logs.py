@@ -13,7 +13,7 @@ import structlog
 
 from domains.errors import Outage, PipelineError
 from domains.patternClassifier.rules import PatternProblem
-from domains.pomodoro.model import CommitResult, DeadLetter
+from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
 from infrastructure.settings import Settings
 
 
@@ -63,7 +63,8 @@ def announce_stores(settings: Settings) -> None:
 class LoggingObserver:
     """ConsumerObserver and ClassifierObserver in the log. Source of the first two lines: contract."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream_max_backlog: int) -> None:
+        self._stream_max_backlog = stream_max_backlog
         self._log = structlog.stdlib.get_logger("pomocore")
 
     def batch_read(self, count: int) -> None:
@@ -112,6 +113,23 @@ class LoggingObserver:
             self._log.error("Outage, waiting", action="breaker_open", service=name, cause=str(cause))
         else:
             self._log.info("Outage is over", action="breaker_closed", service=name)
+
+    def stream_tidied(self, state: StreamState) -> None:
+        if state.trimmed or state.removed_consumers:
+            self._log.debug(
+                "Tidied the stream",
+                action="tidy",
+                trimmed=state.trimmed,
+                length=state.length,
+                removed_consumers=state.removed_consumers,
+            )
+        if state.length > self._stream_max_backlog:
+            self._log.warning(
+                "The stream is longer than STREAM_MAX_BACKLOG",
+                action="backlog",
+                length=state.length,
+                limit=self._stream_max_backlog,
+            )
 
     def stopping(self, in_flight: int) -> None:
         self._log.info("Stopping: finishing what is in flight", action="stopping", messages=in_flight)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+HOST_NAME = socket.gethostname()
 
 
 class SettingsError(Exception):
@@ -55,7 +57,7 @@ class Settings(BaseSettings):
         "pomodoro_pattern_match_consumer", min_length=1, description="consumer name, without INSTANCE_ID"
     )
     instance_id: str = Field(
-        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        default_factory=lambda: f"{HOST_NAME}-{os.getpid()}",
         min_length=1,
         description="suffix of the consumer name, unique to the instance; default: host name and process id",
     )
@@ -99,6 +101,18 @@ class Settings(BaseSettings):
         description="pending longer: taken over from whoever holds it",
         json_schema_extra=_unit("ms"),
     )
+    consumer_gone_ms: int = Field(
+        600_000,
+        ge=1000,
+        description="a consumer that holds nothing and was silent for longer is removed from the group",
+        json_schema_extra=_unit("ms"),
+    )
+    stream_trim: bool = Field(
+        True, description="drop from the stream what every group has been given and has acknowledged"
+    )
+    stream_max_backlog: int = Field(
+        1_000_000, ge=1, description="a longer stream is warned of", json_schema_extra=_unit("entries")
+    )
     dead_letters_max: int = Field(
         100_000,
         ge=1,
@@ -131,6 +145,13 @@ class Settings(BaseSettings):
             return value
         return cls.model_fields[info.field_name].get_default(call_default_factory=True, validated_data={})
 
+    @field_validator("mongo_uri", "redis_addr")
+    @classmethod
+    def _production_has_stores(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.data.get("app_env") == "prod":
+            raise ValueError("must be set where APP_ENV is prod")
+        return value
+
     @field_validator("redis_addr")
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
@@ -156,13 +177,6 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("must be an IANA zone such as Asia/Seoul") from None
         return value
-
-    @model_validator(mode="after")
-    def _production_has_stores(self) -> "Settings":
-        missing = [name.upper() for name in ("mongo_uri", "redis_addr") if getattr(self, name) is None]
-        if self.app_env == "prod" and missing:
-            raise ValueError(f"{' and '.join(missing)} must be set where APP_ENV is prod")
-        return self
 
     @property
     def zone(self) -> ZoneInfo:
@@ -207,5 +221,5 @@ def _offence(loc: tuple[int | str, ...], message: str, value: Any) -> str:
         return message.removeprefix("Value error, ")
     name = str(loc[0])
     secret = "Secret" in str(Settings.model_fields[name].annotation) if name in Settings.model_fields else False
-    shown = "" if secret else f" (is {value!r:.80})"
+    shown = "" if secret or value is None else f" (is {value!r:.80})"
     return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown}"

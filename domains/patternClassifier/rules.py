@@ -30,7 +30,7 @@ TIER_URL = "url"
 TIER_APP = "app"
 
 _MEMO_ENTRIES = 32_768
-_MEMO_CHARACTERS = 512  # of app and URL together: 16 MB of text at most, usually a tenth of it
+_MEMO_CHARACTERS = 512  # of app and URL together, so a hostile sender cannot fill the memory
 _UNKNOWN: Any = object()
 
 

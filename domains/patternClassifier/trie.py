@@ -34,7 +34,10 @@ class AppTrie(Generic[T]):
             raise ValueError("no letter or digit in it, or far too long for an app's name")
         node = self._root
         for word in words:
-            node = node.children.setdefault(word, _Node())
+            child = node.children.get(word)
+            if child is None:
+                child = node.children[word] = _Node()
+            node = child
         node.values.append(value)
 
     def find(self, name: str) -> Iterator[T]:

@@ -159,7 +159,7 @@ _LOCALHOST = "localhost"
 _TOO_GENERAL = frozenset({"com", "net", "org", "co", "www", "http", "https"})
 _WORD_CHARACTERS = re.compile(r"[^\s./:@?#\[\]]+")
 _BARE_IPV6 = re.compile(r"[0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}")  # its colons would be taken for a port
-_SUBDOMAINS = re.compile(r"\A((?:[a-z][a-z0-9+.-]*:)?//)?(?:\*?\.)+", re.IGNORECASE)
+_SUBDOMAINS = re.compile(r"((?:[a-z][a-z0-9+.-]*:)?//)?(?:\*?\.)+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +198,14 @@ def parse_pattern(pattern: str) -> UrlPattern:
     Raises ValueError, with the reason, for a pattern that means none of these.
     """
     text = pattern.strip().removeprefix("*://").removesuffix("/*")
-    text, dots = _SUBDOMAINS.subn(r"\1", text)
+    subdomains = _SUBDOMAINS.match(text)
+    if subdomains:
+        text = (subdomains[1] or "") + text[subdomains.end() :]
     if not text.strip("/"):
         raise ValueError("empty")
     if "*" in text:
         raise ValueError("a wildcard may only stand as *. at the beginning or as /* at the end")
-    if not dots and _WORD_CHARACTERS.fullmatch(text.strip("/")) and text.lower().strip("/") != _LOCALHOST:
+    if not subdomains and _WORD_CHARACTERS.fullmatch(text.strip("/")) and text.lower().strip("/") != _LOCALHOST:
         return _token(text)
     host, path = split_url(f"[{text}]" if _BARE_IPV6.fullmatch(text) else text)
     if host.startswith("www.") and "." in host[4:]:
@@ -216,8 +218,8 @@ def parse_pattern(pattern: str) -> UrlPattern:
 
 def _token(text: str) -> UrlPattern:
     token = _decode_label(_canonical_path(text).removeprefix("/"))
-    if not any(map(str.isalnum, token)):
-        raise ValueError("no letter or digit in it")
+    if "." in token or not any(map(str.isalnum, token)):  # a dot may come out of a percent sign
+        raise ValueError("not a word")
     _refuse_too_general(token)
     return UrlPattern(token=token)
 

@@ -19,28 +19,30 @@ def _table(text: str) -> frozenset[str]:
 
 
 VERSIONS = _table("""
-    version, ver, v, release, lts, new, 버전, 판, 최신, 최신판, 신규
+    version, ver, v, release, lts, long term support, new, 버전, 판, 최신, 신규, 신버전, 구버전
     ii, iii, iv, vi, vii, viii, ix, x, xi, xii, xiii, xiv, xv, xvi
 """)
 CHANNELS = _table("""
     alpha, beta, canary, dev, nightly, preview, insider, insiders, rc, ga, stable, unstable, experimental
     snapshot, prerelease, pre release, release candidate, eap, early access, esr, oss, classic, legacy
     developer preview, technology preview, technical preview, insider preview, work preview
-    public beta, open beta, closed beta, for testing
-    베타, 알파, 카나리, 나이틀리, 프리뷰, 미리보기, 미리 보기, 얼리 액세스, 앞서 해보기, 개발자용, 공개 베타
-    정식, 안정, 클래식, 레거시
+    developer beta, public beta, open beta, closed beta, for testing, extended support release
+    beta channel, dev channel, canary channel, stable channel, nightly build, daily build, dev build
+    베타, 알파, 카나리, 나이틀리, 프리뷰, 미리보기, 미리 보기, 얼리 액세스, 앞서 해보기, 공개 베타
+    정식, 안정, 클래식, 레거시, 인사이더, 개발자용, 개발자 프리뷰, 개발자 버전, 테스트 버전, 베타 채널
 """)
 EDITIONS = _table("""
     edition, community, ce, professional, pro, premium, ultimate, enterprise, education, educational, academic
     student, students, home, business, personal, standard, basic, starter, express, free, trial, demo, lite
-    plus, portable, cc, dc, goty, remastered
+    plus, portable, cc, dc, goty, remastered, evaluation, registered, unregistered, licensed, unlicensed
     developer edition, dev edition, definitive edition, special edition, deluxe edition, anniversary edition
     collectors edition, collector s edition, game of the year edition, java edition, bedrock edition
-    for business, for education, for enterprise, for work, for home, work or school
+    server edition, team edition, for business, for education, for enterprise, for work, for home, work or school
     home and student, home and business
     에디션, 커뮤니티, 프로, 프로페셔널, 프리미엄, 얼티밋, 엔터프라이즈, 비즈니스, 스탠다드, 스탠더드, 베이직
     라이트, 플러스, 익스프레스, 포터블, 무설치, 무료, 유료, 데모, 체험판, 평가판, 시험판, 교육판
-    개인용, 가정용, 기업용, 업무용, 교육용, 학생용, 전문가용, 회사 또는 학교
+    개인용, 가정용, 기업용, 업무용, 교육용, 학생용, 학교용, 교육기관용, 공공기관용, 전문가용, 회사 또는 학교
+    개발자 에디션
     한글판, 한국어판, 영문판, 한국어, 한국어 korean
 """)
 _PLATFORM_NAMES = _table("""

@@ -83,7 +83,7 @@ class PomodoroPatternConsumer:
             await stop.wait()
             self._observer.stopping(len(self._in_flight.ids))
             await self._drain()
-        left = len(self._in_flight.ids)
+        left = await self._leave_stream()
         self._observer.stopped(left)
         return left
 
@@ -131,16 +131,22 @@ class PomodoroPatternConsumer:
         return batch
 
     async def _claim_loop(self, stop: asyncio.Event) -> None:
+        """Takes over what others left behind, and keeps the stream tidy; also while nothing can be read."""
         while not stop.is_set():
-            await self._in_flight.room()
-            batch = await self._redis.run(
-                lambda: self._source.claim_abandoned(self._limits.batch_max, self._in_flight.ids)
-            )
+            limit = max(1, min(self._in_flight.free, self._limits.batch_max))
+            batch = await self._redis.run(lambda: self._source.claim_abandoned(limit, self._in_flight.ids))  # noqa: B023
             self._start(batch)
             if not batch.cursor:
                 # entries that vanished from the stream may have been the last thing a session's end waited for
                 await self._redis.run(lambda: self._commits.commit(Commit()))
+                self._observer.stream_tidied(await self._redis.run(self._source.tidy))
                 await _wait(stop, self._limits.claim_interval_seconds)
+
+    async def _leave_stream(self) -> int:
+        try:
+            return await self._source.leave()
+        except RedisOutage:  # then others find by themselves, a little later, what is left
+            return len(self._in_flight.ids)
 
     def _start(self, batch: ReadBatch, after: Callable[[], None] | None = None) -> bool:
         """Starts to work on those entries of a batch that are not in flight yet; False where there are none."""

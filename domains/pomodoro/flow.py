@@ -18,6 +18,10 @@ class InFlight:
         self._changed = asyncio.Event()
         self.ids: set[str] = set()
 
+    @property
+    def free(self) -> int:
+        return self._limit - len(self.ids)
+
     def enter(self, entry_ids: Iterable[str]) -> None:
         self.ids.update(entry_ids)
 
@@ -27,10 +31,10 @@ class InFlight:
 
     async def room(self) -> int:
         """How many more may be read; waits until it is at least one."""
-        while len(self.ids) >= self._limit:
+        while self.free <= 0:
             self._changed.clear()
             await self._changed.wait()
-        return self._limit - len(self.ids)
+        return self.free
 
 
 class AdaptiveBatch:

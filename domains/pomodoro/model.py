@@ -73,6 +73,15 @@ class ReadBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamState:
+    """What housekeeping did and found: entries trimmed, entries left in the stream, consumers removed."""
+
+    trimmed: int = 0
+    length: int = 0
+    removed_consumers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CategorizedData:
     """A document of `categorized_data`. `category_id` is None as long as nobody has classified it."""
 

@@ -18,6 +18,7 @@ from domains.pomodoro.model import (
     DeadLetter,
     PomodoroUsageLog,
     ReadBatch,
+    StreamState,
 )
 
 
@@ -46,6 +47,12 @@ class MessageSourcePort(Protocol):
         Entries in `exclude` (those being worked on here) are left out of the answer. `cursor` is not empty where
         more may follow.
         """
+
+    async def tidy(self) -> StreamState:
+        """Drops what no group needs any more, and consumers that are gone and hold nothing."""
+
+    async def leave(self) -> int:
+        """Signs this instance off. What it still holds can be claimed by others at once; returns how much."""
 
 
 class CommitPort(Protocol):
@@ -102,6 +109,8 @@ class ConsumerObserver(Protocol):
     def message_failed(self, entry_id: str, attempt: int, reason: str) -> None: ...
 
     def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None: ...
+
+    def stream_tidied(self, state: StreamState) -> None: ...
 
     def stopping(self, in_flight: int) -> None: ...
 

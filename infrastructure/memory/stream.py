@@ -12,6 +12,7 @@ from domains.pomodoro.model import (
     PomodoroPatternClassifyMessage,
     ReadBatch,
     SessionEnd,
+    StreamState,
 )
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.wire import MessageParser
@@ -28,9 +29,14 @@ class InMemoryStream:
         self.ended: list[SessionEnd] = []
         self.dead_letters: list[DeadLetter] = []
         self.added = asyncio.Event()
+        self._added = 0
+
+    def needs(self, entry_id: str) -> bool:
+        return entry_id in self.pending or entry_id in self.undelivered
 
     def add(self, fields: Mapping[str, str]) -> str:
-        entry_id = f"{len(self.entries) + 1}-0"
+        self._added += 1
+        entry_id = f"{self._added}-0"
         self.entries[entry_id] = fields
         self.undelivered.append(entry_id)
         self.added.set()
@@ -69,6 +75,15 @@ class InMemoryMessageSource:
         taken = [entry for entry in sorted(others, key=_order) if entry not in exclude][:limit]
         self._stream.pending |= dict.fromkeys(taken, self._consumer)
         return replace(self._batch(taken), cursor="")
+
+    async def tidy(self) -> StreamState:
+        done = [entry for entry in self._stream.entries if not self._stream.needs(entry)]
+        for entry in done:
+            del self._stream.entries[entry]
+        return StreamState(len(done), len(self._stream.entries))
+
+    async def leave(self) -> int:
+        return sum(consumer == self._consumer for consumer in self._stream.pending.values())
 
     def _batch(self, entry_ids: list[str]) -> ReadBatch:
         batch = ReadBatch(cursor=entry_ids[-1] if entry_ids else "")

@@ -62,22 +62,26 @@ class CategoryPatternRepositoryAdapter:
 class CategorizedDataRepositoryAdapter:
     """CategorizedDataRepositoryPort on MongoDB."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: Any, create_index: bool = True) -> None:
         self._collection = database[CATEGORIZED_DATA]
-
-    async def create_indexes(self) -> None:
-        """The index that the look-up needs. Not unique: Spring inserts one document a message."""
-        with translated_errors():
-            await self._collection.create_index([("app", 1), ("url", 1), ("title", 1)])
+        self._index_wanted = create_index
 
     async def find_many_by_app_url_title_batch(
         self, keys: Collection[ActivityKey]
     ) -> dict[ActivityKey, CategorizedData]:
         if not keys:
             return {}
+        await self._create_index()
         wanted = [{"app": _part(key.app), "url": _part(key.url), "title": _part(key.title)} for key in keys]
         with translated_errors():
             return best_by_key([_data_of(found) async for found in self._collection.find({"$or": wanted})])
+
+    async def _create_index(self) -> None:
+        """Once, the index that the look-up needs. Not unique: Spring inserts one document a message."""
+        if self._index_wanted:
+            with translated_errors():
+                await self._collection.create_index([("app", 1), ("url", 1), ("title", 1)])
+            self._index_wanted = False
 
     async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
         return await _insert(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from domains.categoryPattern.model import PATTERN_CATEGORIES
+from domains.patternClassifier.words import only_qualifiers, split_name
 
 MINIMUM = 2_500
 MINIMUM_TOKEN = 5
@@ -219,6 +220,16 @@ ALLOWED_APPS = {
 }
 """Product names that a rule on app names would refuse, with the reason why each may stand."""
 
+ALLOWED_TOKENS = {
+    "localhost": "one's own machine, on any port",
+    "swagger-ui": "the API documentation of any server",
+    "phpmyadmin": "the database console of any server",
+    "jenkins": "build servers are hosted under a company's own domain",
+    "gitlab": "likewise",
+    "grafana": "likewise",
+}
+"""The tokens, which are matched in the host and path of every URL, with the reason for each."""
+
 
 class Domain(NamedTuple):
     """A domain pattern taken apart; a token (a pattern with no dot) has no labels."""
@@ -268,7 +279,8 @@ def lint(entries: Any, minimum: int = MINIMUM) -> list[str]:
     domains = [(entry["category"], pattern) for entry in good for pattern in entry["domainPatterns"]]
     problems += [f"{c}: app {p!r}: {text}" for c, p in apps for text in app_problems(p)]
     problems += [f"{c}: domain {p!r}: {text}" for c, p in domains for text in domain_problems(p)]
-    problems += [*repeated("app", apps), *repeated("domain", domains), *superfluous(domains)]
+    problems += [*repeated("app", apps), *repeated("domain", domains)]
+    problems += [*superfluous_apps(apps), *superfluous_domains(domains)]
     if len(apps) + len(domains) < minimum:
         problems.append(f"{len(apps) + len(domains)} patterns, at least {minimum} wanted")
     return problems
@@ -341,10 +353,10 @@ def domain_problems(pattern: str) -> Iterator[str]:
     if "." not in host:
         if slash:
             yield "a path without a host"
-        elif host.lower() in PUBLIC_SUFFIXES or len(host) < MINIMUM_TOKEN:
+        elif len(host) < MINIMUM_TOKEN:
             yield "too general: a token this short is in too many URLs"
-        elif host.lower() in GENERIC_APPS:
-            yield "too general: a word that is in too many URLs"
+        elif host not in ALLOWED_TOKENS:
+            yield "too general: a token that is not in the table of allowed ones"
     elif host in PUBLIC_SUFFIXES:
         yield "too general: a public suffix"
 
@@ -352,14 +364,28 @@ def domain_problems(pattern: str) -> Iterator[str]:
 def repeated(kind: str, patterns: list[tuple[str, str]]) -> Iterator[str]:
     first: dict[str, tuple[str, str]] = {}
     for category, pattern in patterns:
-        before = first.setdefault(fold(pattern), (category, pattern))
-        if before[0] != category:
-            yield f"{category}: {kind} {pattern!r}: also in {before[0]}"
-        elif before[1] is not pattern:
-            yield f"{category}: {kind} {pattern!r}: twice"
+        # Matching compares an app's words: "LogiOptions+" and "LogiOptions +" are one name.
+        name = " ".join(split_name(pattern)) if kind == "app" else ""
+        key = name or fold(pattern)
+        if key not in first:
+            first[key] = (category, pattern)
+        elif first[key][0] != category:
+            yield f"{category}: {kind} {pattern!r}: also in {first[key][0]}, as {first[key][1]!r}"
+        else:
+            yield f"{category}: {kind} {pattern!r}: twice, see {first[key][1]!r}"
 
 
-def superfluous(patterns: list[tuple[str, str]]) -> Iterator[str]:
+def superfluous_apps(patterns: list[tuple[str, str]]) -> Iterator[str]:
+    """Names that are a shorter pattern of the category and a version, edition, channel or platform."""
+    known = {tuple(split_name(pattern)): category for category, pattern in reversed(patterns)}
+    for category, pattern in patterns:
+        words = split_name(pattern)
+        lengths = (n for n in range(len(words) - 1, 0, -1) if tuple(words[:n]) in known and only_qualifiers(words, n))
+        if (n := next(lengths, None)) and known[tuple(words[:n])] == category:
+            yield f"{category}: app {pattern!r}: superfluous beside {' '.join(words[:n])!r}"
+
+
+def superfluous_domains(patterns: list[tuple[str, str]]) -> Iterator[str]:
     """Patterns without which every URL would still get the same category.
 
     That is so if the next less specific pattern that covers it is in its category, and no pattern of another

@@ -23,6 +23,15 @@ class StreamBacklog:
             waiting: Any = await self._client.xrange(self._stream, min=f"({delivered}", count=at_most)
         return pending + len(waiting)
 
+    async def seconds_since_seen(self, name: str) -> float | None:
+        """Since a consumer of the group whose name begins with `name` last asked for entries; None: never did."""
+        with translated_errors():
+            if not await self._client.exists(self._stream):
+                return None
+            consumers: Any = await self._client.xinfo_consumers(self._stream, self._group)
+        idle = [consumer["idle"] for consumer in consumers if consumer["name"].startswith(name)]
+        return min(idle) / 1000 if idle else None
+
     async def _group_state(self) -> tuple[int, str]:
         if await self._client.exists(self._stream):
             for group in await self._client.xinfo_groups(self._stream):

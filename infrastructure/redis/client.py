@@ -1,7 +1,7 @@
 """Redis clients, and the one place where redis-py's exceptions become the pipeline's."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,3 +54,13 @@ def translated_errors() -> Iterator[None]:
     except (RedisError, OSError) as cause:
         kind = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
         raise kind(f"{type(cause).__name__}: {cause}") from cause
+
+
+async def guarded(client: Redis, reply: Awaitable[Any]) -> Any:
+    """The reply, with errors translated. After one, connections are made anew: the master may have moved."""
+    try:
+        with translated_errors():
+            return await reply
+    except RedisOutage:
+        await client.connection_pool.disconnect(inuse_connections=False)
+        raise

@@ -8,7 +8,7 @@ from msgspec import msgpack
 from redis.asyncio import Redis
 
 from domains.pomodoro.model import Commit, CommitResult, DeadLetter
-from infrastructure.redis.client import translated_errors
+from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import COMMIT_SCRIPT, SESSION_SCORE_STREAM, StreamKeys
 
 _ANNOUNCED_SECONDS = 14 * 86_400
@@ -19,6 +19,7 @@ class RedisCommit:
     """CommitPort. `dead_letters_max` bounds the dead-letter stream (approximately): the oldest go first."""
 
     def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int) -> None:
+        self._client = client
         self._script = client.register_script(COMMIT_SCRIPT)
         self._keys = [
             keys.stream,
@@ -31,8 +32,8 @@ class RedisCommit:
         self._settings: list[str | int] = [group, dead_letters_max, _ANNOUNCED_SECONDS]
 
     async def commit(self, commit: Commit) -> CommitResult:
-        with translated_errors():
-            reply = await self._script(keys=self._keys, args=[*self._settings, _payload(commit)])
+        call = self._script(keys=self._keys, args=[*self._settings, _payload(commit)])
+        reply = await guarded(self._client, call)
         return CommitResult(*reply)
 
 

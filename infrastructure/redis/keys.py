@@ -5,7 +5,30 @@ The keys of the stream's bookkeeping are derived from the stream's own, so that 
 
 from importlib.resources import files
 
-COMMIT_SCRIPT = files(__package__).joinpath("commit.lua").read_text(encoding="utf-8")
+
+def _script(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+COMMIT_SCRIPT = _script("commit.lua")
+TIDY_SCRIPT = _script("tidy.lua")
+LEAVE_SCRIPT = _script("leave.lua")
+
+REPLAY_SCRIPT = """
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return false end
+return redis.call('XADD', KEYS[2], '*', unpack(ARGV, 2))
+"""
+"""KEYS dead letters, stream. ARGV id of the letter, field, value, … The new entry's id, or nil: it was gone."""
+
+REPLAY_SCORES_SCRIPT = """
+local kept = redis.call('HGET', KEYS[1], ARGV[1])
+if not kept then return 1 end
+local reply = redis.pcall('ZINCRBY', KEYS[2], kept, ARGV[2])
+if type(reply) == 'table' and reply.err then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+return 1
+"""
+"""KEYS failed scores, board. ARGV field, user. 0: the board still cannot take it."""
 
 AROUND_SCRIPT = """
 local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])

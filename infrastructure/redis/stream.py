@@ -6,8 +6,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domains.pomodoro.model import DeadLetter, ReadBatch
-from infrastructure.redis.client import translated_errors
+from domains.errors import RedisOutage
+from domains.pomodoro.model import DeadLetter, ReadBatch, StreamState
+from infrastructure.redis.client import guarded
+from infrastructure.redis.keys import LEAVE_SCRIPT, TIDY_SCRIPT
 from infrastructure.wire import MessageParser
 
 
@@ -16,10 +18,19 @@ class RedisStreamConsumer:
 
     `client` is for reading alone and waits longer for a reply than a read may block. It gets the replies raw, in
     the shape of either protocol: building redis-py's dictionaries costs more than parsing the messages.
+    `claim_idle_ms` and `gone_after_ms` say when an entry and a consumer count as abandoned.
     """
 
     def __init__(
-        self, client: Redis, parser: MessageParser, stream: str, group: str, consumer: str, claim_idle_ms: int
+        self,
+        client: Redis,
+        parser: MessageParser,
+        stream: str,
+        group: str,
+        consumer: str,
+        claim_idle_ms: int,
+        gone_after_ms: int,
+        trim: bool,
     ) -> None:
         self._client = client
         self._parser = parser
@@ -27,17 +38,20 @@ class RedisStreamConsumer:
         self._group = group
         self._consumer = consumer
         self._claim_idle_ms = claim_idle_ms
+        self._tidy_arguments: list[str | int] = [group, consumer, gone_after_ms, int(trim)]
+        self._tidy = client.register_script(TIDY_SCRIPT)
+        self._leave = client.register_script(LEAVE_SCRIPT)
         self._claim_cursor = "0-0"
         for command in ("XREADGROUP", "XAUTOCLAIM"):
             client.set_response_callback(command, _raw)
 
     async def ensure_group(self) -> None:
-        with translated_errors():
-            try:
-                await self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
-            except ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
+        created = self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+        try:
+            await guarded(self._client, created)
+        except RedisOutage as error:
+            if not isinstance(error.__cause__, ResponseError) or not str(error.__cause__).startswith("BUSYGROUP"):
+                raise
 
     async def read_new(self, limit: int, block_ms: int) -> ReadBatch:
         return await self._read(">", "COUNT", limit, "BLOCK", block_ms)
@@ -46,29 +60,35 @@ class RedisStreamConsumer:
         return await self._read(after, "COUNT", limit)
 
     async def claim_abandoned(self, limit: int, exclude: Collection[str]) -> ReadBatch:
-        with translated_errors():
-            reply: Any = await self._client.execute_command(  # type: ignore[no-untyped-call]
-                "XAUTOCLAIM",
-                self._stream,
-                self._group,
-                self._consumer,
-                self._claim_idle_ms,
-                self._claim_cursor,
-                "COUNT",
-                limit,
-            )
-        self._claim_cursor = reply[0]
-        # 6.2 answers with nil for an entry that was deleted meanwhile, 7.0 removes it from the pending list itself
-        entries = [entry for entry in reply[1] if entry and entry[0] not in exclude]
-        batch = await self._batch(entries)
-        batch.cursor = "" if reply[0] == "0-0" else reply[0]
+        cursor, claimed, *_ = await self._command(
+            "XAUTOCLAIM",
+            self._stream,
+            self._group,
+            self._consumer,
+            self._claim_idle_ms,
+            self._claim_cursor,
+            "COUNT",
+            limit,
+        )
+        self._claim_cursor = cursor
+        if None in claimed:  # 6.2: deleted from the stream, and now pending for us; 7.0 forgets them by itself
+            await self._forget_deleted()
+        batch = await self._batch([entry for entry in claimed if entry and entry[0] not in exclude])
+        batch.cursor = "" if cursor == "0-0" else cursor
         return batch
 
+    async def tidy(self) -> StreamState:
+        reply = await guarded(self._client, self._tidy(keys=[self._stream], args=self._tidy_arguments))
+        return StreamState(*reply)
+
+    async def leave(self) -> int:
+        arguments: list[str | int] = [self._group, self._consumer, self._claim_idle_ms * 10]
+        return int(await guarded(self._client, self._leave(keys=[self._stream], args=arguments)))
+
     async def _read(self, start: str, *options: str | int) -> ReadBatch:
-        with translated_errors():
-            reply: Any = await self._client.execute_command(  # type: ignore[no-untyped-call]
-                "XREADGROUP", "GROUP", self._group, self._consumer, *options, "STREAMS", self._stream, start
-            )
+        reply = await self._command(
+            "XREADGROUP", "GROUP", self._group, self._consumer, *options, "STREAMS", self._stream, start
+        )
         return await self._batch(_entries(reply))
 
     async def _batch(self, entries: list[Any]) -> ReadBatch:
@@ -84,9 +104,17 @@ class RedisStreamConsumer:
             else:
                 batch.messages.append(parsed)
         if deleted:  # pending, but no longer in the stream: there is nothing left to process
-            with translated_errors():
-                await self._client.xack(self._stream, self._group, *deleted)
+            await guarded(self._client, self._client.xack(self._stream, self._group, *deleted))
         return batch
+
+    async def _forget_deleted(self) -> None:
+        """Reads through the own pending list, in which deleted entries show their ids, and acknowledges those."""
+        after = "0"
+        while after:
+            after = (await self.read_pending(after, 1000)).cursor
+
+    async def _command(self, *arguments: str | int) -> Any:
+        return await guarded(self._client, self._client.execute_command(*arguments))  # type: ignore[no-untyped-call]
 
 
 def _entries(reply: Any) -> list[Any]:

@@ -76,7 +76,7 @@ def read_pattern(pattern: str) -> str | Place | None:
     if whole and bare.lower() != "localhost":
         segments = split_path(bare)
         token = decode_label(segments[0]) if segments else ""
-        return None if token in TOO_GENERAL or not any(map(str.isalnum, token)) else token
+        return None if token in TOO_GENERAL or "." in token or not any(map(str.isalnum, token)) else token
     place = split(f"[{text}]" if text.count(":") > 1 and set(text.lower()) <= set("0123456789abcdef:.") else text)
     if place is None:
         return None

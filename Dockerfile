@@ -1,0 +1,22 @@
+FROM python:3.13-slim AS build
+WORKDIR /build
+RUN python -m venv /venv
+COPY requirements.lock .
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+
+FROM python:3.13-slim
+# The root is the working directory: `cmd` is found there before the standard library's module of that name
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY domains domains
+COPY infrastructure infrastructure
+COPY cmd cmd
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    APP_ENV=prod
+RUN useradd --system --uid 10001 --no-create-home pomocore
+USER 10001
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["python", "-m", "cmd.healthcheck"]
+CMD ["python", "-m", "cmd.stream_consumer"]

@@ -1,0 +1,59 @@
+# The targets install what they need into .venv, and again only when the lock has changed.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+JOBS ?= 2
+
+.PHONY: run test check format install lock chaos chaos-long clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run         install, start the pipeline on embedded stores, and send it a sample week"
+	@echo "make test        install, and run the tests"
+	@echo "make check       format, lint, types, import contracts"
+	@echo "make chaos       the fault suite for a minute;  make chaos-long ROUNDS=200 SEED=1"
+	@echo "make install     .venv from the lock;  make lock: the lock from pyproject.toml"
+
+run: $(INSTALLED)
+	@$(BIN)/python -m cmd.sample
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos --short
+
+chaos-long: $(INSTALLED)
+	$(BIN)/python -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed (PYTHON=… names another one)" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing into .venv …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# uv is needed here alone, so it is not part of the lock
+lock:
+	@$(PYTHON) -m venv .data/lock && .data/lock/bin/python -m pip install --quiet uv
+	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --output-file requirements.lock
+	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra embedded --group dev \
+		--constraints requirements.lock --output-file requirements-dev.lock
+
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	--no-emit-find-links $(if $(UPGRADE),--upgrade)
+
+clean:
+	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,199 @@
+"""Looks at messages that could not be processed, puts them back, or drops them.
+
+python -m cmd.dead_letters list
+"""
+
+import json
+import re
+from cmd._run import fail, run, settings_or_exit
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from time import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infrastructure.container import running_container
+from infrastructure.redis.dead_letters import DeadLetterStream, StoredDeadLetter
+from infrastructure.settings import Settings
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+Ids = Annotated[list[str] | None, typer.Argument(help="ids of dead letters, as `list` shows them")]
+Reason = Annotated[str, typer.Option(help="only those whose reason contains this text, in any case")]
+OlderThan = Annotated[str, typer.Option(help="only those older than this: 90s, 15m, 12h, 7d")]
+All = Annotated[bool, typer.Option("--all", help="all of them")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+class Selection:
+    """Which letters a command means."""
+
+    def __init__(self, ids: list[str] | None, reason: str, older_than: str, everything: bool = True) -> None:
+        if not (ids or reason or older_than or everything):
+            fail("Say which: ids, --reason, --older-than or --all", 2)
+        self._ids = frozenset(ids or ())
+        self._reason = reason.casefold()
+        self._before = time() - _seconds(older_than) if older_than else float("inf")
+
+    async def of(self, stream: DeadLetterStream) -> AsyncIterator[StoredDeadLetter]:
+        async for letter in stream.all():
+            by_id = not self._ids or letter.id in self._ids
+            if by_id and self._reason in letter.reason.casefold() and letter.time < self._before:
+                yield letter
+
+
+@app.command("list")
+def list_letters(
+    reason: Reason = "",
+    older_than: OlderThan = "",
+    limit: Annotated[int, typer.Option(help="rows at the most", min=1)] = 50,
+    as_json: Json = False,
+) -> None:
+    """Shows the dead letters, oldest first."""
+    settings, selection = settings_or_exit(), Selection(None, reason, older_than)
+
+    async def work() -> None:
+        async with _stream(settings) as stream:
+            found = [letter async for letter in selection.of(stream)]
+        if as_json:
+            typer.echo(json.dumps([asdict(letter) for letter in found[:limit]]))
+            return
+        table = Table("Id", "Time", "Tries", "User", "Reason", box=None)
+        for letter in found[:limit]:
+            user = letter.fields.get("userId", "")
+            table.add_row(letter.id, _when(letter.time), str(letter.deliveries), _shown(user), _shown(letter.reason))
+        if found:
+            Console().print(table)
+        typer.echo(f"{len(found)} dead letters" + (f", {limit} shown" if len(found) > limit else ""))
+
+    run(work)
+
+
+@app.command()
+def show(letter_id: Annotated[str, typer.Argument(help="id of a dead letter")], as_json: Json = False) -> None:
+    """Shows one dead letter with all fields of its message."""
+    settings = settings_or_exit()
+    _check_ids([letter_id])
+
+    async def work() -> None:
+        async with _stream(settings) as stream:
+            letter = await stream.get(letter_id)
+        if letter is None:
+            fail(f"{letter_id}: no such dead letter", 1)
+        if as_json:
+            typer.echo(json.dumps(asdict(letter)))
+            return
+        typer.echo(f"reason      {_shown(letter.reason)}")
+        typer.echo(
+            f"original id {letter.original_id}\ntries       {letter.deliveries}\ntime        {_when(letter.time)}"
+        )
+        typer.echo(f"fields      {'(cut because of their size)' if letter.truncated else ''}")
+        for name, value in letter.fields.items():
+            typer.echo(f"  {_shown(name)}: {_shown(value)}")
+
+    run(work)
+
+
+@app.command()
+def replay(
+    ids: Ids = None, reason: Reason = "", older_than: OlderThan = "", everything: All = False, as_json: Json = False
+) -> None:
+    """Puts messages back on the stream, each exactly once. They keep the id under which they first came.
+
+    A message whose fields had to be cut because of their size cannot be put back, and stays.
+    """
+    settings, selection = settings_or_exit(), Selection(_check_ids(ids), reason, older_than, everything)
+
+    async def work() -> None:
+        replayed, cut = [], 0
+        async with _stream(settings) as stream:
+            chosen = [letter async for letter in selection.of(stream)]  # first: what fails again comes back behind
+            for letter in chosen:
+                if letter.truncated:
+                    cut += 1
+                elif new_id := await stream.replay(letter):
+                    replayed.append({"id": letter.id, "newId": new_id})
+        if as_json:
+            typer.echo(json.dumps({"replayed": replayed, "truncated": cut}))
+        else:
+            typer.echo(f"{len(replayed)} replayed" + (f", {cut} cut by their size and left" if cut else ""))
+
+    run(work)
+
+
+@app.command()
+def drop(
+    ids: Ids = None, reason: Reason = "", older_than: OlderThan = "", everything: All = False, as_json: Json = False
+) -> None:
+    """Deletes dead letters for good."""
+    settings, selection = settings_or_exit(), Selection(_check_ids(ids), reason, older_than, everything)
+
+    async def work() -> None:
+        async with _stream(settings) as stream:
+            chosen = [letter.id async for letter in selection.of(stream)]
+            dropped = await stream.drop(chosen) if chosen else 0
+        typer.echo(json.dumps({"dropped": dropped}) if as_json else f"{dropped} dropped")
+
+    run(work)
+
+
+@app.command()
+def scores(
+    replay: Annotated[bool, typer.Option("--replay", help="raise the boards by what was kept")] = False,
+    as_json: Json = False,
+) -> None:
+    """Shows seconds that a board could not take (its key was of the wrong type, say), or gives them to it now."""
+    settings = settings_or_exit()
+
+    async def work() -> int:
+        async with _stream(settings) as stream:
+            kept = await stream.failed_scores()
+            still = [score for score in kept if not (replay and await stream.replay_score(score))]
+        if as_json:
+            typer.echo(json.dumps({"replayed": len(kept) - len(still), "kept": [asdict(score) for score in still]}))
+        else:
+            for score in still:
+                typer.echo(f"{score.board}  {_shown(score.user_id)}  {score.seconds:g} s")
+            typer.echo(f"{len(kept) - len(still)} replayed, {len(still)} kept")
+        return 1 if replay and still else 0
+
+    run(work)
+
+
+@asynccontextmanager
+async def _stream(settings: Settings) -> AsyncIterator[DeadLetterStream]:
+    async with running_container(settings) as container:
+        yield container.dead_letters()
+
+
+def _check_ids(ids: list[str] | None) -> list[str] | None:
+    for letter_id in ids or ():
+        if not re.fullmatch(r"\d{1,20}-\d{1,20}", letter_id):
+            fail(f"{letter_id}: not an id such as 1756771234000-0", 2)
+    return ids
+
+
+def _seconds(text: str) -> float:
+    if not (match := re.fullmatch(r"(\d+)([smhd])", text)):
+        fail(f"--older-than {text}: not a time such as 90s, 15m, 12h or 7d", 2)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _when(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def _shown(text: str) -> str:
+    """Fit for a terminal: what is not printable, or is no UTF-8, as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+if __name__ == "__main__":
+    app()

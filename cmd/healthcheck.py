@@ -1,0 +1,40 @@
+"""Says whether the consumer of this host is alive; for the container's HEALTHCHECK.
+
+python -m cmd.healthcheck
+"""
+
+from cmd._run import fail, run, settings_or_exit
+
+import typer
+
+from infrastructure.container import running_container
+from infrastructure.settings import HOST_NAME, Settings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main() -> None:
+    """Exits with 0 if a consumer of this host has lately asked the stream for work, else with 1 and the reason.
+
+    While the document store is away the consumer reads nothing but still asks for abandoned messages, so an outage
+    that it waits out does not count as its death.
+    """
+    settings = settings_or_exit()
+    run(lambda: _check(settings))
+
+
+async def _check(settings: Settings) -> int:
+    allowed = 3 * max(settings.claim_idle_ms / 1000, settings.block_ms / 1000)
+    async with running_container(settings) as container:
+        silent = await container.backlog().seconds_since_seen(f"{settings.stream_consumer}-{HOST_NAME}")
+    if silent is None:
+        fail("no consumer of this host has ever asked for work", 1)
+    if silent > allowed:
+        fail(f"the consumer has not asked for work for {silent:.0f} s (allowed: {allowed:.0f} s)", 1)
+    typer.echo(f"alive: asked for work {silent:.1f} s ago")
+    return 0
+
+
+if __name__ == "__main__":
+    app()

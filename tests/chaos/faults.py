@@ -1,0 +1,175 @@
+"""The faults, and the schedule that a seed makes of them. Each fault heals what it broke, and may overlap others."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import NamedTuple
+
+from redis.exceptions import RedisError
+
+from tests.chaos import stream
+from tests.chaos.proxy import FaultyProxy
+from tests.chaos.world import TERM_SECONDS, World
+
+Cause = Callable[[World, Random], Awaitable[None]]
+
+
+class Planned(NamedTuple):
+    at: float
+    name: str
+    seed: int
+
+
+async def kill_instance(world: World, rng: Random) -> None:
+    """kill -9, and later a successor: under the same name or, as in most deployments, under another."""
+    instance = rng.choice(world.instances)
+    async with instance.lock:
+        await instance.kill()
+        await asyncio.sleep(rng.choice((0, rng.uniform(0, 1.5))))
+        instance.start(None if rng.random() < 0.5 else f"{instance.name}-{rng.getrandbits(32)}")
+
+
+async def terminate_instance(world: World, rng: Random) -> None:
+    instance = rng.choice(world.instances)
+    async with instance.lock:
+        await instance.terminate(TERM_SECONDS)
+        await asyncio.sleep(rng.choice((0, rng.uniform(0, 0.5))))
+        instance.start(None if rng.random() < 0.5 else f"{instance.name}-{rng.getrandbits(32)}")
+
+
+async def pause_instance(world: World, rng: Random) -> None:
+    """Long enough for others to claim what it holds; then it goes on as if nothing had happened."""
+    instance = rng.choice(world.instances)
+    async with instance.lock:
+        instance.pause()
+        try:
+            await asyncio.sleep(rng.uniform(0.3, 3))
+        finally:
+            instance.resume()
+
+
+async def twin_instance(world: World, rng: Random) -> None:
+    """A second process: with the very name of another one, or with one of its own."""
+    twin = world.make_instance(f"twin{len(world.extras)}")
+    world.extras.append(twin)
+    async with twin.lock:
+        twin.start(rng.choice((rng.choice(world.instances).name, None)))
+        await asyncio.sleep(rng.uniform(1.5, 4))
+        if rng.random() < 0.5:
+            await twin.kill()
+        else:
+            await twin.terminate(TERM_SECONDS)
+
+
+async def foreign_consumer(world: World, rng: Random) -> None:
+    await stream.read_and_die(world.client, f"foreign-{rng.getrandbits(16)}", rng.choice((1, 10, 100)))
+
+
+async def redis_crash(world: World, rng: Random) -> None:
+    await world.restart_redis(kill=True, seconds=rng.choice((0, rng.uniform(0, 1.5))))
+
+
+async def redis_restart(world: World, rng: Random) -> None:
+    await world.restart_redis(kill=False, seconds=rng.uniform(0, 0.5))
+
+
+async def scripts_flushed(world: World, rng: Random) -> None:
+    with contextlib.suppress(RedisError, OSError):
+        await world.client.script_flush()
+
+
+async def replay(world: World, rng: Random) -> None:
+    with contextlib.suppress(TimeoutError):
+        done = await world.dead_letters("replay", "--all")
+        world.replays += 1
+        world.report.happened(f"replay: {len(list(done.get('replayed', ())))} letters" if done else "replay failed")  # type: ignore[call-overload]
+
+
+async def refused_writes(world: World, rng: Random) -> None:
+    world.store_proxy.refusing = True
+    await asyncio.sleep(rng.uniform(1, 4))
+    world.store_proxy.refusing = False
+
+
+def cut(proxy: FaultyProxy) -> Awaitable[None]:
+    async def work() -> None:
+        proxy.cut()
+
+    return work()
+
+
+async def stall(proxy: FaultyProxy, rng: Random) -> None:
+    proxy.stall()
+    await asyncio.sleep(rng.choice((rng.uniform(0.1, 1), rng.uniform(1, 4))))
+    if rng.random() < 0.3:
+        proxy.cut()
+    proxy.resume()
+
+
+async def slow(proxy: FaultyProxy, rng: Random) -> None:
+    proxy.delay = rng.uniform(0.005, 0.2)
+    await asyncio.sleep(rng.uniform(0.5, 2))
+    proxy.delay = 0.0
+
+
+async def away(proxy: FaultyProxy, rng: Random) -> None:
+    proxy.refuse = True
+    proxy.cut()
+    await asyncio.sleep(rng.uniform(0.3, 4))
+    proxy.refuse = False
+
+
+async def drops(proxy: FaultyProxy, rng: Random) -> None:
+    proxy.mute = rng.random() < 0.2
+    proxy.drop_every = rng.choice((2, 5, 50))
+    await asyncio.sleep(rng.uniform(1, 4))
+    proxy.drop_every, proxy.mute = 0, False
+
+
+FAULTS: dict[str, tuple[int, Cause]] = {
+    "kill instance": (6, kill_instance),
+    "terminate instance": (3, terminate_instance),
+    "pause instance": (3, pause_instance),
+    "twin instance": (2, twin_instance),
+    "foreign consumer": (3, foreign_consumer),
+    "redis crash": (2, redis_crash),
+    "redis restart": (1, redis_restart),
+    "redis scripts flushed": (1, scripts_flushed),
+    "redis cut": (2, lambda world, rng: cut(world.redis_proxy)),
+    "redis stall": (2, lambda world, rng: stall(world.redis_proxy, rng)),
+    "redis slow": (1, lambda world, rng: slow(world.redis_proxy, rng)),
+    "redis away": (1, lambda world, rng: away(world.redis_proxy, rng)),
+    "redis drops replies": (3, lambda world, rng: drops(world.redis_proxy, rng)),
+    "store cut": (2, lambda world, rng: cut(world.store_proxy)),
+    "store stall": (2, lambda world, rng: stall(world.store_proxy, rng)),
+    "store slow": (1, lambda world, rng: slow(world.store_proxy, rng)),
+    "store away": (2, lambda world, rng: away(world.store_proxy, rng)),
+    "store drops replies": (2, lambda world, rng: drops(world.store_proxy, rng)),
+    "store refuses writes": (2, refused_writes),
+    "replay dead letters": (3, replay),
+}
+"""{name: (how often against the others, what it does)}."""
+
+
+def schedule(rng: Random, seconds: float, with_replay: bool) -> list[Planned]:
+    """One fault in 0.7 s, at any instants."""
+    names = [name for name in FAULTS if with_replay or name != "replay dead letters"]
+    weights = [FAULTS[name][0] for name in names]
+    count = max(1, round(seconds / 0.7))
+    chosen = rng.choices(names, weights, k=count)
+    return sorted(Planned(rng.uniform(0.3, seconds), name, rng.getrandbits(32)) for name in chosen)
+
+
+async def cause(world: World, planned: list[Planned]) -> None:
+    """Causes all of them on time; returns when the last one has healed."""
+    started = asyncio.get_running_loop().time()
+    async with asyncio.TaskGroup() as group:
+        for fault in planned:
+            await asyncio.sleep(max(0.0, started + fault.at - asyncio.get_running_loop().time()))
+            world.report.happened(fault.name)
+            group.create_task(_awaited(FAULTS[fault.name][1](world, Random(fault.seed))), name=fault.name)
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work

@@ -1,0 +1,206 @@
+"""What must come out, computed from the published messages alone.
+
+Source: contract.md, and nothing of the product. The calendar and the categories are the suite's own, so that an
+error in the product's cannot hide by being in both.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import fsum, isfinite
+from typing import NamedTuple
+
+WORK = frozenset(
+    "Development;LLM;Documentation;Design;Video Editing;Education;Productivity;Finance;File Management;Browsing;"
+    "Marketing;System & Utilities;Meetings".split(";")
+)
+UNCATEGORIZED = "Uncategorized"
+APPS = {
+    "Forge Editor": "Development",
+    "Wide Lantern": "Browsing",
+    "Disk Janitor": "System & Utilities",
+    "카카오톡": "SNS",
+    "Dungeon Quest": "Game",
+    "Idle Screen": "AFK",
+}
+HOSTS = {"docs.pomo.test": "Documentation", "shop.pomo.test": "E-commerce & Shopping"}
+LLM_APPS: dict[str, str | None] = {"Zyx Atelier": "Design", "Qwv Jukebox": "Music", "Kjh Riddle": None}
+"""Apps that no rule knows, and what the fake LLM says of them; None: it gives no answer."""
+
+_KST = 9 * 3600
+_EPOCH_DAYS = 719_468  # 0000-03-01 to 1970-01-01
+
+
+class Day(NamedTuple):
+    year: int
+    month: int
+    day: int
+
+    def __str__(self) -> str:
+        return f"{self.year:04}-{self.month:02}-{self.day:02}"
+
+
+class Session(NamedTuple):
+    user: str
+    date: str
+    number: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """One message: the suite's own number for it, its fields on the wire, and whether its writes are made to fail."""
+
+    number: int
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Log:
+    """A usage log as Spring must find it."""
+
+    message: Published
+    category: str
+    session: Session
+
+    @property
+    def timestamp(self) -> float:
+        return float(self.message.fields["timestamp"])
+
+
+@dataclass
+class Expected:
+    boards: dict[str, dict[str, float]] = field(default_factory=dict)
+    logs: list[Log] = field(default_factory=list)
+    ended: set[Session] = field(default_factory=set)
+    dead: list[Published] = field(default_factory=list)
+
+    def logs_of(self, session: Session) -> list[Log]:
+        return [log for log in self.logs if log.session == session]
+
+
+def expect(published: Iterable[Published], llm: bool) -> Expected:
+    """`llm`: whether the instances have the (fake) LLM."""
+    result = Expected()
+    seconds: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for message in published:
+        fields = message.fields
+        if broken_rule(fields):
+            result.dead.append(message)
+            continue
+        category = category_of(fields, llm)
+        session = session_of(fields)
+        result.logs.append(Log(message, category, session))
+        if fields.get("isEnd") == "true":
+            result.ended.add(session)
+        for board in boards_of(category, float(fields["timestamp"])):
+            seconds[board, fields["userId"]].append(float(fields["duration"]))
+    for (board, user), parts in seconds.items():
+        result.boards.setdefault(board, {})[user] = fsum(parts)
+    return result
+
+
+def session_of(fields: Mapping[str, str]) -> Session:
+    return Session(fields["userId"], fields["sessionDate"][:10], str(int(fields["session"])))
+
+
+def category_of(fields: Mapping[str, str], llm: bool) -> str:
+    host = fields.get("url", "").removeprefix("https://").partition("/")[0]
+    app = fields.get("app", "")
+    known = HOSTS.get(host) or APPS.get(app)
+    return known or (llm and LLM_APPS.get(app)) or UNCATEGORIZED
+
+
+def broken_rule(fields: Mapping[str, str]) -> str | None:
+    """Which line of the contract's table a message breaks; None: it is to be accepted."""
+    if not fields.get("userId"):
+        return "userId"
+    for name, least in (("duration", 0.0), ("timestamp", float("-inf"))):
+        value = _double(fields.get(name, ""))
+        if value is None or value < least:
+            return name
+    if not _whole(fields.get("session", "")):
+        return "session"
+    if fields.get("sessionMinutes") and not _whole(fields["sessionMinutes"]):
+        return "sessionMinutes"
+    if fields.get("isEnd", "") not in ("true", "false", ""):
+        return "isEnd"
+    if not _date(fields.get("sessionDate", "")):
+        return "sessionDate"
+    ids = [fields.get(name, "") for name in ("categorizedDataId", "pomodoroUsageLogId")]
+    if any(ids) and not all(len(value) == 24 and set(value) <= set("0123456789abcdefABCDEF") for value in ids):
+        return "ids"
+    return None
+
+
+def boards_of(category: str, timestamp: float) -> list[str]:
+    day = local_day(timestamp)
+    year, week = iso_week(day)
+    names = [category, "work"] if category in WORK else [category]
+    labels = (str(day), f"{year}-W{week}", f"{day.year}-M{day.month}")
+    return [f"leaderboard:{name}:{label}" for name in names for label in labels]
+
+
+def local_day(timestamp: float) -> Day:
+    """The date in Asia/Seoul (UTC+9 all year)."""
+    return _civil(int((timestamp + _KST) // 86_400))
+
+
+def iso_week(day: Day) -> tuple[int, int]:
+    """A week belongs to the year that its Thursday is in."""
+    days = days_of(day)
+    thursday = days - (days + 3) % 7 + 3  # 1970-01-01 was a Thursday
+    year = _civil(thursday).year
+    return year, (thursday - days_of(Day(year, 1, 1))) // 7 + 1
+
+
+def midnight(date: str) -> int:
+    """The Unix seconds of the start of a date in Asia/Seoul."""
+    return days_of(Day(*(int(part) for part in date[:10].split("-")))) * 86_400 - _KST
+
+
+def days_of(day: Day) -> int:
+    """Days since 1970-01-01 (Hinnant's days_from_civil)."""
+    year = day.year - (day.month <= 2)
+    of_year = (153 * ((day.month + 9) % 12) + 2) // 5 + day.day - 1
+    return year * 365 + year // 4 - year // 100 + year // 400 + of_year - _EPOCH_DAYS
+
+
+def _civil(days: int) -> Day:
+    days += _EPOCH_DAYS
+    era, of_era = divmod(days, 146_097)
+    year_of_era = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    shifted = (5 * of_year + 2) // 153
+    month = (shifted + 2) % 12 + 1
+    return Day(year_of_era + era * 400 + (month <= 2), month, of_year - (153 * shifted + 2) // 5 + 1)
+
+
+def _double(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
+
+
+def _whole(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) < 2**31
+
+
+def _date(text: str) -> bool:
+    parts = text[:10].split("-")
+    if [len(part) for part in parts] != [4, 2, 2] or not all(part.isascii() and part.isdigit() for part in parts):
+        return False
+    day = Day(*(int(part) for part in parts))
+    if day.year < 1 or _civil(days_of(day)) != day:
+        return False
+    return len(text) == 10 or (text[10] in "Tt" and (text[-1] in "Zz" or text[-6] in "+-"))
+
+
+def number_of_letter(fields_json: str) -> int | None:
+    """The suite's number of the message that a dead letter holds: it travels in a field that the contract ignores."""
+    try:
+        return int(json.loads(fields_json)["chaosNumber"])
+    except (ValueError, KeyError, TypeError):
+        return None

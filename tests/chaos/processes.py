@@ -1,0 +1,112 @@
+"""The pipeline's instances as an operator runs them: processes of their own, told things by signals alone."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.chaos.report import Report
+
+ROOT = Path(__file__).parents[2]
+_STARTING_SECONDS = 15
+"""Within this age, SIGTERM may still meet an interpreter that has no handler yet."""
+
+
+class Instance:
+    """One place for a consumer process. Every start gets a log of its own in `directory`."""
+
+    def __init__(self, name: str, environment: Mapping[str, str], directory: Path, report: Report) -> None:
+        self.name = name
+        self._environment = environment
+        self._directory = directory
+        self._report = report
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._starts = 0
+        self.lock = asyncio.Lock()
+        """Held by whoever does something to the process, so that two faults never handle the same one."""
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    @property
+    def logs(self) -> list[Path]:
+        return sorted(self._directory.glob(f"{self.name}.*.log"))
+
+    def start(self, instance_id: str | None = None) -> None:
+        self._starts += 1
+        environment = {**self._environment, "INSTANCE_ID": instance_id or self.name}
+        with (self._directory / f"{self.name}.{self._starts:03}.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cmd.stream_consumer"],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is the suite's, which then ends its processes itself
+            )
+        self._started = time.monotonic()
+
+    def check(self) -> None:
+        """Nothing that happens around it may end an instance."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            self._report.diverged(f"instance {self.name} ended by itself with exit code {code}")
+            self._process = None
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        self.check()
+        if (process := self._process) is not None:
+            self._process = None
+            process.kill()
+            await asyncio.to_thread(process.wait)
+
+    async def terminate(self, deadline: float) -> None:
+        """SIGTERM, and a divergence where the process does not end by itself, with 0, within `deadline` seconds."""
+        self.check()
+        if (process := self._process) is None:
+            return
+        self._process = None
+        young = time.monotonic() - self._started < _STARTING_SECONDS
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            code = await asyncio.to_thread(process.wait, deadline)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            self._report.diverged(f"instance {self.name} did not end within {deadline:.0f} s of SIGTERM")
+            return
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        if code and not (code == -signal.SIGTERM and young):
+            self._report.diverged(f"instance {self.name} ended with exit code {code} after SIGTERM")
+
+    def destroy(self) -> None:
+        """Ends the process at once and without questions, for the end of the run."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def base_environment(**settings: str) -> dict[str, str]:
+    """What a process needs of this machine, and `settings`; nothing of the developer's own variables."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **settings}

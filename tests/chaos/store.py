@@ -1,0 +1,80 @@
+"""The suite's own way to the documents: as the Spring server writes and reads them, past every fault."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import AsyncMongoClient
+
+from tests.chaos.model import APPS, HOSTS, UNCATEGORIZED, Session, midnight, session_of
+from tests.chaos.workload import Batch
+
+
+class SpringStore:
+    """The three collections of one round, in a database of its own that `drop` removes."""
+
+    def __init__(self, uri: str, database: str) -> None:
+        self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, tz_aware=True, tzinfo=UTC)
+        self._name = database
+        self.database = self._client[database]
+        self.patterns = self.database["category_pattern"]
+        self.windows = self.database["categorized_data"]
+        self.logs = self.database["pomodoro_usage_log"]
+        self._names: dict[Any, str] = {}
+
+    async def prepare(self, with_uncategorized: bool) -> None:
+        """The patterns of the model. `Uncategorized` may be missing: then the pipeline has to create it."""
+        await self.logs.create_index([("userId", 1), ("sessionDate", 1), ("session", 1)])
+        categories: dict[str, dict[str, list[str]]] = {}
+        for kind, table in (("appPatterns", APPS), ("domainPatterns", HOSTS)):
+            for pattern, category in table.items():
+                categories.setdefault(category, {"appPatterns": [], "domainPatterns": []})[kind].append(pattern)
+        if with_uncategorized:
+            categories[UNCATEGORIZED] = {"appPatterns": [], "domainPatterns": []}
+        await self.patterns.insert_many(
+            {"category": category, "priority": priority, **patterns}
+            for priority, (category, patterns) in enumerate(categories.items())
+        )
+
+    async def insert_as_spring(self, batch: Batch) -> None:
+        if not batch.logs:
+            return
+        await self.windows.insert_many({**window, "_id": ObjectId(window["_id"])} for window in batch.windows)
+        await self.logs.insert_many(_log_without_category(log) for log in batch.logs)
+
+    async def category_name(self, category_id: Any) -> str | None:
+        """The category that a document points at; None where it points at none."""
+        if category_id is None:
+            return None
+        if category_id not in self._names:
+            self._names = {found["_id"]: found["category"] async for found in self.patterns.find()}
+        return self._names.get(category_id, f"unknown category {category_id}")
+
+    async def logs_of(self, session: Session) -> list[dict[str, Any]]:
+        """The query of Spring's scoring."""
+        query = {"userId": session.user, "sessionDate": _instant(session.date), "session": int(session.number)}
+        return await self.logs.find(query).to_list()
+
+    async def drop(self) -> None:
+        await self._client.drop_database(self._name)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _log_without_category(log: dict[str, Any]) -> dict[str, Any]:
+    fields = log["fields"]
+    return {
+        "_id": ObjectId(log["_id"]),
+        "userId": fields["userId"],
+        "categorizedDataId": ObjectId(log["categorizedDataId"]),
+        "session": int(fields["session"]),
+        "sessionMinutes": int(fields.get("sessionMinutes", 0)),
+        "sessionDate": _instant(session_of(fields).date),
+        "timestamp": float(fields["timestamp"]),
+        "duration": float(fields["duration"]),
+    }
+
+
+def _instant(date: str) -> datetime:
+    return datetime.fromtimestamp(midnight(date), UTC)

@@ -1,0 +1,157 @@
+"""One round's servers, proxies and instances, and what may be done to them."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from redis.exceptions import RedisError
+
+from tests.chaos import stream
+from tests.chaos.llm import FakeLLM
+from tests.chaos.processes import ROOT, Instance, base_environment
+from tests.chaos.proxy import FaultyProxy
+from tests.chaos.report import Report
+from tests.chaos.store import SpringStore
+from tests.chaos.write_faults import StoreProxy
+from tests.servers import RedisServer
+
+TERM_SECONDS = 30.0
+"""SHUTDOWN_TIMEOUT below, a reply that never comes, and two busy cores."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one round is like. `seconds` is how long faults are caused."""
+
+    seed: int
+    seconds: float
+    consumers: int
+    messages: int
+    drain_seconds: float
+    trimmed: bool
+
+
+class World:
+    def __init__(self, options: Options, mongo: tuple[str, int], database: str, directory: Path) -> None:
+        self.options = options
+        self.rng = Random(options.seed)
+        self.report = Report()
+        self.directory = directory
+        self.llm = FakeLLM(Random(options.seed), slowest=1.5) if self.rng.random() < 0.7 else None
+        self.redis = RedisServer(_made(directory / "redis"))
+        self.redis_lock = asyncio.Lock()
+        self.redis_proxy = FaultyProxy("127.0.0.1", self.redis.port)
+        self.store_proxy = StoreProxy(*mongo)
+        self.store = SpringStore(f"mongodb://{mongo[0]}:{mongo[1]}/?directConnection=true", database)
+        self.client = stream.make_client(self.redis.port)
+        self.instances: list[Instance] = []
+        self.extras: list[Instance] = []
+        self.environment: dict[str, str] = {}
+        self.replays = 0
+        self.audited = self.rng.random() < 0.4
+        """Whether another group, which reads nothing as long as faults happen, is on the stream."""
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.redis.start)
+        await self.redis_proxy.start()
+        await self.store_proxy.start()
+        if self.llm is not None:
+            await self.llm.start()
+        await self.store.prepare(with_uncategorized=self.rng.random() < 0.5)
+        if self.audited:
+            await self.client.xgroup_create(stream.STREAM, stream.AUDIT_GROUP, id="0", mkstream=True)
+        self.environment = self._environment()
+        self.instances = [self.make_instance(f"c{i}") for i in range(self.options.consumers)]
+        for instance in self.instances:
+            instance.start()
+
+    def make_instance(self, name: str) -> Instance:
+        return Instance(name, self.environment, _made(self.directory / "logs"), self.report)
+
+    def _environment(self) -> dict[str, str]:
+        timeouts = "connectTimeoutMS=2000&socketTimeoutMS=3000&serverSelectionTimeoutMS=2000"
+        settings = {
+            "REDIS_ADDR": self.redis_proxy.address,
+            "REDIS_PROTOCOL": self.rng.choice("23"),
+            "MONGO_URI": f"mongodb://{self.store_proxy.address}/?directConnection=true&{timeouts}",
+            "MONGO_DATABASE": self.store.database.name,
+            "MONGO_DRIVER": self.rng.choice(("motor", "pymongo")),
+            "CLAIM_IDLE_MS": self.rng.choice(("300", "1500")),
+            "BLOCK_MS": self.rng.choice(("20", "200")),
+            "BATCH_SIZE": self.rng.choice(("1", "10", "50")),
+            "BATCH_MAX": self.rng.choice(("50", "500")),
+            "MAX_IN_FLIGHT": self.rng.choice(("60", "10000")),
+            "MAX_DELIVERIES": "3",
+            "SHUTDOWN_TIMEOUT": "3",
+            "LOG_LEVEL": "debug",
+        }
+        if self.llm is not None:
+            settings |= {"OPENAI_API_KEY": "chaos", "OPENAI_BASE_URL": self.llm.url}
+        return base_environment(**settings)
+
+    async def restart_redis(self, kill: bool, seconds: float) -> None:
+        async with self.redis_lock:
+            await asyncio.to_thread(self.redis.kill if kill else self.redis.stop)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self.redis.start)
+
+    async def dead_letters(self, *arguments: str) -> dict[str, object]:
+        """Runs `python -m cmd.dead_letters`, past the proxies; {} where it failed."""
+        environment = {**self.environment, "REDIS_ADDR": self.redis.address}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cmd.dead_letters", *arguments, "--json"),
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            out, _ = await asyncio.wait_for(process.communicate(), 30)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
+        return dict(json.loads(out)) if process.returncode == 0 else {}
+
+    async def heal(self) -> None:
+        """Ends all faults: every proxy forwards, every instance of the round runs, and no other does."""
+        self.redis_proxy.heal()
+        self.store_proxy.heal()
+        for extra in self.extras:
+            extra.resume()
+            await extra.terminate(TERM_SECONDS)
+        for instance in self.instances:
+            instance.resume()
+            instance.check()
+            if not instance.running:
+                instance.start()
+
+    async def close(self) -> None:
+        for instance in [*self.instances, *self.extras]:
+            instance.destroy()
+        for closing in (self.redis_proxy.close, self.store_proxy.close, self.client.aclose):
+            with contextlib.suppress(OSError, RedisError):
+                await closing()
+        if self.llm is not None:
+            await self.llm.close()
+        self.redis.kill()
+        try:
+            await self.store.drop()
+        finally:
+            await self.store.close()
+
+
+def dead_letters_exist() -> bool:
+    """Whether this tree has the command that replays dead letters."""
+    command = [sys.executable, "-m", "cmd.dead_letters", "--help"]
+    return subprocess.run(command, cwd=ROOT, env=base_environment(), capture_output=True, check=False).returncode == 0
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

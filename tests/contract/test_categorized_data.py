@@ -1,0 +1,359 @@
+"""CategorizedDataRepositoryPort on every store."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from domains.errors import StoreOutage, StoreRefused
+from domains.pomodoro.model import ActivityKey, CategorizedData, CategoryUpdate
+from infrastructure.container import running_container
+from infrastructure.memory.repositories import InMemoryCategorizedDataRepository
+from infrastructure.mongo.repositories import CategorizedDataRepositoryAdapter
+from infrastructure.settings import Settings
+from tests.contract.conftest import NOWHERE, MongoStores, Stores
+from tests.contract.refusing import NOT_WRITABLE_PRIMARY, REASON, RefusingDatabase
+from tests.messages import DEVELOPMENT, DOCUMENTATION, SNS, categorized, data_id, spring_data
+
+SLACK = ActivityKey("Slack", "", "")
+KNOWN_KEY = ActivityKey("Chrome", "https://github.com/a", "a")
+
+
+async def find(stores: Stores, *keys: ActivityKey) -> dict[ActivityKey, CategorizedData]:
+    return await stores.categorized.find_many_by_app_url_title_batch(list(keys))
+
+
+# Looking up
+
+
+async def test_no_keys_find_nothing(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(1)])
+
+    assert await find(stores) == {}
+
+
+async def test_a_key_without_a_document_is_left_out_of_the_answer(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(1)])
+
+    assert await find(stores, SLACK, ActivityKey("Zoom", "", "")) == {SLACK: categorized(1)}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ActivityKey("Slack", "https://app.slack.com/client/T1", "general (Channel) - Slack"),
+        ActivityKey("카카오톡", "", "김민수 — 점심 어디서? 🍜"),
+        ActivityKey("Chrome", "https://ko.wikipedia.org/wiki/한글", "한글 - 위키백과"),
+        ActivityKey("$where", "{$ne: null}", "'; DROP TABLE categorized_data; --"),
+        ActivityKey("a.b", "line\nbreak\ttab", 'quote " and \\ and \u200b'),
+        ActivityKey("", "", ""),
+        ActivityKey("", "https://example.com", ""),
+        ActivityKey("x" * 1000, "https://example.com/" + "y" * 5000, "제목 " * 3000),
+    ],
+    ids=["all_parts", "emoji", "hangul_url", "injection", "controls", "all_empty", "url_only", "long"],
+)
+async def test_a_document_is_found_by_its_key_as_it_was_saved(stores: Stores, key: ActivityKey) -> None:
+    document = CategorizedData(data_id(1), key, SNS, is_llm_based=True)
+    await stores.categorized.save_all([document])
+
+    assert await find(stores, key) == {key: document}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ActivityKey("slack", "", "general"),
+        ActivityKey("Slack ", "", "general"),
+        ActivityKey("Slack", "general", ""),
+        ActivityKey("Slack", "", "genera"),
+        ActivityKey("Slack", "", ""),
+        ActivityKey("", "", "general"),
+    ],
+    ids=["case", "space", "parts_swapped", "prefix", "no_title", "no_app"],
+)
+async def test_only_the_very_key_is_found(stores: Stores, other: ActivityKey) -> None:
+    await stores.categorized.save_all([categorized(1, "Slack", "", "general")])
+
+    assert await find(stores, other) == {}
+
+
+async def test_composed_and_decomposed_hangul_are_different_keys(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(1, "카톡"), categorized(2, "\u110f\u1161\u1110\u1169\u11a8")])
+
+    assert await find(stores, ActivityKey("카톡", "", "")) == {ActivityKey("카톡", "", ""): categorized(1, "카톡")}
+
+
+@pytest.mark.parametrize(
+    ("documents", "best"),
+    [
+        ([(1, None), (2, SNS)], 2),
+        ([(2, None), (1, None)], 1),
+        ([(3, SNS), (2, DEVELOPMENT)], 2),
+        ([(9, None), (5, DEVELOPMENT), (7, SNS), (1, None)], 5),
+    ],
+    ids=["category_before_none", "lowest_id", "lowest_id_of_categorised", "both_rules"],
+)
+async def test_of_several_documents_of_a_key_the_best_is_answered(
+    stores: Stores, documents: list[tuple[int, str | None]], best: int
+) -> None:
+    saved = [categorized(number, category_id=category) for number, category in documents]
+    for document in saved:
+        await stores.categorized.save_all([document])
+
+    found = await find(stores, SLACK)
+
+    assert found == {SLACK: next(document for document in saved if document.id == data_id(best))}
+
+
+async def test_hundreds_of_keys_are_answered_at_once(stores: Stores) -> None:
+    documents = [categorized(number, "Chrome", f"https://example.com/{number}") for number in range(300)]
+    await stores.categorized.save_all(documents)
+    absent = [ActivityKey("Chrome", f"https://absent.example/{number}", "") for number in range(50)]
+
+    found = await find(stores, *(document.key for document in documents), *absent)
+
+    assert found == {document.key: document for document in documents}
+
+
+# Saving
+
+
+async def test_saving_again_keeps_what_is_there_and_is_no_failure(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(1, category_id=SNS, is_llm_based=True)])
+
+    failures = await stores.categorized.save_all([categorized(1, category_id=DEVELOPMENT), categorized(2, "Zoom")])
+
+    assert failures == {}
+    assert await find(stores, SLACK, ActivityKey("Zoom", "", "")) == {
+        SLACK: categorized(1, category_id=SNS, is_llm_based=True),
+        ActivityKey("Zoom", "", ""): categorized(2, "Zoom"),
+    }
+
+
+async def test_an_id_that_stands_twice_in_one_call_is_saved_once_and_is_no_failure(stores: Stores) -> None:
+    failures = await stores.categorized.save_all([categorized(1), categorized(1), categorized(2, "Zoom")])
+
+    assert failures == {}
+    assert (await find(stores, ActivityKey("Zoom", "", "")))[ActivityKey("Zoom", "", "")] == categorized(2, "Zoom")
+    assert (await find(stores, SLACK))[SLACK] == categorized(1)
+
+
+async def test_saving_nothing_is_no_failure(stores: Stores) -> None:
+    assert await stores.categorized.save_all([]) == {}
+
+
+# Categories
+
+
+async def test_categories_are_set_by_id(stores: Stores) -> None:
+    keys = [ActivityKey(app, "", "") for app in ("a", "b", "c", "d")]
+    await stores.categorized.save_all([categorized(n, key.app) for n, key in enumerate(keys)])
+
+    failures = await stores.categorized.update_category_all(
+        [
+            CategoryUpdate(data_id(0), SNS, False),
+            CategoryUpdate(data_id(1), SNS, True),
+            CategoryUpdate(data_id(2), DEVELOPMENT, False),
+        ]
+    )
+
+    assert failures == {}
+    assert await find(stores, *keys) == {
+        keys[0]: categorized(0, "a", category_id=SNS),
+        keys[1]: categorized(1, "b", category_id=SNS, is_llm_based=True),
+        keys[2]: categorized(2, "c", category_id=DEVELOPMENT),
+        keys[3]: categorized(3, "d"),
+    }
+
+
+async def test_a_category_is_replaced_by_a_later_one(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(1, category_id=SNS, is_llm_based=True)])
+
+    await stores.categorized.update_category_all([CategoryUpdate(data_id(1), DOCUMENTATION, False)])
+
+    assert await find(stores, SLACK) == {SLACK: categorized(1, category_id=DOCUMENTATION)}
+
+
+async def test_setting_the_same_category_again_changes_nothing(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(1)])
+    update = CategoryUpdate(data_id(1), SNS, True)
+
+    failures = [await stores.categorized.update_category_all([update, update]) for _ in range(2)]
+
+    assert failures == [{}, {}]
+    assert await find(stores, SLACK) == {SLACK: categorized(1, category_id=SNS, is_llm_based=True)}
+
+
+async def test_an_unknown_id_is_no_failure_and_creates_nothing(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(1)])
+
+    failures = await stores.categorized.update_category_all(
+        [CategoryUpdate(data_id(404), SNS, False), CategoryUpdate(data_id(1), SNS, False)]
+    )
+
+    assert failures == {}
+    assert await find(stores, SLACK, ActivityKey("", "", "")) == {SLACK: categorized(1, category_id=SNS)}
+
+
+async def test_updating_nothing_is_no_failure(stores: Stores) -> None:
+    assert await stores.categorized.update_category_all([]) == {}
+
+
+# In memory and SQLite
+
+
+async def test_the_embedded_store_answers_the_largest_batch_that_may_be_set(tmp_path: Path) -> None:
+    keys = [ActivityKey("Chrome", f"https://example.com/{number}", "") for number in range(10_000)]
+    async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path)) as container:
+        for repository in (container.categorized_data(), InMemoryCategorizedDataRepository()):
+            await repository.save_all([categorized(number, *key) for number, key in enumerate(keys)])
+
+            assert len(await repository.find_many_by_app_url_title_batch(set(keys))) == 10_000
+
+
+# MongoDB's documents
+
+
+async def test_mongodb_documents_have_the_fields_and_types_of_the_contract(mongo: MongoStores) -> None:
+    await mongo.categorized.save_all([categorized(1, "카카오톡", "https://a.b", "제목 🍜", category_id=SNS)])
+
+    (document,) = mongo.raw.categorized_data.find()
+
+    assert document == {
+        "_id": ObjectId(data_id(1)),
+        "app": "카카오톡",
+        "url": "https://a.b",
+        "title": "제목 🍜",
+        "categoryId": ObjectId(SNS),
+        "isLLMBased": False,
+    }
+    assert type(document["isLLMBased"]) is bool
+
+
+async def test_mongodb_documents_without_a_category_have_no_category_field(mongo: MongoStores) -> None:
+    await mongo.categorized.save_all([categorized(1, is_llm_based=True)])
+
+    (document,) = mongo.raw.categorized_data.find()
+
+    assert document == {
+        "_id": ObjectId(data_id(1)),
+        "app": "Slack",
+        "url": "",
+        "title": "",
+        "isLLMBased": True,
+    }
+
+
+ABSENT: Any = object()
+
+
+@pytest.mark.parametrize("part", ["app", "url", "title"])
+@pytest.mark.parametrize("value", [ABSENT, None, ""], ids=["absent", "null", "empty"])
+async def test_mongodb_takes_absent_null_and_empty_parts_for_the_same(
+    mongo: MongoStores, part: str, value: Any
+) -> None:
+    document = spring_data(1, "Chrome", url="https://github.com/a", title="a") | {part: value}
+    mongo.raw.categorized_data.insert_one({name: held for name, held in document.items() if held is not ABSENT})
+    key = KNOWN_KEY._replace(**{part: ""})
+
+    assert await find(mongo, key, KNOWN_KEY) == {key: CategorizedData(data_id(1), key, None)}
+
+
+async def test_mongodb_chooses_among_documents_whose_empty_parts_are_spelled_differently(mongo: MongoStores) -> None:
+    spellings = list(product([{}, {"url": None}, {"url": ""}], [{}, {"title": None}, {"title": ""}]))
+    for number, (url, title) in enumerate(spellings, 1):
+        mongo.raw.categorized_data.insert_one({"_id": ObjectId(data_id(number)), "app": "Slack", **url, **title})
+    mongo.raw.categorized_data.update_one(
+        {"_id": ObjectId(data_id(5))}, {"$set": {"categoryId": ObjectId(SNS), "isLLMBased": True}}
+    )
+
+    assert await find(mongo, SLACK) == {SLACK: categorized(5, category_id=SNS, is_llm_based=True)}
+
+
+async def test_mongodb_reads_a_null_category_as_none(mongo: MongoStores) -> None:
+    mongo.raw.categorized_data.insert_one(
+        {"_id": ObjectId(data_id(1)), "app": "Slack", "categoryId": None, "isLLMBased": None}
+    )
+
+    assert await find(mongo, SLACK) == {SLACK: categorized(1)}
+
+
+async def test_mongodb_updates_set_two_fields_of_springs_document_and_no_other(mongo: MongoStores) -> None:
+    inserted = spring_data(1)
+    mongo.raw.categorized_data.insert_many([inserted, spring_data(2)])
+
+    await mongo.categorized.update_category_all([CategoryUpdate(data_id(1), DEVELOPMENT, True)])
+
+    assert list(mongo.raw.categorized_data.find().sort("_id", 1)) == [
+        inserted | {"categoryId": ObjectId(DEVELOPMENT), "isLLMBased": True},
+        spring_data(2),
+    ]
+
+
+async def test_mongodb_keeps_room_for_springs_documents_of_the_same_key(mongo: MongoStores) -> None:
+    await mongo.categorized.save_all([categorized(1)])
+    await find(mongo, SLACK)  # which makes the index
+
+    await mongo.categorized.save_all([categorized(2), categorized(3)])
+
+    assert mongo.raw.categorized_data.count_documents({"app": "Slack"}) == 3
+    indexes = mongo.raw.categorized_data.index_information()
+    assert [name for name, index in indexes.items() if index.get("unique") and name != "_id_"] == []
+
+
+async def test_mongodb_has_an_index_that_the_look_up_can_use(mongo: MongoStores) -> None:
+    await find(mongo, SLACK)
+
+    indexes = mongo.raw.categorized_data.index_information().values()
+    assert [field for field, _ in next(index["key"] for index in indexes if len(index["key"]) == 3)] == [
+        "app",
+        "url",
+        "title",
+    ]
+
+
+# Refusals
+
+
+async def test_mongodb_reports_a_refused_document_and_inserts_the_others(mongo: MongoStores) -> None:
+    repository = CategorizedDataRepositoryAdapter(RefusingDatabase(mongo.database, {ObjectId(data_id(2))}))
+
+    failures = await repository.save_all([categorized(1), categorized(2), categorized(3)])
+
+    assert failures == {data_id(2): REASON}
+    assert {str(document["_id"]) for document in mongo.raw.categorized_data.find()} == {data_id(1), data_id(3)}
+
+
+async def test_mongodb_reports_all_ids_of_a_refused_update_and_makes_the_others(mongo: MongoStores) -> None:
+    await mongo.categorized.save_all([categorized(number) for number in (1, 2, 3)])
+    repository = CategorizedDataRepositoryAdapter(RefusingDatabase(mongo.database, {ObjectId(data_id(2))}))
+
+    failures = await repository.update_category_all(
+        [
+            CategoryUpdate(data_id(1), SNS, False),
+            CategoryUpdate(data_id(2), SNS, False),
+            CategoryUpdate(data_id(3), DEVELOPMENT, False),
+        ]
+    )
+
+    assert failures == {data_id(1): REASON, data_id(2): REASON}
+    assert mongo.raw.categorized_data.find_one({"_id": ObjectId(data_id(3))})["categoryId"] == ObjectId(DEVELOPMENT)
+
+
+@pytest.mark.parametrize("write", ["save", "update"])
+async def test_mongodb_takes_a_primary_that_steps_down_for_an_outage(mongo: MongoStores, write: str) -> None:
+    database = RefusingDatabase(mongo.database, {ObjectId(data_id(2))}, code=NOT_WRITABLE_PRIMARY)
+    repository = CategorizedDataRepositoryAdapter(database)
+
+    with pytest.raises(StoreOutage):
+        if write == "save":
+            await repository.save_all([categorized(1), categorized(2)])
+        else:
+            await repository.update_category_all([CategoryUpdate(data_id(2), SNS, False)])
+
+
+async def test_mongodb_refuses_a_document_that_is_too_large_without_an_outage(mongo: MongoStores) -> None:
+    with pytest.raises(StoreRefused):
+        await mongo.categorized.save_all([categorized(1), categorized(2, title="x" * 17_000_000)])

@@ -1,0 +1,269 @@
+"""PomodoroUsageLogRepositoryPort on every store."""
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from bson import ObjectId
+
+from domains.errors import StoreOutage, StoreRefused
+from domains.pomodoro.model import CategoryUpdate, PomodoroUsageLog
+from infrastructure.mongo.repositories import PomodoroUsageLogRepositoryAdapter
+from tests.contract.conftest import MongoStores, Stores
+from tests.contract.refusing import NOT_WRITABLE_PRIMARY, REASON, RefusingDatabase
+from tests.messages import DEVELOPMENT, SEOUL, SNS, data_id, log_id, spring_log, usage_log
+
+DAY = date(2025, 9, 2)
+
+
+async def session_of(stores: Stores, log: PomodoroUsageLog) -> list[PomodoroUsageLog]:
+    return await stores.logs.find_by_session(log.user_id, log.session_date, log.session)
+
+
+# Saving and finding
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        usage_log(1, category_id=SNS),
+        usage_log(1),
+        usage_log(1, user_id="김민수 🍅"),
+        usage_log(1, user_id="a'b\"c$.{}\n"),
+        usage_log(1, timestamp=1756771234.123456, duration=0.1 + 0.2),
+        usage_log(1, timestamp=-1.5, duration=0.0, session=0, session_minutes=0),
+        usage_log(1, session=2**31 - 1, session_minutes=2**31 - 1),
+        usage_log(1, session_date=date(2024, 2, 29)),
+        usage_log(1, session_date=date(1988, 7, 1)),  # Seoul kept summer time then
+        usage_log(1, session_date=date(1970, 1, 1)),
+        usage_log(1, session_date=date(2100, 12, 31)),
+    ],
+    ids=lambda log: f"{log.user_id!r}-{log.session_date}-{log.session}-{log.duration}".encode("unicode_escape").decode(),
+)
+async def test_a_log_comes_back_as_it_was_saved(stores: Stores, log: PomodoroUsageLog) -> None:
+    assert await stores.logs.save_all([log]) == {}
+
+    assert await session_of(stores, log) == [log]
+
+
+async def test_the_logs_of_a_session_come_by_timestamp(stores: Stores) -> None:
+    times = {1: 30.0, 2: 10.0, 3: 20.5, 4: 20.25}
+    await stores.logs.save_all([usage_log(number, timestamp=time) for number, time in times.items()])
+
+    found = await stores.logs.find_by_session("user-1", DAY, 3)
+
+    assert [log.timestamp for log in found] == [10.0, 20.25, 20.5, 30.0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        usage_log(2, user_id="user-2"),
+        usage_log(2, session=4),
+        usage_log(2, session_date=date(2025, 9, 1)),
+        usage_log(2, session_date=date(2025, 9, 3)),
+    ],
+    ids=["user", "session", "the_day_before", "the_day_after"],
+)
+async def test_another_session_is_not_mixed_in(stores: Stores, other: PomodoroUsageLog) -> None:
+    await stores.logs.save_all([usage_log(1), other])
+
+    assert await session_of(stores, usage_log(1)) == [usage_log(1)]
+
+
+async def test_an_unknown_session_is_empty(stores: Stores) -> None:
+    assert await stores.logs.find_by_session("nobody", DAY, 1) == []
+
+
+async def test_saving_again_keeps_what_is_there_and_is_no_failure(stores: Stores) -> None:
+    await stores.logs.save_all([usage_log(1, category_id=SNS)])
+
+    failures = await stores.logs.save_all(
+        [usage_log(1, category_id=DEVELOPMENT, duration=999.0), usage_log(2, timestamp=1756771235.0)]
+    )
+
+    assert failures == {}
+    assert await session_of(stores, usage_log(1)) == [
+        usage_log(1, category_id=SNS),
+        usage_log(2, timestamp=1756771235.0),
+    ]
+
+
+async def test_an_id_that_stands_twice_in_one_call_is_saved_once_and_is_no_failure(stores: Stores) -> None:
+    neighbour = usage_log(2, timestamp=1756771235.0)
+
+    assert await stores.logs.save_all([usage_log(1), usage_log(1), neighbour]) == {}
+
+    assert await session_of(stores, usage_log(1)) == [usage_log(1), neighbour]
+
+
+async def test_saving_nothing_is_no_failure(stores: Stores) -> None:
+    assert await stores.logs.save_all([]) == {}
+
+
+async def test_hundreds_of_logs_are_saved_at_once(stores: Stores) -> None:
+    logs = [usage_log(number, timestamp=float(number)) for number in range(500)]
+
+    assert await stores.logs.save_all(logs) == {}
+
+    assert await session_of(stores, logs[0]) == logs
+
+
+# Categories
+
+
+async def test_categories_are_set_by_id(stores: Stores) -> None:
+    await stores.logs.save_all([usage_log(number, timestamp=float(number)) for number in range(4)])
+
+    failures = await stores.logs.update_category_all(
+        [
+            CategoryUpdate(log_id(0), SNS, False),
+            CategoryUpdate(log_id(1), SNS, True),
+            CategoryUpdate(log_id(2), DEVELOPMENT, False),
+        ]
+    )
+
+    assert failures == {}
+    categories = [log.category_id for log in await session_of(stores, usage_log(0))]
+    assert categories == [SNS, SNS, DEVELOPMENT, None]
+
+
+async def test_setting_a_category_changes_nothing_else(stores: Stores) -> None:
+    await stores.logs.save_all([usage_log(1)])
+    update = CategoryUpdate(log_id(1), SNS, True)
+
+    assert [await stores.logs.update_category_all([update, update]) for _ in range(2)] == [{}, {}]
+
+    assert await session_of(stores, usage_log(1)) == [usage_log(1, category_id=SNS)]
+
+
+async def test_an_unknown_id_is_no_failure_and_creates_nothing(stores: Stores) -> None:
+    await stores.logs.save_all([usage_log(1)])
+
+    failures = await stores.logs.update_category_all(
+        [CategoryUpdate(log_id(404), SNS, False), CategoryUpdate(log_id(1), SNS, False)]
+    )
+
+    assert failures == {}
+    assert await session_of(stores, usage_log(1)) == [usage_log(1, category_id=SNS)]
+
+
+async def test_updating_nothing_is_no_failure(stores: Stores) -> None:
+    assert await stores.logs.update_category_all([]) == {}
+
+
+# MongoDB's documents
+
+
+async def test_mongodb_documents_have_the_fields_and_types_of_the_contract(mongo: MongoStores) -> None:
+    await mongo.logs.save_all([usage_log(1, category_id=SNS, duration=120.0)])
+
+    (document,) = mongo.raw.pomodoro_usage_log.find()
+
+    assert document == {
+        "_id": ObjectId(log_id(1)),
+        "userId": "user-1",
+        "categorizedDataId": ObjectId(data_id(1)),
+        "categoryId": ObjectId(SNS),
+        "session": 3,
+        "sessionMinutes": 25,
+        "sessionDate": datetime(2025, 9, 1, 15, tzinfo=UTC),
+        "timestamp": 1756771234.0,
+        "duration": 120.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("stored_as", "fields"),
+    [
+        (float, ("timestamp", "duration")),
+        (int, ("session", "sessionMinutes")),  # a BSON long would come back as bson.Int64
+        (datetime, ("sessionDate",)),
+        (ObjectId, ("_id", "categorizedDataId", "categoryId")),
+    ],
+    ids=["double", "int", "date", "objectId"],
+)
+async def test_mongodb_documents_have_the_bson_types_that_java_reads(
+    mongo: MongoStores, stored_as: type, fields: tuple[str, ...]
+) -> None:
+    await mongo.logs.save_all([usage_log(1, category_id=SNS, timestamp=1756771234.0, duration=120.0)])
+
+    document = mongo.raw.pomodoro_usage_log.find_one()
+
+    assert {field: type(document[field]) for field in fields} == dict.fromkeys(fields, stored_as)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "instant"),
+    [
+        ("Asia/Seoul", date(2025, 9, 2), datetime(2025, 9, 1, 15, tzinfo=UTC)),
+        ("Asia/Seoul", date(2025, 1, 1), datetime(2024, 12, 31, 15, tzinfo=UTC)),
+        ("Asia/Seoul", date(1988, 7, 1), datetime(1988, 6, 30, 14, tzinfo=UTC)),
+        ("UTC", date(2025, 9, 2), datetime(2025, 9, 2, tzinfo=UTC)),
+        ("America/New_York", date(2025, 3, 9), datetime(2025, 3, 9, 5, tzinfo=UTC)),
+        ("America/New_York", date(2025, 3, 10), datetime(2025, 3, 10, 4, tzinfo=UTC)),
+    ],
+)
+async def test_mongodb_stores_a_date_as_midnight_in_the_servers_zone(
+    mongo: MongoStores, zone: str, day: date, instant: datetime
+) -> None:
+    repository = PomodoroUsageLogRepositoryAdapter(mongo.database, ZoneInfo(zone))
+    log = usage_log(1, session_date=day)
+
+    await repository.save_all([log])
+
+    assert mongo.raw.pomodoro_usage_log.find_one()["sessionDate"] == instant
+    assert await repository.find_by_session("user-1", day, 3) == [log]
+
+
+async def test_springs_query_for_a_session_finds_the_pipelines_logs(mongo: MongoStores) -> None:
+    mongo.raw.pomodoro_usage_log.create_index([("userId", 1), ("sessionDate", 1), ("session", 1)])
+    await mongo.logs.save_all([usage_log(1), usage_log(2, session_date=date(2025, 9, 3))])
+    local_date = datetime(2025, 9, 2, tzinfo=SEOUL)
+
+    found = mongo.raw.pomodoro_usage_log.find({"userId": "user-1", "sessionDate": local_date, "session": 3})
+
+    assert [str(document["_id"]) for document in found] == [log_id(1)]
+
+
+async def test_mongodb_updates_set_one_field_of_springs_document_and_no_other(mongo: MongoStores) -> None:
+    mongo.raw.pomodoro_usage_log.insert_many([spring_log(1), spring_log(2)])
+
+    await mongo.logs.update_category_all([CategoryUpdate(log_id(1), DEVELOPMENT, True)])
+
+    assert list(mongo.raw.pomodoro_usage_log.find().sort("_id", 1)) == [
+        spring_log(1, categoryId=ObjectId(DEVELOPMENT)),
+        spring_log(2),
+    ]
+
+
+async def test_mongodb_reads_springs_document(mongo: MongoStores) -> None:
+    document = spring_log(1)
+    del document["sessionMinutes"]
+    mongo.raw.pomodoro_usage_log.insert_one(document)
+
+    assert await session_of(mongo, usage_log(1)) == [usage_log(1, session_minutes=0)]
+
+
+# Refusals
+
+
+async def test_mongodb_reports_a_refused_log_and_inserts_the_others(mongo: MongoStores) -> None:
+    repository = PomodoroUsageLogRepositoryAdapter(RefusingDatabase(mongo.database, {ObjectId(log_id(2))}), SEOUL)
+
+    failures = await repository.save_all([usage_log(1), usage_log(2), usage_log(3)])
+
+    assert failures == {log_id(2): REASON}
+    assert {str(document["_id"]) for document in mongo.raw.pomodoro_usage_log.find()} == {log_id(1), log_id(3)}
+
+
+async def test_mongodb_takes_a_primary_that_steps_down_for_an_outage(mongo: MongoStores) -> None:
+    database = RefusingDatabase(mongo.database, {ObjectId(log_id(2))}, code=NOT_WRITABLE_PRIMARY)
+
+    with pytest.raises(StoreOutage):
+        await PomodoroUsageLogRepositoryAdapter(database, SEOUL).save_all([usage_log(1), usage_log(2)])
+
+
+async def test_a_number_that_no_store_takes_is_refused_and_no_outage(mongo: MongoStores) -> None:
+    with pytest.raises(StoreRefused):
+        await mongo.logs.save_all([usage_log(1, session=2**64)])
