@@ -1,6 +1,6 @@
 """How fast the rules decide: `python bench/rules.py`. One core, one thread, no other tier.
 
-Targets (issue 6, "How it is judged"): with 10,000 patterns at least 200,000 distinct and 1,000,000 repeated
+Targets: with 10,000 patterns at least 200,000 distinct and 1,000,000 repeated
 classifications a second; a snapshot of 100,000 patterns built in under 2 s. Distinct windows are all new to
 the rule set; half of them no URL pattern decides. The naive matcher of the tests runs the same windows.
 """

@@ -1,6 +1,6 @@
 """The rules: an immutable snapshot of all patterns, which decides a window in microseconds.
 
-What decides, the first row that applies (issue 6, "Matching", point 2):
+What decides, the first row that applies:
 
 | # | what matches                        | among several of them                                          |
 |---|-------------------------------------|----------------------------------------------------------------|

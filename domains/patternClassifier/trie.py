@@ -17,7 +17,7 @@ class _Node(Generic[T]):
 
 
 class AppTrie(Generic[T]):
-    """Finds the values of all patterns that a name matches (issue 6, "Matching", point 3)."""
+    """Finds the values of all patterns that a name matches."""
 
     __slots__ = ("_root",)
 

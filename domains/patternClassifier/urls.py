@@ -242,7 +242,7 @@ def _haystack(host: str, path: str) -> str:
 
 
 class UrlMatcher(Generic[T]):
-    """Finds the values of all patterns that a URL matches (issue 6, "Matching", points 1 and 2).
+    """Finds the values of all patterns that a URL matches.
 
     Ranks number the patterns, the most specific first; among equally specific ones, the order in which they
     were given decides. Tokens come last, so `rank >= first_token` tells a token.

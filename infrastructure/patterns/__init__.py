@@ -1,14 +1,13 @@
 """The default category patterns, for a store that has none and for a classification without a store.
 
 The data is `default.json` (an array of `{category, priority, appPatterns, domainPatterns}`), checked by
-`infrastructure.patterns.lint`. Source: contract, "Out: MongoDB"; issue 6, "Matching" 7.
+`infrastructure.patterns.lint`. Source: contract, "Out: MongoDB".
 """
 
-import hashlib
 import json
 from importlib import resources
 
-from domains.categoryPattern.model import CategoryPattern
+from domains.categoryPattern.model import CategoryPattern, category_id
 
 
 def default_patterns() -> list[CategoryPattern]:
@@ -16,7 +15,7 @@ def default_patterns() -> list[CategoryPattern]:
     text = resources.files(__name__).joinpath("default.json").read_text(encoding="utf-8")
     return [
         CategoryPattern(
-            id=pattern_id(entry["category"]),
+            id=category_id(entry["category"]),
             category=entry["category"],
             priority=entry["priority"],
             app_patterns=tuple(entry["appPatterns"]),
@@ -24,8 +23,3 @@ def default_patterns() -> list[CategoryPattern]:
         )
         for entry in json.loads(text)
     ]
-
-
-def pattern_id(category: str) -> str:
-    """The `_id` of a category's default document: 24 hex digits."""
-    return hashlib.blake2b(b"category_pattern:" + category.encode(), digest_size=12).hexdigest()

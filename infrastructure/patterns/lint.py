@@ -1,7 +1,6 @@
-"""The linter of a pattern file: `python -m infrastructure.patterns.lint [FILE.json]`, by default the default patterns.
+"""The linter of a pattern file: `python -m infrastructure.patterns.lint [FILE.json]`; no file: the default patterns.
 
-It says what is wrong with the data, one readable line a problem, and exits with 1 if there is any. Source: issue 6,
-"Matching" 1-3 (how patterns match) and 7 (what a set worth having is).
+It says what is wrong with the data, one readable line a problem, and exits with 1 if there is any.
 """
 
 import json

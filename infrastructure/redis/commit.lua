@@ -92,7 +92,8 @@ end
 -- A session has ended when nothing at or below the id of its end is pending or undelivered: all messages of a
 -- session come before its end in the stream, so all of them are committed then, whichever instance held them.
 local function horizon()
-  local pending = call('XPENDING', stream, group)
+  local pending = attempt('XPENDING', stream, group)
+  if pending.err then return '-' end  -- the group is gone; then nothing was acknowledged either
   if pending[1] > 0 then return '(' .. padded(pending[2]) end
   for _, info in ipairs(call('XINFO', 'GROUPS', stream)) do
     local field = {}

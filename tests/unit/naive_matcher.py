@@ -1,4 +1,4 @@
-"""The referee: the matching rules of issue 6 in the plainest form, to check the fast engine against.
+"""The referee: the matching rules in the plainest form, to check the fast engine against.
 
 It tries each pattern by itself, without trie, automaton, cache or fast path, and takes URLs and names apart
 with code of its own. It shares one thing with the engine: `is_qualifier`, the table of version words.

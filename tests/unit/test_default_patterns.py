@@ -1,4 +1,4 @@
-"""The default patterns and their linter. Source: issue 6, "Matching" 7; contract, "Out: MongoDB"."""
+"""The default patterns and their linter. Source: contract, "Out: MongoDB"."""
 
 import copy
 import json
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import infrastructure.patterns
-from domains.categoryPattern.model import PATTERN_CATEGORIES
+from domains.categoryPattern.model import PATTERN_CATEGORIES, category_id
 from domains.patternClassifier.rules import RuleSet
-from infrastructure.patterns import default_patterns, lint, pattern_id
+from infrastructure.patterns import default_patterns, lint
 
 FILE = Path(infrastructure.patterns.__file__).with_name("default.json")
 
@@ -60,8 +60,8 @@ def test_the_loader_gives_each_category_its_own_fixed_id() -> None:
     patterns = default_patterns()
     assert [p.category for p in patterns] == [p.category for p in default_patterns()]
     assert len({p.id for p in patterns}) == len(PATTERN_CATEGORIES)
-    assert all(p.id == pattern_id(p.category) and len(bytes.fromhex(p.id)) == 12 for p in patterns)
-    assert pattern_id("LLM") == "c0b58925991a234a8ddd484a"  # documents refer to it: it may never change
+    assert all(p.id == category_id(p.category) and len(bytes.fromhex(p.id)) == 12 for p in patterns)
+    assert category_id("LLM") == "c0b58925991a234a8ddd484a"  # documents refer to it: it may never change
 
 
 def test_the_matcher_takes_every_default_pattern(rules: RuleSet) -> None:

@@ -105,9 +105,7 @@ def test_some_spans_lack(field: str, spans: list[SampleSpan]) -> None:
 
 
 def test_about_a_tenth_of_the_use_is_unknown_to_any_rule(spans: list[SampleSpan]) -> None:
-    windows = json.loads(files("infrastructure.sample").joinpath("catalogue.json").read_text("utf-8"))[
-        "windows"
-    ]
+    windows = json.loads(files("infrastructure.sample").joinpath("catalogue.json").read_text("utf-8"))["windows"]
     # A page of an in-house tool is known by its address alone: the browser is the user's.
     unknown = {w.get("url") or w["app"] for w in windows if w.get("unknown")}
     seen = sum((s.url or s.app) in unknown for s in spans)
