@@ -83,11 +83,14 @@ class Settings(BaseSettings):
         json_schema_extra=_unit("ms"),
     )
     worker_pool_size: int = Field(10, ge=1, le=1000, description="batches, and LLM requests, under way at once")
-    max_in_flight: int = Field(
+    max_inflight_messages: int = Field(
         10_000,
         ge=1,
         description="messages read and not yet committed; then reading stops",
         json_schema_extra=_unit("messages"),
+    )
+    max_inflight_bytes: int = Field(
+        67_108_864, ge=1024, description="the same in bytes", json_schema_extra=_unit("bytes")
     )
     max_message_bytes: int = Field(
         1_048_576, ge=1024, description="longer entries are dead letters", json_schema_extra=_unit("bytes")

@@ -86,19 +86,20 @@ class MessageParser:
 
     def parse(self, entry_id: str, fields: Mapping[str, str]) -> PomodoroPatternClassifyMessage | DeadLetter:
         """Never raises."""
-        if sum(map(len, fields.values())) * 4 > self._max_bytes and (size := _size(fields)) > self._max_bytes:
+        size = len("".join(fields.values()).encode("utf-8", "surrogateescape"))
+        if size > self._max_bytes:
             reason = f"the entry is {size:,} bytes long, more than the {self._max_bytes:,} of MAX_MESSAGE_BYTES"
             cut = {name[:_SHOWN]: value[:_KEPT_OF_TOO_LARGE] for name, value in list(fields.items())[:50]}
-            return DeadLetter(entry_id, reason, cut, truncated=True)
+            return DeadLetter(entry_id, reason, cut, truncated=True, size=size)
         try:
-            return self._message(entry_id, fields)
+            return self._message(entry_id, fields, size)
         except ValidationError as error:
             reasons = dict.fromkeys(_reason(detail) for detail in error.errors(include_url=False))
-            return DeadLetter(entry_id, "; ".join(reasons), fields)
+            return DeadLetter(entry_id, "; ".join(reasons), fields, size=size)
         except (ValueError, OverflowError) as error:
-            return DeadLetter(entry_id, str(error), fields)
+            return DeadLetter(entry_id, str(error), fields, size=size)
 
-    def _message(self, entry_id: str, fields: Mapping[str, str]) -> PomodoroPatternClassifyMessage:
+    def _message(self, entry_id: str, fields: Mapping[str, str], size: int) -> PomodoroPatternClassifyMessage:
         entry = self._validate(fields)
         data_id, log_id = entry.get("categorizedDataId") or None, entry.get("pomodoroUsageLogId") or None
         if (data_id is None) != (log_id is None):
@@ -122,6 +123,7 @@ class MessageParser:
             data_id,
             log_id,
             fields,
+            size,
         )
 
     def _check_timestamp(self, timestamp: float) -> None:
@@ -187,10 +189,6 @@ def java_double(value: float) -> str:
     assert isinstance(exponent, int), "Spring sends finite numbers"
     fraction = "".join(map(str, digits[1:])) or "0"
     return f"{'-' if sign else ''}{digits[0]}.{fraction}E{exponent + len(digits) - 1}"
-
-
-def _size(fields: Mapping[str, str]) -> int:
-    return sum(len(text.encode("utf-8", "surrogateescape")) for pair in fields.items() for text in pair)
 
 
 def _reason(detail: ErrorDetails) -> str:

@@ -34,6 +34,7 @@ class ConsumerLimits:
     batch_max: int = 1000
     worker_pool_size: int = 10
     max_in_flight: int = 10_000
+    max_in_flight_bytes: int = 67_108_864
     block_ms: int = 2000
     claim_interval_seconds: float = 5.0
     max_deliveries: int = 5
@@ -64,7 +65,7 @@ class PomodoroPatternConsumer:
         self._limits = limits
         self._redis = Breaker(partial(observer.breaker_changed, "redis"))
         self._store = Breaker(partial(observer.breaker_changed, "store"))
-        self._in_flight = InFlight(limits.max_in_flight)
+        self._in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_bytes)
         self._workers = asyncio.Semaphore(limits.worker_pool_size)
         self._batch = AdaptiveBatch(limits.batch_size, limits.batch_max)
         self._attempts: dict[str, int] = {}
@@ -81,7 +82,7 @@ class PomodoroPatternConsumer:
             self._group = group
             self._spawn(self._consume(stop), "consume")
             await stop.wait()
-            self._observer.stopping(len(self._in_flight.ids))
+            self._observer.stopping(len(self._in_flight.sizes))
             await self._drain()
         left = await self._leave_stream()
         self._observer.stopped(left)
@@ -92,7 +93,9 @@ class PomodoroPatternConsumer:
         if batch.rejected:
             await self._park(batch.rejected)
         if batch.messages:
-            await self._process(batch.messages, monotonic())
+            started = monotonic()
+            await self._process(batch.messages, started)
+            self._batch.took(monotonic() - started)
 
     # Reading
 
@@ -134,7 +137,7 @@ class PomodoroPatternConsumer:
         """Takes over what others left behind, and keeps the stream tidy; also while nothing can be read."""
         while not stop.is_set():
             limit = max(1, min(self._in_flight.free, self._limits.batch_max))
-            batch = await self._redis.run(lambda: self._source.claim_abandoned(limit, self._in_flight.ids))  # noqa: B023
+            batch = await self._redis.run(lambda: self._source.claim_abandoned(limit, self._in_flight.sizes))  # noqa: B023
             self._start(batch)
             if not batch.cursor:
                 # entries that vanished from the stream may have been the last thing a session's end waited for
@@ -146,18 +149,18 @@ class PomodoroPatternConsumer:
         try:
             return await self._source.leave()
         except RedisOutage:  # then others find by themselves, a little later, what is left
-            return len(self._in_flight.ids)
+            return len(self._in_flight.sizes)
 
     def _start(self, batch: ReadBatch, after: Callable[[], None] | None = None) -> bool:
         """Starts to work on those entries of a batch that are not in flight yet; False where there are none."""
-        busy = self._in_flight.ids
+        busy = self._in_flight.sizes
         messages = [message for message in batch.messages if message.entry_id not in busy]
         rejected = [letter for letter in batch.rejected if letter.entry_id not in busy]
         if not messages and not rejected:
             return False
         fresh = ReadBatch(messages, rejected)
-        self._in_flight.enter(message.entry_id for message in messages)
-        self._in_flight.enter(letter.entry_id for letter in rejected)
+        self._in_flight.enter({message.entry_id: message.size for message in messages})
+        self._in_flight.enter({letter.entry_id: letter.size for letter in rejected})
         self._observer.batch_read(len(fresh))
         task = self._spawn(self.process_batch_messages(fresh), f"batch of {len(fresh)}")
         if after is not None:

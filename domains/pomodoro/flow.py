@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
 from domains.errors import Outage
@@ -11,26 +11,41 @@ T = TypeVar("T")
 
 
 class InFlight:
-    """The entry ids being worked on here, `limit` at most (a read may overshoot by its own size)."""
+    """The messages being worked on here, by entry id, bounded in number and in bytes.
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    How large the next messages are is not known before they are read: it is taken to be the mean of those read last,
+    so that a read may overshoot `max_bytes` by what it brought.
+    """
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
         self._changed = asyncio.Event()
-        self.ids: set[str] = set()
+        self._mean_bytes = 1.0
+        self.sizes: dict[str, int] = {}
+        self.bytes = 0
 
     @property
     def free(self) -> int:
-        return self._limit - len(self.ids)
+        """How many more messages there is room for."""
+        by_bytes = int((self._max_bytes - self.bytes) / self._mean_bytes)
+        return min(self._max_messages - len(self.sizes), by_bytes)
 
-    def enter(self, entry_ids: Iterable[str]) -> None:
-        self.ids.update(entry_ids)
+    def enter(self, sizes: Mapping[str, int]) -> None:
+        """`sizes`: entry ids that are not in flight yet, and the bytes of each."""
+        if sizes:
+            total = sum(sizes.values())
+            self.sizes |= sizes
+            self.bytes += total
+            self._mean_bytes = max(1.0, total / len(sizes))
 
     def leave(self, entry_ids: Iterable[str]) -> None:
-        self.ids.difference_update(entry_ids)
+        for entry_id in entry_ids:
+            self.bytes -= self.sizes.pop(entry_id, 0)
         self._changed.set()
 
     async def room(self) -> int:
-        """How many more may be read; waits until it is at least one."""
+        """How many more messages may be read; waits until it is at least one."""
         while self.free <= 0:
             self._changed.clear()
             await self._changed.wait()
@@ -38,11 +53,16 @@ class InFlight:
 
 
 class AdaptiveBatch:
-    """How many messages the next read asks for: more while reads come back full, the least when they do not."""
+    """How many messages the next read asks for.
 
-    def __init__(self, smallest: int, largest: int) -> None:
+    More while reads come back full; the least when they do not; less when a batch takes longer than
+    `slow_seconds`, since then the store or Redis labours, and a large batch would only hold up what is in it.
+    """
+
+    def __init__(self, smallest: int, largest: int, slow_seconds: float = 1.0) -> None:
         self._smallest = smallest
         self._largest = max(smallest, largest)
+        self._slow_seconds = slow_seconds
         self.size = smallest
 
     def read(self, asked: int, got: int) -> None:
@@ -51,6 +71,11 @@ class AdaptiveBatch:
             self.size = self._smallest
         elif asked >= self.size:
             self.size = min(self.size * 2, self._largest)
+
+    def took(self, seconds: float) -> None:
+        """Told how long a batch took from its reading to its commit."""
+        if seconds > self._slow_seconds:
+            self.size = max(self._smallest, self.size // 2)
 
 
 class Breaker:

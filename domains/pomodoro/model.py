@@ -27,7 +27,8 @@ class PomodoroPatternClassifyMessage:
 
     `entry_id` is the id of the stream entry. `origin_id` is the entry id under which the message first came: it
     differs from `entry_id` only where a dead letter was replayed. `duration` is in seconds, `timestamp` in Unix
-    seconds. The two document ids are given together or not at all. `fields` are the entry's own, as in DeadLetter.
+    seconds. The two document ids are given together or not at all. `fields` are the entry's own, as in DeadLetter,
+    and `size` is theirs in bytes.
     """
 
     entry_id: str
@@ -43,6 +44,7 @@ class PomodoroPatternClassifyMessage:
     categorized_data_id: str | None = None
     pomodoro_usage_log_id: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class DeadLetter:
     """A message that can never work, with the reason in words for a person.
 
     `fields` are the entry's own, undecodable bytes as surrogates (PEP 383). `truncated` says that some were cut
-    because of their size.
+    because of their `size` (in bytes).
     """
 
     entry_id: str
@@ -58,6 +60,7 @@ class DeadLetter:
     fields: Mapping[str, str]
     deliveries: int = 1
     truncated: bool = False
+    size: int = 0
 
 
 @dataclass(slots=True)

@@ -98,7 +98,8 @@ class RedisStreamConsumer:
             if flat is None:
                 deleted.append(entry_id)
                 continue
-            parsed = self._parser.parse(entry_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+            pairs = iter(flat)
+            parsed = self._parser.parse(entry_id, dict(zip(pairs, pairs, strict=True)))
             if isinstance(parsed, DeadLetter):
                 batch.rejected.append(parsed)
             else:
