@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infrastructure.container import running_container
-from infrastructure.redis.dead_letters import DeadLetterStream, StoredDeadLetter
+from infrastructure.redis.dead_letters import DeadLetterStreams, StoredDeadLetter
 from infrastructure.settings import Settings
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -42,7 +42,7 @@ class Selection:
         self._reason = reason.casefold()
         self._before = time() - _seconds(older_than) if older_than else float("inf")
 
-    async def of(self, stream: DeadLetterStream) -> AsyncIterator[StoredDeadLetter]:
+    async def of(self, stream: DeadLetterStreams) -> AsyncIterator[StoredDeadLetter]:
         async for letter in stream.all():
             by_id = not self._ids or letter.id in self._ids
             if by_id and self._reason in letter.reason.casefold() and letter.time < self._before:
@@ -137,7 +137,7 @@ def drop(
 
     async def work() -> None:
         async with _stream(settings) as stream:
-            chosen = [letter.id async for letter in selection.of(stream)]
+            chosen = [letter async for letter in selection.of(stream)]
             dropped = await stream.drop(chosen) if chosen else 0
         typer.echo(json.dumps({"dropped": dropped}) if as_json else f"{dropped} dropped")
 
@@ -168,7 +168,7 @@ def scores(
 
 
 @asynccontextmanager
-async def _stream(settings: Settings) -> AsyncIterator[DeadLetterStream]:
+async def _stream(settings: Settings) -> AsyncIterator[DeadLetterStreams]:
     async with running_container(settings) as container:
         yield container.dead_letters()
 

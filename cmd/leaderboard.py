@@ -44,7 +44,7 @@ def main(
 async def _show(
     settings: Settings, category: str, period: Period, day: date, user: str, limit: int, as_json: bool
 ) -> int:
-    board = board_key(category, period, day)
+    board = settings.key_prefix + board_key(category, period, day)
     async with running_container(settings) as container:
         boards = container.leaderboard()
         total = await boards.size(board)

@@ -3,14 +3,17 @@
 python -m cmd.stream_consumer
 """
 
+import asyncio
+import sys
 from cmd._run import run, settings_or_exit
 
 import typer
 
-from infrastructure.container import running_container
+from infrastructure.container import partitions, running_container
 from infrastructure.logs import announce_stores, configure_logging
 from infrastructure.settings import Settings, describe_settings
 from infrastructure.signals import stop_on_signals
+from infrastructure.supervisor import Supervisor
 
 app = typer.Typer(add_completion=False)
 
@@ -45,9 +48,26 @@ def main(help: bool = typer.Option(False, "--help", is_eager=True, callback=_sho
 
 async def consume(settings: Settings) -> int:
     stop = stop_on_signals()
+    if settings.consumer_processes > 1:
+        return await _supervise(settings, stop)
     async with running_container(settings) as container:
         announce_stores(settings)
-        await container.consumer().run(stop)
+        async with asyncio.TaskGroup() as group:
+            for part in partitions(container):
+                group.create_task(part.consumer().run(stop), name=f"consumer of {part.keys().stream}")
+    return 0
+
+
+async def _supervise(settings: Settings, stop: asyncio.Event) -> int:
+    """Runs `CONSUMER_PROCESSES` consumers as children, and keeps an embedded redis-server for all of them."""
+    command = [sys.executable, "-m", "cmd.stream_consumer"]
+    environments = [
+        {"CONSUMER_PROCESSES": "1", "INSTANCE_ID": f"{settings.instance_id}-{number}"}
+        for number in range(1, settings.consumer_processes + 1)
+    ]
+    async with running_container(settings):
+        announce_stores(settings)
+        await Supervisor(command, environments, settings.shutdown_timeout + 5).run(stop)
     return 0
 
 

@@ -26,9 +26,10 @@ from infrastructure.redis import client as redis_client
 from infrastructure.redis.backlog import StreamBacklog
 from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.commit import RedisCommit
-from infrastructure.redis.dead_letters import DeadLetterStream
+from infrastructure.redis.dead_letters import DeadLetterStreams
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
+from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.redis.stream import RedisStreamConsumer
 from infrastructure.settings import Settings
@@ -49,6 +50,23 @@ def _reading_redis(settings: Settings) -> Any:
     return redis_client.make_client(settings, reply_timeout=settings.block_ms / 1000 + 5)
 
 
+def _boards_elsewhere(settings: Settings) -> bool:
+    """On a cluster, unless a prefix with a hash tag puts all keys into one slot."""
+    return settings.redis_cluster and "{" not in settings.key_prefix
+
+
+def _partition_keys(settings: Settings) -> list[StreamKeys]:
+    streams = [settings.stream_key]
+    if settings.stream_partitions > 1:
+        streams = [f"{settings.stream_key}:{number}" for number in range(settings.stream_partitions)]
+    return [StreamKeys(stream, settings.key_prefix, settings.redis_cluster) for stream in streams]
+
+
+def _commit(client: Any, keys: StreamKeys, settings: Settings) -> RedisCommit:
+    kind = OutboxCommit if _boards_elsewhere(settings) else RedisCommit
+    return kind(client, keys, settings.stream_group, settings.dead_letters_max)
+
+
 def _defaults(settings: Settings) -> list[CategoryPattern]:
     """Spring's initialiser fills the store that it shares with us; nobody else fills the embedded one."""
     return default_patterns() if settings.mongo_uri is None else []
@@ -59,8 +77,8 @@ def _limits(settings: Settings) -> ConsumerLimits:
         batch_size=settings.batch_size,
         batch_max=settings.batch_max,
         worker_pool_size=settings.worker_pool_size,
-        max_in_flight=settings.max_inflight_messages,
-        max_in_flight_bytes=settings.max_inflight_bytes,
+        max_in_flight=max(1, settings.max_inflight_messages // settings.stream_partitions),
+        max_in_flight_bytes=settings.max_inflight_bytes // settings.stream_partitions,
         block_ms=settings.block_ms,
         claim_interval_seconds=settings.claim_idle_ms / 3000,
         max_deliveries=settings.max_deliveries,
@@ -101,25 +119,28 @@ class Container(containers.DeclarativeContainer):
     )
 
     # Redis
-    keys = providers.Singleton(StreamKeys, option.stream_key)
-    calendar = providers.Singleton(BoardCalendar, option.zone)
+    partition_keys = providers.Singleton(_partition_keys, settings)
+    keys = providers.Singleton(lambda partitions: partitions[0], partition_keys)
+    calendar = providers.Singleton(BoardCalendar, option.zone, option.key_prefix)
     parser = providers.Singleton(MessageParser, calendar, option.max_message_bytes)
     source = providers.Singleton(
         RedisStreamConsumer,
         reading_redis,
         parser,
-        option.stream_key,
+        keys.provided.stream,
         option.stream_group,
         option.consumer_name,
         option.claim_idle_ms,
         option.consumer_gone_ms,
         option.stream_trim,
     )
-    commits = providers.Singleton(RedisCommit, redis, keys, option.stream_group, option.dead_letters_max)
+    commits = providers.Singleton(_commit, redis, keys, settings)
     leaderboard = providers.Singleton(LeaderboardCacheAdapter, redis)
-    dead_letters = providers.Singleton(DeadLetterStream, redis, keys)
-    publisher = providers.Singleton(StreamPublisher, redis, option.stream_key)
-    backlog = providers.Singleton(StreamBacklog, redis, option.stream_key, option.stream_group)
+    dead_letters = providers.Singleton(
+        DeadLetterStreams, redis, partition_keys, providers.Callable(_boards_elsewhere, settings)
+    )
+    publisher = providers.Singleton(StreamPublisher, redis, partition_keys)
+    backlog = providers.Singleton(StreamBacklog, redis, keys, option.stream_group)
     classification_cache = providers.Singleton(RedisClassificationCache, redis, option.classification_cache_ttl)
 
     # The pipeline
@@ -140,10 +161,34 @@ class Container(containers.DeclarativeContainer):
         option.worker_pool_size,
     )
     batches = providers.Singleton(
-        BatchClassification, classifier, categorized_data, usage_logs, calendar, option.stream_key
+        BatchClassification, classifier, categorized_data, usage_logs, calendar, keys.provided.stream
     )
     limits = providers.Singleton(_limits, settings)
     consumer = providers.Singleton(PomodoroPatternConsumer, source, commits, batches, classifier, observer, limits)
+
+
+_SHARED_BY_PARTITIONS = (
+    "redis",
+    "reading_redis",
+    "category_patterns",
+    "categorized_data",
+    "usage_logs",
+    "calendar",
+    "parser",
+    "observer",
+    "classifier",
+)
+
+
+def partitions(container: Container) -> list[Container]:
+    """A container for each partition of the stream: its own source, commit and consumer, all else in common."""
+    parts = []
+    for keys in container.partition_keys():
+        part = Container(settings=providers.Object(container.settings()), keys=providers.Object(keys))
+        for name in _SHARED_BY_PARTITIONS:
+            getattr(part, name).override(getattr(container, name))
+        parts.append(part)
+    return parts if len(parts) > 1 else [container]
 
 
 @asynccontextmanager

@@ -47,11 +47,22 @@ class Settings(BaseSettings):
     redis_db: int = Field(0, ge=0, description="number of the database")
     redis_tls: bool = Field(False, description="connect by TLS")
     redis_tls_ca: Path | None = Field(None, description="CA bundle for TLS; not set: the system's")
+    redis_cluster: bool = Field(False, description="REDIS_ADDR is a node of a Redis Cluster")
+    key_prefix: str = Field(
+        "",
+        description="before every key, also those that Spring shares; with a hash tag such as {pomocore}: all in one slot",
+    )
     redis_protocol: Literal[2, 3] = Field(3, description="RESP version")
     data_dir: Path = Field(Path(".data"), description="where the embedded stores keep their files")
 
     # The stream
     stream_key: str = Field("pomodoro_pattern_match_stream", min_length=1, description="stream to read")
+    stream_partitions: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="more than 1: the streams STREAM_KEY:0, STREAM_KEY:1, …, a user's by CRC-32 of the user id",
+    )
     stream_group: str = Field("pomodoro_pattern_match_group", min_length=1, description="consumer group")
     stream_consumer: str = Field(
         "pomodoro_pattern_match_consumer", min_length=1, description="consumer name, without INSTANCE_ID"
@@ -83,6 +94,9 @@ class Settings(BaseSettings):
         json_schema_extra=_unit("ms"),
     )
     worker_pool_size: int = Field(10, ge=1, le=1000, description="batches, and LLM requests, under way at once")
+    consumer_processes: int = Field(
+        1, ge=1, le=64, description="consumers on this machine; more than one run as supervised children"
+    )
     max_inflight_messages: int = Field(
         10_000,
         ge=1,

@@ -20,17 +20,24 @@ from infrastructure.embedded import find_redis_server
 _START_SECONDS = 60
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(also_free: int = 0) -> int:
+    """A free port, with the port `also_free` above it free, too (a cluster's bus lies 10,000 above)."""
+    while True:
+        with socket.socket() as probe, socket.socket() as above:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            try:
+                above.bind(("127.0.0.1", port + also_free if also_free else 0))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 class RedisServer:
     """A redis-server of its own with AOF on; it can be killed and started again on the same port and data."""
 
     def __init__(self, directory: Path, *options: str, executable: str | None = None) -> None:
-        self.port = free_port()
+        self.port = free_port(also_free=10_000 if "--cluster-enabled" in options else 0)
         self.address = f"127.0.0.1:{self.port}"
         self._directory = directory
         self._options = options
@@ -66,6 +73,35 @@ class RedisServer:
             self._process.send_signal(number)
             self._process.wait(30)
             self._process = None
+
+
+@contextmanager
+def redis_cluster(directory: Path, masters: int = 3) -> Iterator[list[RedisServer]]:
+    """A cluster of masters without replicas that share the slots evenly."""
+    servers = []
+    try:
+        for number in range(masters):
+            (directory / str(number)).mkdir()
+            server = RedisServer(
+                directory / str(number), "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"
+            )
+            servers.append(server.start())
+        edges = [16384 * number // masters for number in range(masters + 1)]
+        for server, first, after in zip(servers, edges, edges[1:], strict=False):
+            with server.client() as client:
+                client.execute_command("CLUSTER", "ADDSLOTS", *range(first, after))
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
+        for server in servers:
+            with server.client() as client:
+                _until(lambda: _cluster_is_up(client), AssertionError, "the cluster")  # noqa: B023
+        yield servers
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def _cluster_is_up(client: redis.Redis) -> None:
+    assert "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO"))
 
 
 @contextmanager

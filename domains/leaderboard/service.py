@@ -12,14 +12,15 @@ _CACHE_LIMIT = 50_000
 
 
 class BoardCalendar:
-    """Which boards a span counts in: the day, ISO week and month of its timestamp in `zone`.
+    """Which boards a span counts in: the day, ISO week and month of its timestamp in `zone`. `prefix`: of all keys.
 
     Both steps are cached, since every message takes them: the day of a quarter of an hour, and the keys of a
     category on a day.
     """
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: ZoneInfo, prefix: str = "") -> None:
         self.zone = zone
+        self._prefix = prefix
         self._days: dict[int, date] = {}
         self._boards: dict[tuple[str, date], tuple[str, ...]] = {}
 
@@ -54,7 +55,7 @@ class BoardCalendar:
         if len(self._boards) >= _CACHE_LIMIT:
             self._boards.clear()
         boards = self._boards[category, day] = tuple(
-            board_key(name, period, day) for name in names for period in Period
+            self._prefix + board_key(name, period, day) for name in names for period in Period
         )
         return boards
 

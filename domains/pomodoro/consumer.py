@@ -12,7 +12,7 @@ from time import monotonic
 
 from domains.errors import GroupMissing, RedisOutage
 from domains.patternClassifier.classifier import Classification, PatternClassifier
-from domains.pomodoro.flow import AdaptiveBatch, Breaker, InFlight
+from domains.pomodoro.flow import AdaptiveBatch, Breaker, InFlight, pause
 from domains.pomodoro.model import (
     ActivityKey,
     Commit,
@@ -107,8 +107,8 @@ class PomodoroPatternConsumer:
     async def _read_loop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self._store.wait_closed()
-            room = await self._in_flight.room()
             await self._workers.acquire()
+            room = await self._in_flight.room()
             batch = ReadBatch()
             if not stop.is_set():
                 asked = min(self._batch.size, room)
@@ -143,7 +143,7 @@ class PomodoroPatternConsumer:
                 # entries that vanished from the stream may have been the last thing a session's end waited for
                 await self._redis.run(lambda: self._commits.commit(Commit()))
                 self._observer.stream_tidied(await self._redis.run(self._source.tidy))
-                await _wait(stop, self._limits.claim_interval_seconds)
+                await pause(stop, self._limits.claim_interval_seconds)
 
     async def _leave_stream(self) -> int:
         try:
@@ -268,7 +268,11 @@ class PomodoroPatternConsumer:
     # Tasks
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        task = self._group.create_task(work, name=name)
+        try:
+            task = self._group.create_task(work, name=name)
+        except RuntimeError:  # a loop has failed and everything is being cancelled
+            work.close()
+            raise
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -280,10 +284,3 @@ class PomodoroPatternConsumer:
             await asyncio.wait(set(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
         for task in self._tasks:
             task.cancel()
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

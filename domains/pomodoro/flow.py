@@ -143,3 +143,11 @@ class Breaker:
     def _delay(self) -> float:
         ceiling = min(self._longest_delay, self._first_delay * 2 ** min(self._probes, 16))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, no secret
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Returns after `seconds`, or as soon as `stop` is set."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

@@ -5,12 +5,13 @@ from typing import Any
 from redis.asyncio import Redis
 
 from infrastructure.redis.client import translated_errors
+from infrastructure.redis.keys import StreamKeys
 
 
 class StreamBacklog:
-    def __init__(self, client: Redis, stream: str, group: str) -> None:
+    def __init__(self, client: Redis, keys: StreamKeys, group: str) -> None:
         self._client = client
-        self._stream = stream
+        self._stream = keys.stream
         self._group = group
 
     async def uncommitted(self, at_most: int) -> int:

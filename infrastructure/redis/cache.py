@@ -21,7 +21,10 @@ class RedisClassificationCache:
         if not keys:
             return {}
         with translated_errors():
-            names = await self._client.mget([_name(key) for key in keys])
+            async with self._client.pipeline(transaction=False) as pipeline:  # no MGET: the keys lie in many slots
+                for key in keys:
+                    pipeline.get(_name(key))
+                names = await pipeline.execute()
         return {key: str(name) for key, name in zip(keys, names, strict=True) if name is not None}
 
     async def put_many(self, answers: Mapping[ActivityKey, str]) -> None:

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from domains.errors import GroupMissing, RedisOutage
 from infrastructure.settings import Settings
@@ -16,29 +17,31 @@ from infrastructure.settings import Settings
 _GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")
 
 
-def make_client(settings: Settings, reply_timeout: float = 5.0) -> Redis:
+def make_client(settings: Settings, reply_timeout: float = 5.0) -> Any:
     """A client that decodes text, keeps undecodable bytes as surrogates, and never repeats a command by itself.
 
-    What is repeated, and when, is the breaker's to decide. `reply_timeout` is in seconds.
+    What is repeated, and when, is the breaker's to decide. `reply_timeout` is in seconds. On a cluster it is a
+    RedisCluster, which offers the same calls.
     """
     options: dict[str, Any] = {
         "username": settings.redis_username,
         "password": settings.redis_password.get_secret_value() if settings.redis_password else None,
-        "db": settings.redis_db,
         "protocol": settings.redis_protocol,
         "decode_responses": True,
         "encoding_errors": "surrogateescape",
         "socket_timeout": reply_timeout,
         "socket_connect_timeout": 5.0,
-        "retry": Retry(NoBackoff(), 0),
     }
     if settings.redis_tls:
         options |= {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca and str(settings.redis_tls_ca)}
     address = settings.redis_addr
     assert address is not None, "the address is known before a client is made"
+    host, _, port = address.rpartition(":")
+    if settings.redis_cluster:
+        return RedisCluster(host=host.strip("[]"), port=int(port), retry=Retry(NoBackoff(), 1), **options)
+    options |= {"db": settings.redis_db, "retry": Retry(NoBackoff(), 0)}
     if address.startswith("unix://"):
         return Redis(unix_socket_path=address.removeprefix("unix://"), **options)
-    host, _, port = address.rpartition(":")
     return Redis(host=host.strip("[]"), port=int(port), socket_keepalive=True, **options)
 
 
@@ -51,7 +54,7 @@ def translated_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (RedisError, OSError) as cause:
+    except (RedisError, RedisClusterException, OSError) as cause:
         kind = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
         raise kind(f"{type(cause).__name__}: {cause}") from cause
 
@@ -62,5 +65,6 @@ async def guarded(client: Redis, reply: Awaitable[Any]) -> Any:
         with translated_errors():
             return await reply
     except RedisOutage:
-        await client.connection_pool.disconnect(inuse_connections=False)
+        if isinstance(client, Redis):  # a RedisCluster looks for the masters by itself
+            await client.connection_pool.disconnect(inuse_connections=False)
         raise

@@ -3,16 +3,20 @@
 -- Why nothing counts twice: a message contributes only if XACK says, in this same script, that it was pending.
 -- Why nothing is lost: what may fail after the first XACK (the keys that others own) is kept where it can be replayed.
 --
--- KEYS  stream, ends, announced, session score stream, dead letters, failed scores
+-- KEYS  stream, ends, announced, dead letters, failed scores, session score stream (with an outbox: that instead)
 -- ARGV  group, greatest length of the dead letters, seconds to remember announced sessions, the commit (msgpack):
 --         boards   {key, …}
 --         entries  {{user, {index in boards, …}, {id, …}, {seconds, …}}, …}
 --         ends     {{id, user, date, session}, …}
 --         letters  {{id, {field, value, …}}, …}
--- Boards are no KEYS: there would be thousands, and the script runs on a single node.
+--       '1' where there is an outbox
+-- Boards are no KEYS: there are hundreds in a batch, and on a single node, or with all keys in one slot, they need not
+-- be. On a cluster boards and the session score stream lie in other slots, which a script cannot reach: what they are
+-- to get is put into the outbox in this same step, and `deliver.lua` serves them from there.
 -- Returns {messages, scores raised, scores failed, dead letters, sessions ended, first failure or ''}
 
-local stream, ends, announced, events, dead_letters, failed_scores = unpack(KEYS)
+local stream, ends, announced, dead_letters, failed_scores, events = unpack(KEYS)
+local outbox = ARGV[5] == '1' and events
 local group, dead_letters_max, remember = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local commit = cmsgpack.unpack(ARGV[4])
 local call, attempt = redis.call, redis.pcall
@@ -22,7 +26,9 @@ local function failure(reply)
 end
 
 -- A bookkeeping key of the wrong type stops the commit before it has changed anything.
-for key, kind in pairs({[ends] = 'zset', [announced] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash'}) do
+local kinds = {[ends] = 'zset', [announced] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash'}
+if outbox then kinds[outbox] = 'stream' end
+for key, kind in pairs(kinds) do
   local found = call('TYPE', key).ok
   if found ~= 'none' and found ~= kind then
     return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind)
@@ -60,9 +66,11 @@ for _, entry in ipairs(commit.entries) do
 end
 
 local raised, failed, first_failure = 0, 0, ''
+local outgoing = {boards = {}, events = {}}
 for board, users in pairs(scores) do
   local key = commit.boards[board + 1]
-  for user, sum in pairs(users) do
+  if outbox then outgoing.boards[key] = users end
+  for user, sum in pairs(outbox and {} or users) do
     local exact = string.format('%.17g', sum)
     local err = failure(attempt('ZINCRBY', key, exact, user))
     if err then
@@ -109,7 +117,8 @@ local function announce(ending, now)
   local announcing = not call('ZSCORE', announced, name)
   if announcing then
     local event = {'userId', session[1], 'sessionDate', session[2], 'session', session[3]}
-    local err = failure(attempt('XADD', events, '*', unpack(event)))
+    if outbox then table.insert(outgoing.events, session) end
+    local err = not outbox and failure(attempt('XADD', events, '*', unpack(event)))
     if err then  -- stays noted, and is tried again with the next commit
       first_failure = first_failure == '' and (events .. ': ' .. err) or first_failure
       return 0
@@ -127,6 +136,10 @@ if call('EXISTS', ends, stream) == 2 then
     ended = ended + announce(ending, now)
   end
   call('ZREMRANGEBYSCORE', announced, '-inf', now - remember)
+end
+
+if next(outgoing.boards) or next(outgoing.events) then
+  call('XADD', outbox, '*', 'commit', cmsgpack.pack(outgoing))
 end
 
 return {messages, raised, failed, parked, ended, first_failure}

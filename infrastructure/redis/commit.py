@@ -9,14 +9,19 @@ from redis.asyncio import Redis
 
 from domains.pomodoro.model import Commit, CommitResult, DeadLetter
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import COMMIT_SCRIPT, SESSION_SCORE_STREAM, StreamKeys
+from infrastructure.redis.keys import COMMIT_SCRIPT, StreamKeys
 
 _ANNOUNCED_SECONDS = 14 * 86_400
 """How long a session is remembered as announced: longer than any redelivery of its end can take."""
 
 
 class RedisCommit:
-    """CommitPort. `dead_letters_max` bounds the dead-letter stream (approximately): the oldest go first."""
+    """CommitPort where one script reaches all keys: on a single node, or with a prefix that puts them in one slot.
+
+    `dead_letters_max` bounds the dead-letter stream (approximately): the oldest go first.
+    """
+
+    with_outbox = False
 
     def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int) -> None:
         self._client = client
@@ -25,16 +30,16 @@ class RedisCommit:
             keys.stream,
             keys.ends,
             keys.announced,
-            SESSION_SCORE_STREAM,
             keys.dead_letters,
             keys.failed_scores,
+            keys.outbox if self.with_outbox else keys.session_scores,
         ]
         self._settings: list[str | int] = [group, dead_letters_max, _ANNOUNCED_SECONDS]
 
     async def commit(self, commit: Commit) -> CommitResult:
-        call = self._script(keys=self._keys, args=[*self._settings, _payload(commit)])
-        reply = await guarded(self._client, call)
-        return CommitResult(*reply)
+        arguments = [*self._settings, _payload(commit), int(self.with_outbox)]
+        call = self._script(keys=self._keys, args=arguments)
+        return CommitResult(*await guarded(self._client, call))
 
 
 def _payload(commit: Commit) -> bytes:
@@ -55,20 +60,15 @@ def _payload(commit: Commit) -> bytes:
 
 
 def _fields_of(letter: DeadLetter) -> list[str]:
-    return [
-        "reason",
-        letter.reason,
-        "originalId",
-        letter.entry_id,
-        "deliveryCount",
-        str(letter.deliveries),
-        "time",
-        f"{time():.3f}",
-        "truncated",
-        "true" if letter.truncated else "false",
-        "fields",
-        fields_to_json(letter.fields),
-    ]
+    fields = {
+        "reason": letter.reason,
+        "originalId": letter.entry_id,
+        "deliveryCount": str(letter.deliveries),
+        "time": f"{time():.3f}",
+        "truncated": "true" if letter.truncated else "false",
+        "fields": fields_to_json(letter.fields),
+    }
+    return [text for pair in fields.items() for text in pair]
 
 
 def fields_to_json(fields: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The dead-letter stream: looking at it, putting messages back, dropping them; and scores kept for replay."""
+"""The dead-letter streams: looking at them, putting messages back, dropping them; and scores kept for replay."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import REPLAY_SCORES_SCRIPT, REPLAY_SCRIPT, StreamKeys
+from infrastructure.redis.keys import REPLAY_SCORES_SCRIPT, REPLAY_SCRIPT, REQUEUE_SCORES_SCRIPT, StreamKeys
 from infrastructure.wire import ORIGIN_FIELD
 
 _PAGE = 500
@@ -16,8 +16,9 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """An entry of the dead-letter stream. `time` is in Unix seconds, `fields` are those of the message."""
+    """An entry of a dead-letter stream. `time` is in Unix seconds, `fields` are those of the message."""
 
+    stream: str
     id: str
     reason: str
     original_id: str
@@ -29,33 +30,40 @@ class StoredDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class FailedScore:
-    """Seconds that a board could not take."""
+    """Seconds that a board could not take. `stream` is where they came from."""
 
+    stream: str
     board: str
     user_id: str
     seconds: float
 
 
-class DeadLetterStream:
-    """All methods raise RedisOutage where Redis is away; each of them can then be called again."""
+class DeadLetterStreams:
+    """Of all partitions. All methods raise RedisOutage where Redis is away; each of them can then be called again."""
 
-    def __init__(self, client: Redis, keys: StreamKeys) -> None:
+    def __init__(self, client: Redis, partitions: Sequence[StreamKeys], boards_elsewhere: bool) -> None:
         self._client = client
-        self._keys = keys
+        self._keys = {keys.stream: keys for keys in partitions}
+        self._boards_elsewhere = boards_elsewhere
         self._replay = client.register_script(REPLAY_SCRIPT)
-        self._replay_score = client.register_script(REPLAY_SCORES_SCRIPT)
+        self._replay_score = client.register_script(
+            REQUEUE_SCORES_SCRIPT if boards_elsewhere else REPLAY_SCORES_SCRIPT
+        )
 
     async def all(self) -> AsyncIterator[StoredDeadLetter]:
-        """Oldest first."""
-        start = "-"
-        while page := await self._page(start, "+", _PAGE):
-            for letter in page:
-                yield letter
-            start = f"({page[-1].id}"
+        """Oldest first within each partition."""
+        for stream in self._keys:
+            start = "-"
+            while page := await self._page(stream, start, "+", _PAGE):
+                for letter in page:
+                    yield letter
+                start = f"({page[-1].id}"
 
     async def get(self, letter_id: str) -> StoredDeadLetter | None:
-        found = await self._page(letter_id, letter_id, 1)
-        return found[0] if found else None
+        for stream in self._keys:
+            if found := await self._page(stream, letter_id, letter_id, 1):
+                return found[0]
+        return None
 
     async def replay(self, letter: StoredDeadLetter) -> str | None:
         """Puts the message back on its stream, once, however often it is called. Returns its new entry id.
@@ -65,45 +73,54 @@ class DeadLetterStream:
         """
         fields = {**letter.fields, ORIGIN_FIELD: letter.fields.get(ORIGIN_FIELD) or letter.original_id}
         flat = [text for pair in fields.items() for text in pair]
+        keys = self._keys[letter.stream]
         new_id: str | None = await guarded(
-            self._client, self._replay(keys=[self._keys.dead_letters, self._keys.stream], args=[letter.id, *flat])
+            self._client, self._replay(keys=[keys.dead_letters, keys.stream], args=[letter.id, *flat])
         )
         return new_id
 
-    async def drop(self, letter_ids: Sequence[str]) -> int:
+    async def drop(self, letters: Sequence[StoredDeadLetter]) -> int:
         """Deletes letters for good. Returns how many were still there."""
-        return int(await guarded(self._client, self._client.xdel(self._keys.dead_letters, *letter_ids)))
+        dropped = 0
+        for stream, keys in self._keys.items():
+            if ids := [letter.id for letter in letters if letter.stream == stream]:
+                dropped += int(await guarded(self._client, self._client.xdel(keys.dead_letters, *ids)))
+        return dropped
 
     async def failed_scores(self) -> list[FailedScore]:
-        kept: dict[str, str] = await guarded(self._client, self._client.hgetall(self._keys.failed_scores))
-        return sorted(
-            (_failed_score(name, float(seconds)) for name, seconds in kept.items()),
-            key=lambda score: (score.board, score.user_id),
-        )
+        """By partition, board and user."""
+        return [score for keys in self._keys.values() for score in await self._failed_scores(keys)]
 
     async def replay_score(self, score: FailedScore) -> bool:
-        """Raises the board by what was kept, once. False where the board still cannot take it."""
+        """Raises the board by what was kept, once. False where the board still cannot take it.
+
+        On a cluster it goes through the outbox, with the next commit, and comes back if the board cannot take it.
+        """
+        keys = self._keys[score.stream]
         name = f"{score.board}\n{score.user_id}"
-        reply = await guarded(
-            self._client,
-            self._replay_score(keys=[self._keys.failed_scores, score.board], args=[name, score.user_id]),
-        )
-        return bool(reply)
+        if self._boards_elsewhere:
+            call = self._replay_score(keys=[keys.failed_scores, keys.outbox], args=[name, score.board, score.user_id])
+        else:
+            call = self._replay_score(keys=[keys.failed_scores, score.board], args=[name, score.user_id])
+        return bool(await guarded(self._client, call))
 
-    async def _page(self, first: str, last: str, count: int) -> list[StoredDeadLetter]:
-        entries: Any = await guarded(
-            self._client, self._client.xrange(self._keys.dead_letters, min=first, max=last, count=count)
-        )
-        return [_stored(letter_id, fields) for letter_id, fields in entries]
+    async def _failed_scores(self, keys: StreamKeys) -> list[FailedScore]:
+        kept: dict[str, str] = await guarded(self._client, self._client.hgetall(keys.failed_scores))
+        scores = []
+        for name, seconds in sorted(kept.items()):
+            board, _, user_id = name.partition("\n")
+            scores.append(FailedScore(keys.stream, board, user_id, float(seconds)))
+        return scores
+
+    async def _page(self, stream: str, first: str, last: str, count: int) -> list[StoredDeadLetter]:
+        key = self._keys[stream].dead_letters
+        entries: Any = await guarded(self._client, self._client.xrange(key, min=first, max=last, count=count))
+        return [_stored(stream, letter_id, fields) for letter_id, fields in entries]
 
 
-def _failed_score(name: str, seconds: float) -> FailedScore:
-    board, _, user_id = name.partition("\n")
-    return FailedScore(board, user_id, seconds)
-
-
-def _stored(letter_id: str, fields: Mapping[str, str]) -> StoredDeadLetter:
+def _stored(stream: str, letter_id: str, fields: Mapping[str, str]) -> StoredDeadLetter:
     return StoredDeadLetter(
+        stream=stream,
         id=letter_id,
         reason=fields["reason"],
         original_id=fields["originalId"],

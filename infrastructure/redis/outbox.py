@@ -1,0 +1,117 @@
+"""The commit on a Redis Cluster whose boards lie in other slots than the stream.
+
+`commit.lua` acknowledges a batch and puts what its boards are to get into an outbox, in the stream's slot and in one
+step. From there `deliver.lua` serves each board in its own slot, at most once an entry, and `settle.lua` takes out
+what was served. So a crash anywhere leaves an entry in the outbox, and whoever delivers it again changes nothing.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from msgspec import msgpack
+from redis.asyncio import Redis
+
+from domains.errors import RedisOutage
+from domains.pomodoro.model import Commit, CommitResult
+from infrastructure.redis.client import guarded
+from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.keys import DELIVER_SCRIPT, SETTLE_SCRIPT, StreamKeys, applied_marker
+
+_MARKER_SECONDS = 40 * 86_400
+"""How long a marker is kept: longer than any entry stays in the outbox, and than a board is raised."""
+_ENTRIES = 100
+_TARGETS_AT_ONCE = 50
+
+
+@dataclass(slots=True)
+class Delivered:
+    scores: int = 0
+    failed_scores: int = 0
+    events: int = 0
+
+
+class OutboxCommit(RedisCommit):
+    """CommitPort on a cluster. Boards follow a commit at once; where their nodes are away, reading comes to rest."""
+
+    with_outbox = True
+
+    def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int) -> None:
+        super().__init__(client, keys, group, dead_letters_max)
+        self._outbox = keys.outbox
+        self._failed_scores = keys.failed_scores
+        self._session_scores = keys.session_scores
+        self._deliver_script = client.register_script(DELIVER_SCRIPT)
+        self._settle_script = client.register_script(SETTLE_SCRIPT)
+        self._delivering = asyncio.Lock()
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        await self.deliver()  # first what is left: as long as it can't be served, nothing more is acknowledged
+        result = await super().commit(commit)
+        try:
+            delivered = await self.deliver()
+        except RedisOutage:  # committed all the same: the next commit, or the claim loop's, delivers
+            return result
+        return replace(
+            result,
+            scores=delivered.scores,
+            failed_scores=delivered.failed_scores,
+            failure=result.failure or ("a board's key is of the wrong type" if delivered.failed_scores else ""),
+        )
+
+    async def deliver(self) -> Delivered:
+        """Serves all that is in the outbox, oldest first. Raises RedisOutage; what was served stays served."""
+        delivered = Delivered()
+        async with self._delivering:
+            while entries := await guarded(self._client, self._client.xrange(self._outbox, count=_ENTRIES)):
+                await self._serve({entry_id: _unpacked(fields) for entry_id, fields in entries}, delivered)
+                if len(entries) < _ENTRIES:
+                    break
+        return delivered
+
+    async def _serve(self, entries: Mapping[str, Any], delivered: Delivered) -> None:
+        targets: dict[str, list[tuple[str, Any]]] = {}
+        for entry_id, outgoing in entries.items():
+            for board, increments in dict(outgoing["boards"]).items():
+                targets.setdefault(board, []).append((entry_id, increments))
+            if outgoing["events"]:
+                targets.setdefault(self._session_scores, []).append((entry_id, outgoing["events"]))
+        served = await self._serve_all(targets)
+        delivered.scores += sum(served[board][0] for board in targets if board != self._session_scores)
+        for entry_id, outgoing in entries.items():
+            refused = [
+                (f"{board}\n{user}", seconds)
+                for board, increments in dict(outgoing["boards"]).items()
+                if entry_id in served[board][1]
+                for user, seconds in increments.items()
+            ]
+            delivered.failed_scores += await self._settle(entry_id, refused)
+
+    async def _serve_all(self, targets: Mapping[str, list[tuple[str, Any]]]) -> dict[str, tuple[int, list[str]]]:
+        """{target: (writes made, ids of the entries that it could not take)}."""
+        bound = asyncio.Semaphore(_TARGETS_AT_ONCE)
+
+        async def serve(target: str, deliveries: list[tuple[str, Any]]) -> tuple[int, list[str]]:
+            kind = "stream" if target == self._session_scores else "zset"
+            arguments: list[str | int | bytes] = [self._outbox, _MARKER_SECONDS, msgpack.encode(deliveries), kind]
+            async with bound:
+                call = self._deliver_script(keys=[target, applied_marker(target)], args=arguments)
+                writes, refused = await guarded(self._client, call)
+                return int(writes), list(refused)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {target: group.create_task(serve(target, items)) for target, items in targets.items()}
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        return {target: task.result() for target, task in tasks.items()}
+
+    async def _settle(self, entry_id: str, refused: list[tuple[str, float]]) -> int:
+        call = self._settle_script(keys=[self._outbox, self._failed_scores], args=[entry_id, msgpack.encode(refused)])
+        return int(await guarded(self._client, call))
+
+
+def _unpacked(fields: Mapping[str, str]) -> Any:
+    """An outbox entry; Lua packs an empty table as an empty list."""
+    return msgpack.decode(fields["commit"].encode("utf-8", "surrogateescape"))

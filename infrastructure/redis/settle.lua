@@ -1,0 +1,13 @@
+-- On a cluster: takes an entry out of the outbox after all its targets were served, and keeps for replay, in the
+-- same step, what some of them could not take.
+--
+-- KEYS  outbox, failed scores
+-- ARGV  id, refused scores (msgpack): {{field, seconds}, …}
+-- Returns how many scores were kept
+
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+local refused = cmsgpack.unpack(ARGV[2])
+for _, score in ipairs(refused) do
+  redis.call('HINCRBYFLOAT', KEYS[2], score[1], string.format('%.17g', score[2]))
+end
+return #refused

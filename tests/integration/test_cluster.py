@@ -1,0 +1,182 @@
+"""The pipeline on a Redis Cluster of three masters: boards lie in other slots than the stream, and are exact."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from domains.errors import RedisOutage
+from domains.leaderboard.model import LeaderboardEntry
+from domains.pomodoro.model import Commit, SessionEnd
+from infrastructure.container import Container, partitions, running_container
+from infrastructure.redis.outbox import OutboxCommit
+from infrastructure.sample import sample_week
+from infrastructure.settings import Settings
+from infrastructure.wire import spring_fields
+from tests.servers import RedisServer, redis_cluster
+
+BOARDS = ("leaderboard:Development:2025-09-02", "leaderboard:work:2025-M9", "leaderboard:work:2025-W36")
+
+
+@pytest.fixture(scope="module")
+def masters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+    with redis_cluster(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+@pytest.fixture
+async def container(
+    masters: list[RedisServer], tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Container]:
+    for master in masters:
+        with master.client() as client:
+            client.flushall()
+    settings = Settings(
+        redis_addr=masters[0].address,
+        redis_cluster=True,
+        data_dir=tmp_path,
+        block_ms=50,
+        claim_idle_ms=300,
+        **getattr(request, "param", {}),
+    )
+    async with running_container(settings) as container:
+        yield container
+
+
+async def boards_of(container: Container, masters: list[RedisServer]) -> dict[str, dict[str, float]]:
+    boards = {}
+    for master in masters:
+        with master.client() as client:
+            for key in client.scan_iter("*leaderboard:*", _type="zset"):
+                boards[key] = dict(client.zrange(key, 0, -1, withscores=True))
+    return boards
+
+
+async def committed(container: Container, *ids: str) -> OutboxCommit:
+    """A commit port, with entries of these ids pending in the stream."""
+    keys, commits = container.keys(), container.commits()
+    await container.source().ensure_group()
+    for entry_id in ids:
+        await container.redis().xadd(keys.stream, {"n": "1"}, id=entry_id)
+    await container.source().read_new(100, 10)
+    return commits
+
+
+@pytest.mark.parametrize(
+    "container",
+    [{}, {"stream_partitions": 3}, {"key_prefix": "{pomocore}:"}],
+    ids=["boards in other slots", "partitioned", "one slot"],
+    indirect=True,
+)
+async def test_the_sample_week_gives_exact_boards_and_one_event_a_session(
+    container: Container, masters: list[RedisServer]
+) -> None:
+    spans = list(sample_week())[:2000]
+    whole = [span for span in spans if any(s.is_end and _session(s) == _session(span) for s in spans)]
+    await container.classifier().load()
+    expected = _expected(container, whole)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for part in partitions(container):
+            group.create_task(part.consumer().run(stop))
+        for first in range(0, len(whole), 500):
+            await container.publisher().publish([_fields(span) for span in whole[first : first + 500]])
+        async with asyncio.timeout(60):
+            while await boards_of(container, masters) != expected:
+                await asyncio.sleep(0.1)
+        events = await container.redis().xrange(container.keys().session_scores)
+        stop.set()
+    ends = sorted((span.user_id, str(span.session_date), str(span.session)) for span in whole if span.is_end)
+    assert sorted((e["userId"], e["sessionDate"], e["session"]) for _, e in events) == ends
+
+
+async def test_a_delivery_that_broke_off_is_finished_by_the_next_commit_once(
+    container: Container, masters: list[RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = await committed(container, "1-1", "2-1")
+    settle = commits._settle
+
+    async def broken(*_: object) -> int:
+        raise RedisOutage("cut after the boards were served")
+
+    monkeypatch.setattr(commits, "_settle", broken)
+    await commits.commit(Commit([LeaderboardEntry("u", BOARDS, ["1-1"], [1.5])]))
+    monkeypatch.setattr(commits, "_settle", settle)
+    second = LeaderboardEntry("u", BOARDS, ["2-1"], [2.0])
+    await commits.commit(Commit([second]))
+    await commits.commit(Commit([second]))
+
+    assert await boards_of(container, masters) == {board: {"u": 3.5} for board in BOARDS}
+    assert await container.redis().xlen(container.keys().outbox) == 0
+
+
+async def test_instances_that_deliver_the_same_entries_count_them_once(
+    container: Container, masters: list[RedisServer]
+) -> None:
+    ids = [f"{n}-1" for n in range(1, 41)]
+    commits = await committed(container, *ids)
+    others = [
+        OutboxCommit(container.redis(), container.keys(), container.settings().stream_group, 100) for _ in range(3)
+    ]
+    async with asyncio.TaskGroup() as group:
+        for number, entry_id in enumerate(ids):
+            entry = LeaderboardEntry("u", BOARDS, [entry_id], [1.0])
+            group.create_task([commits, *others][number % 4].commit(Commit([entry])))
+    await commits.commit(Commit())
+    assert await boards_of(container, masters) == {board: {"u": 40.0} for board in BOARDS}
+
+
+async def test_a_board_of_the_wrong_type_keeps_its_score_for_replay(
+    container: Container, masters: list[RedisServer]
+) -> None:
+    commits = await committed(container, "1-1")
+    await container.redis().set(BOARDS[0], "not a board")
+    result = await commits.commit(Commit([LeaderboardEntry("u", BOARDS, ["1-1"], [1.5])]))
+    assert (result.messages, result.scores, result.failed_scores) == (1, 2, 1)
+
+    await container.redis().delete(BOARDS[0])
+    letters = container.dead_letters()
+    (kept,) = await letters.failed_scores()
+    assert await letters.replay_score(kept)
+    await commits.commit(Commit())
+    assert await boards_of(container, masters) == {board: {"u": 1.5} for board in BOARDS}
+    assert await letters.failed_scores() == []
+
+
+async def test_an_end_is_announced_once_through_the_outbox(container: Container) -> None:
+    from datetime import date
+
+    commits = await committed(container, "1-1", "2-1")
+    end = SessionEnd("2-1", "u", date(2025, 9, 2), 3)
+    entry = LeaderboardEntry("u", BOARDS, ["2-1"], [1.0])
+    await commits.commit(Commit([entry], [end]))
+    assert await container.redis().xlen(container.keys().session_scores) == 0
+
+    await commits.commit(Commit([LeaderboardEntry("u", BOARDS, ["1-1"], [1.0])]))
+    await commits.commit(Commit())
+    ((_, event),) = await container.redis().xrange(container.keys().session_scores)
+    assert event == {"userId": "u", "sessionDate": "2025-09-02", "session": "3"}
+
+
+def _session(span: object) -> tuple[object, ...]:
+    return span.user_id, span.session_date, span.session  # type: ignore[attr-defined]
+
+
+def _expected(container: Container, spans: list[object]) -> dict[str, dict[str, float]]:
+    boards: dict[str, dict[str, float]] = {}
+    classifier, calendar = container.classifier(), container.calendar()
+    for span in spans:
+        match = classifier.snapshot.rules.match(span.app, span.url)  # type: ignore[attr-defined]
+        category = match.category if match else "Uncategorized"
+        for board in calendar.boards(category, span.timestamp):  # type: ignore[attr-defined]
+            scores = boards.setdefault(board, {})
+            scores[span.user_id] = scores.get(span.user_id, 0.0) + span.duration  # type: ignore[attr-defined]
+    return boards
+
+
+def _fields(span: object) -> dict[str, str]:
+    names = ["user_id", "app", "title", "url", "duration", "timestamp", "session", "session_minutes", "is_end"]
+    wire = ["userId", "app", "title", "url", "duration", "timestamp", "session", "sessionMinutes", "isEnd"]
+    fields = {w: getattr(span, name) for name, w in zip(names, wire, strict=True)}
+    return spring_fields(fields | {"sessionDate": str(span.session_date)})  # type: ignore[attr-defined]

@@ -1,0 +1,51 @@
+"""Children are kept running, started again when they die, and stopped together."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from infrastructure.supervisor import Supervisor
+
+CHILD = """
+import os, pathlib, signal, sys, time
+run = pathlib.Path(os.environ["CHILD_DIRECTORY"]) / f"{os.environ['CHILD']}-{os.getpid()}"
+signal.signal(signal.SIGTERM, lambda *_: (run.with_suffix(".stopped").touch(), sys.exit(0)))
+run.touch()
+time.sleep(60)
+"""
+
+
+async def test_a_killed_child_is_started_again_and_a_stop_reaches_all(tmp_path: Path) -> None:
+    environments = [{"CHILD": name, "CHILD_DIRECTORY": str(tmp_path)} for name in "ab"]
+    supervisor = Supervisor([sys.executable, "-c", CHILD], environments, stop_seconds=10)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        group.create_task(supervisor.run(stop))
+        (first,) = await started(tmp_path, "a", 1)
+        await started(tmp_path, "b", 1)
+        os.kill(int(first.name.removeprefix("a-")), signal.SIGKILL)
+        await started(tmp_path, "a", 2)
+        stop.set()
+
+    stopped = {path.stem for path in tmp_path.glob("*.stopped")}
+    assert stopped == {path.name for path in tmp_path.iterdir() if not path.suffix} - {first.name}
+    assert len(stopped) == 2
+
+
+async def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path) -> None:
+    deaf = "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + (
+        f"pathlib.Path({str(tmp_path / 'up')!r}).touch(); time.sleep(60)"
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        group.create_task(Supervisor([sys.executable, "-c", deaf], [{}], stop_seconds=0.2).run(stop))
+        await started(tmp_path, "up", 1)
+        stop.set()
+
+
+async def started(directory: Path, name: str, count: int) -> list[Path]:
+    while len(found := [path for path in directory.glob(f"{name}*") if not path.suffix]) < count:
+        await asyncio.sleep(0.02)
+    return found
