@@ -12,7 +12,7 @@ import typer
 from infrastructure.container import partitions, running_container
 from infrastructure.logs import announce_stores, configure_logging
 from infrastructure.settings import Settings, describe_settings
-from infrastructure.signals import stop_on_signals
+from infrastructure.signals import reload_on_signal, stop_on_signals
 from infrastructure.supervisor import Supervisor
 
 app = typer.Typer(add_completion=False)
@@ -47,12 +47,14 @@ def main(help: bool = typer.Option(False, "--help", is_eager=True, callback=_sho
 
 
 async def consume(settings: Settings) -> int:
-    stop = stop_on_signals()
+    stop, reload = stop_on_signals(), reload_on_signal()
     if settings.consumer_processes > 1:
         return await _supervise(settings, stop)
     async with running_container(settings) as container:
         announce_stores(settings)
         async with asyncio.TaskGroup() as group:
+            refreshing = container.classifier().keep_fresh(stop, reload, settings.pattern_refresh_seconds)
+            group.create_task(refreshing, name="patterns")
             for part in partitions(container):
                 group.create_task(part.consumer().run(stop), name=f"consumer of {part.keys().stream}")
     return 0

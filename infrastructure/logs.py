@@ -148,6 +148,9 @@ class LoggingObserver:
                 reason=problem.reason,
             )
 
+    def patterns_not_loaded(self, cause: PipelineError) -> None:
+        self._log.warning("Patterns stay as they are: the store is away", action="patterns", cause=str(cause))
+
     def cache_failed(self, cause: PipelineError) -> None:
         self._log.warning("Classification cache is away", action="cache_failed", cause=str(cause))
 

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     redis_cluster: bool = Field(False, description="REDIS_ADDR is a node of a Redis Cluster")
     key_prefix: str = Field(
         "",
-        description="before every key, also those that Spring shares; with a hash tag such as {pomocore}: all in one slot",
+        description="before every key, also Spring's; with a hash tag such as {pomocore}: all in one slot",
     )
     redis_protocol: Literal[2, 3] = Field(3, description="RESP version")
     data_dir: Path = Field(Path(".data"), description="where the embedded stores keep their files")
@@ -140,7 +140,13 @@ class Settings(BaseSettings):
         10.0, ge=0, description="time to finish what is in flight at a stop", json_schema_extra=_unit("s")
     )
 
-    # The LLM
+    # Classification
+    pattern_refresh_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="how often the category patterns are read anew; SIGHUP does it at once",
+        json_schema_extra=_unit("s"),
+    )
     openai_api_key: SecretStr | None = Field(None, description="not set: no LLM, rules alone")
     openai_base_url: str | None = Field(None, description="any server that speaks the OpenAI API")
     openai_model: str = Field("gpt-4o-mini", min_length=1, description="model that is asked")

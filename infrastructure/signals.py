@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT set a stop event; a second one ends the process at once."""
+"""SIGTERM and SIGINT set a stop event, and a second one ends the process at once; SIGHUP sets a reload event."""
 
 import asyncio
 import os
@@ -18,3 +18,10 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     return stop
+
+
+def reload_on_signal() -> asyncio.Event:
+    """The event that SIGHUP sets; whoever waits for it clears it."""
+    reload = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+    return reload

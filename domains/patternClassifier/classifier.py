@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
-from domains.errors import ClassificationFailed, RedisOutage
+from domains.errors import ClassificationFailed, RedisOutage, StoreOutage
 from domains.patternClassifier.ports import ClassificationCachePort, ClassifierObserver, LLMClientPort
 from domains.patternClassifier.rules import RuleSet
 from domains.pomodoro.model import ActivityKey
@@ -29,7 +29,8 @@ class Classification(NamedTuple):
 class PatternSnapshot:
     """Rules and category ids of one moment; replaced as a whole, so that a batch never sees half a change."""
 
-    def __init__(self, patterns: Collection[CategoryPattern]) -> None:
+    def __init__(self, patterns: Sequence[CategoryPattern]) -> None:
+        self.patterns = patterns
         self.rules = RuleSet(patterns)
         self.ruled: dict[str, Classification] = {}
         for pattern in patterns:  # a name that stands twice keeps its first id
@@ -83,15 +84,35 @@ class PatternClassifier:
         return self.snapshot.ruled[UNCATEGORIZED]
 
     async def load(self) -> None:
-        """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage."""
+        """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage.
+
+        Where they have not changed the snapshot stays; where they have, a new one is built beside the running batches
+        and takes its place as a whole.
+        """
         patterns = await self._patterns.find_all()
         if not patterns and self._defaults:
             await self._patterns.save_all(self._defaults)
             patterns = await self._patterns.find_all()
         if all(pattern.category != UNCATEGORIZED for pattern in patterns):
             patterns = await self._create_category(UNCATEGORIZED)
-        self.snapshot = PatternSnapshot(patterns)
+        if patterns == self.snapshot.patterns:
+            return
+        self.snapshot = await asyncio.to_thread(PatternSnapshot, patterns)  # a large set takes its time
         self._observer.patterns_loaded(self.snapshot.rules.size, self.snapshot.rules.problems)
+
+    async def keep_fresh(self, stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:
+        """Loads the patterns every `seconds`, and at once when `reload` is set, until `stop` is.
+
+        While the store is away the patterns stay as they are.
+        """
+        while not stop.is_set():
+            await _first_of(stop, reload, seconds)
+            reload.clear()
+            if not stop.is_set():
+                try:
+                    await self.load()
+                except StoreOutage as cause:
+                    self._observer.patterns_not_loaded(cause)
 
     def by_rules(self, key: ActivityKey) -> Classification | None:
         match = self.snapshot.rules.match(key.app, key.url)
@@ -155,3 +176,13 @@ class PatternClassifier:
     async def _create_category(self, category: str) -> list[CategoryPattern]:
         await self._patterns.save_all([CategoryPattern(category_id(category), category)])
         return await self._patterns.find_all()
+
+
+async def _first_of(stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:
+    """Returns when either event is set, or after `seconds`."""
+    waiting = {asyncio.create_task(event.wait()) for event in (stop, reload)}
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
