@@ -79,7 +79,9 @@ def spring_log(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def categorized(number: int, app: str = "Slack", url: str = "", title: str = "", **fields: Any) -> CategorizedData:
-    return CategorizedData(**{"id": data_id(number), "key": ActivityKey(app, url, title), "category_id": None} | fields)
+    return CategorizedData(
+        **{"id": data_id(number), "key": ActivityKey(app, url, title), "category_id": None} | fields
+    )
 
 
 def usage_log(number: int, **fields: Any) -> PomodoroUsageLog:

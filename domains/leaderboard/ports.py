@@ -14,10 +14,11 @@ class LeaderboardCachePort(Protocol):
     """
 
     async def batch_increase_score(self, entries: Sequence[LeaderboardEntry]) -> int:
-        """Raises every board of every entry by the entry's score, in one round trip and all or nothing.
+        """Raises every board of every entry by the entry's score, in one round trip.
 
-        Adds each time it is called: whoever may repeat a call wants `CommitPort.commit`. Returns how many
-        (board, user) scores were raised, those of the same board and user summed up first.
+        Adds each time it is called: whoever may repeat a call wants `CommitPort.commit`. Raises RedisOutage where a
+        board can't take its score; the others may have been raised. Returns how many (board, user) scores were
+        raised, those of the same board and user summed up first.
         """
 
     async def top(self, board: str, limit: int, offset: int = 0) -> list[LeaderboardResult]:

@@ -60,7 +60,7 @@ class DeadLetter:
     fields: Mapping[str, str]
     deliveries: int = 1
     truncated: bool = False
-    size: int = 0
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(slots=True)

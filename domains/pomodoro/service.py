@@ -1,6 +1,7 @@
 """The use case: decide what each span of a batch was, write it, and say what its commit counts."""
 
 from collections.abc import Collection, Iterable, Sequence
+from time import monotonic
 from typing import NamedTuple
 
 from domains.leaderboard.service import BoardCalendar, aggregate
@@ -79,6 +80,33 @@ class WriteSet:
         return document.id
 
 
+class KnownWindows:
+    """Classified documents of windows, remembered for a minute.
+
+    Spring inserts a document a message, so that a popular window has thousands: to look each of them up with every
+    batch would cost more than all the rest. A minute is how long a change in the store may go unseen.
+    """
+
+    _SECONDS = 60.0
+    _ENTRIES = 20_000
+    _CHARACTERS = 1_000
+
+    def __init__(self) -> None:
+        self._documents: dict[ActivityKey, CategorizedData] = {}
+        self._since = monotonic()
+
+    def of(self, keys: Iterable[ActivityKey]) -> dict[ActivityKey, CategorizedData]:
+        if monotonic() - self._since > self._SECONDS or len(self._documents) > self._ENTRIES:
+            self._documents.clear()
+            self._since = monotonic()
+        return {key: self._documents[key] for key in keys if key in self._documents}
+
+    def remember(self, documents: Iterable[CategorizedData]) -> None:
+        for document in documents:
+            if document.category_id is not None and sum(map(len, document.key)) <= self._CHARACTERS:
+                self._documents[document.key] = document
+
+
 class BatchClassification:
     """Decides, writes and sums up batches. `stream` is the stream's key: it is part of the ids of new logs."""
 
@@ -95,6 +123,7 @@ class BatchClassification:
         self._logs = logs
         self._calendar = calendar
         self._stream = stream
+        self._known_windows = KnownWindows()
 
     async def decide(self, messages: Sequence[PomodoroPatternClassifyMessage]) -> tuple[list[Decided], list[Span]]:
         """What can be decided at once, and what has to ask the slow tiers.
@@ -103,7 +132,7 @@ class BatchClassification:
         else goes by the rules. Raises StoreOutage.
         """
         keys = {message.key for message in messages if message.categorized_data_id is None}
-        documents = await self._categorized.find_many_by_app_url_title_batch(keys) if keys else {}
+        documents = await self._documents_of(keys)
         decided, undecided = [], []
         for message in messages:
             document = documents.get(message.key) if message.categorized_data_id is None else None
@@ -127,6 +156,7 @@ class BatchClassification:
         failures: dict[str, str] = {}
         if writes.new_data:
             failures |= await self._categorized.save_all(list(writes.new_data.values()))
+            self._known_windows.remember(data for data in writes.new_data.values() if data.id not in failures)
         if writes.data_updates:
             failures |= await self._categorized.update_category_all(writes.data_updates)
         if writes.new_logs:
@@ -144,6 +174,14 @@ class BatchClassification:
             if message.is_end:
                 ends.append(SessionEnd(message.entry_id, message.user_id, message.session_date, message.session))
         return Commit(aggregate(contributions), ends, dead_letters)
+
+    async def _documents_of(self, keys: set[ActivityKey]) -> dict[ActivityKey, CategorizedData]:
+        known = self._known_windows.of(keys)
+        if missing := keys - known.keys():
+            found = await self._categorized.find_many_by_app_url_title_batch(missing)
+            self._known_windows.remember(found.values())
+            known |= found
+        return known
 
     def _known(self, document: CategorizedData | None) -> Classification | None:
         if document is None:

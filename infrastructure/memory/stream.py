@@ -74,7 +74,8 @@ class InMemoryMessageSource:
         others = [entry for entry, consumer in self._stream.pending.items() if consumer != self._consumer]
         taken = [entry for entry in sorted(others, key=_order) if entry not in exclude][:limit]
         self._stream.pending |= dict.fromkeys(taken, self._consumer)
-        return replace(self._batch(taken), cursor="")
+        more = len(taken) == limit and len(others) > len(taken)
+        return replace(self._batch(taken), cursor=taken[-1] if more else "")
 
     async def tidy(self) -> StreamState:
         done = [entry for entry in self._stream.entries if not self._stream.needs(entry)]
@@ -105,12 +106,10 @@ class InMemoryCommit:
 
     async def commit(self, commit: Commit) -> CommitResult:
         pending = self._stream.pending
-        counted = [pruned for entry in commit.entries if (pruned := _still(pending, entry)).message_ids]
         ends = [end for end in commit.ends if end.entry_id in pending]
-        letters = [letter for letter in commit.dead_letters if letter.entry_id in pending]
+        counted = [taken for entry in commit.entries if (taken := _acknowledge(pending, entry)).message_ids]
         committed = [entry_id for entry in counted for entry_id in entry.message_ids]
-        for entry_id in [*committed, *(letter.entry_id for letter in letters)]:
-            del pending[entry_id]
+        letters = [letter for letter in commit.dead_letters if pending.pop(letter.entry_id, None)]
         scores = self._boards.raise_boards(counted)
         self._stream.dead_letters += letters
         self._stream.noted_ends |= {end.entry_id: end for end in ends}
@@ -128,9 +127,9 @@ class InMemoryCommit:
         return len(stream.ended) - before
 
 
-def _still(pending: Collection[str], entry: LeaderboardEntry) -> LeaderboardEntry:
-    """The entry without the messages that are no longer pending."""
-    parts = [part for part in zip(entry.message_ids, entry.durations, strict=True) if part[0] in pending]
+def _acknowledge(pending: dict[str, str], entry: LeaderboardEntry) -> LeaderboardEntry:
+    """Acknowledges what is still pending of the entry, and answers that."""
+    parts = [part for part in zip(entry.message_ids, entry.durations, strict=True) if pending.pop(part[0], None)]
     return LeaderboardEntry(entry.user_id, entry.boards, [part[0] for part in parts], [part[1] for part in parts])
 
 

@@ -64,6 +64,6 @@ def translated_errors() -> Iterator[None]:
         yield
     except (BSONError, OverflowError) as cause:
         raise StoreRefused(f"{type(cause).__name__}: {cause}") from cause
-    except PyMongoError as cause:
+    except (PyMongoError, OSError) as cause:
         refused = isinstance(cause, _DATA_TO_BLAME) or getattr(cause, "code", None) in _DATA_CODES
         raise (StoreRefused if refused else StoreOutage)(f"{type(cause).__name__}: {cause}") from cause

@@ -29,6 +29,7 @@ CATEGORY_PATTERN = "category_pattern"
 CATEGORIZED_DATA = "categorized_data"
 POMODORO_USAGE_LOG = "pomodoro_usage_log"
 
+_ONE_BATCH = 1_000_000  # documents: else the server sends 101 and waits to be asked for more
 _DUPLICATE_KEY = 11000
 _OUTAGE_CODES = frozenset({6, 7, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 14031})
 """Host unreachable, timeouts, shutting down, not primary, conflicts, out of disk space."""
@@ -74,7 +75,8 @@ class CategorizedDataRepositoryAdapter:
         await self._create_index()
         wanted = [{"app": _part(key.app), "url": _part(key.url), "title": _part(key.title)} for key in keys]
         with translated_errors():
-            return best_by_key([_data_of(found) async for found in self._collection.find({"$or": wanted})])
+            found = self._collection.find({"$or": wanted}, batch_size=_ONE_BATCH)
+            return best_by_key([_data_of(document) async for document in found])
 
     async def _create_index(self) -> None:
         """Once, the index that the look-up needs. Not unique: Spring inserts one document a message."""
@@ -177,6 +179,8 @@ async def _insert(collection: Any, documents: list[dict[str, Any]]) -> dict[str,
 
 async def _update(collection: Any, groups: list[tuple[list[str], dict[str, Any]]]) -> dict[str, str]:
     """Sets, in one bulk, the same fields in all documents of a group. Returns {id: reason} as `_insert`."""
+    if not groups:
+        return {}
     with translated_errors():
         updates = [
             UpdateMany({"_id": {"$in": [ObjectId(document_id) for document_id in ids]}}, {"$set": fields})

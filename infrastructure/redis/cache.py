@@ -1,11 +1,10 @@
 """The LLM's answers in Redis, shared by all instances."""
 
 from collections.abc import Collection, Mapping
-from hashlib import blake2b
 
 from redis.asyncio import Redis
 
-from domains.pomodoro.model import ActivityKey
+from domains.pomodoro.model import ActivityKey, categorized_data_id
 from infrastructure.redis.client import translated_errors
 from infrastructure.redis.keys import CLASSIFICATION_PREFIX
 
@@ -36,5 +35,4 @@ class RedisClassificationCache:
 
 
 def _name(key: ActivityKey) -> str:
-    digest = blake2b("\0".join(key).encode("utf-8", "surrogatepass"), digest_size=16)
-    return CLASSIFICATION_PREFIX + digest.hexdigest()
+    return CLASSIFICATION_PREFIX + categorized_data_id(key)

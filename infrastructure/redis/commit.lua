@@ -74,7 +74,8 @@ for board, users in pairs(scores) do
     local exact = string.format('%.17g', sum)
     local err = failure(attempt('ZINCRBY', key, exact, user))
     if err then
-      call('HINCRBYFLOAT', failed_scores, key .. '\n' .. user, exact)
+      local lost = failure(attempt('HINCRBYFLOAT', failed_scores, key .. '\n' .. user, exact))
+      if lost then err = err .. '; not kept: ' .. lost end
       failed = failed + 1
       first_failure = first_failure == '' and (key .. ': ' .. err) or first_failure
     else

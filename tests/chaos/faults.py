@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Collection
 from random import Random
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from redis.exceptions import RedisError
 from tests.chaos import stream
 from tests.chaos.proxy import FaultyProxy
 from tests.chaos.world import TERM_SECONDS, World
+from tests.chaos.write_faults import NO_MAJORITY, NOT_PRIMARY
 
 Cause = Callable[[World, Random], Awaitable[None]]
 
@@ -79,17 +81,48 @@ async def scripts_flushed(world: World, rng: Random) -> None:
         await world.client.script_flush()
 
 
+async def redis_paused(world: World, rng: Random) -> None:
+    async with world.redis_lock:
+        world.redis.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(rng.uniform(0.2, 3))
+        finally:
+            world.redis.signal(signal.SIGCONT)
+
+
+async def redis_read_only(world: World, rng: Random) -> None:
+    """A failover as the old master's clients see it: it is a replica now, and then a master again."""
+    async with world.redis_lock:
+        await stream.insist(lambda: world.client.execute_command("REPLICAOF", "127.0.0.1", "1"))
+        await asyncio.sleep(rng.uniform(0.2, 2))
+        await stream.insist(lambda: world.client.execute_command("REPLICAOF", "NO", "ONE"))
+
+
+async def redis_out_of_memory(world: World, rng: Random) -> None:
+    async with world.redis_lock:
+        await stream.insist(lambda: world.client.config_set("maxmemory", "1"))
+        await asyncio.sleep(rng.uniform(0.2, 2))
+        await stream.insist(lambda: world.client.config_set("maxmemory", "0"))
+
+
 async def replay(world: World, rng: Random) -> None:
     with contextlib.suppress(TimeoutError):
         done = await world.dead_letters("replay", "--all")
         world.replays += 1
-        world.report.happened(f"replay: {len(list(done.get('replayed', ())))} letters" if done else "replay failed")  # type: ignore[call-overload]
+        world.report.happened(f"replay: {done or 'failed'}")
 
 
 async def refused_writes(world: World, rng: Random) -> None:
     world.store_proxy.refusing = True
     await asyncio.sleep(rng.uniform(1, 4))
     world.store_proxy.refusing = False
+
+
+async def store_failover(world: World, rng: Random) -> None:
+    """Writes are answered with an error that is nobody's fault but the server's."""
+    world.store_proxy.writes_fail_with = rng.choice((NOT_PRIMARY, NO_MAJORITY))
+    await asyncio.sleep(rng.uniform(0.3, 3))
+    world.store_proxy.writes_fail_with = None
 
 
 def cut(proxy: FaultyProxy) -> Awaitable[None]:
@@ -135,6 +168,9 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "foreign consumer": (3, foreign_consumer),
     "redis crash": (2, redis_crash),
     "redis restart": (1, redis_restart),
+    "redis paused": (1, redis_paused),
+    "redis read-only": (1, redis_read_only),
+    "redis out of memory": (1, redis_out_of_memory),
     "redis scripts flushed": (1, scripts_flushed),
     "redis cut": (2, lambda world, rng: cut(world.redis_proxy)),
     "redis stall": (2, lambda world, rng: stall(world.redis_proxy, rng)),
@@ -146,17 +182,20 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "store slow": (1, lambda world, rng: slow(world.store_proxy, rng)),
     "store away": (2, lambda world, rng: away(world.store_proxy, rng)),
     "store drops replies": (2, lambda world, rng: drops(world.store_proxy, rng)),
+    "store failover": (2, store_failover),
     "store refuses writes": (2, refused_writes),
     "replay dead letters": (3, replay),
 }
 """{name: (how often against the others, what it does)}."""
 
+_NEED_REPLAY = ("replay dead letters", "store refuses writes")
 
-def schedule(rng: Random, seconds: float, with_replay: bool) -> list[Planned]:
-    """One fault in 0.7 s, at any instants."""
-    names = [name for name in FAULTS if with_replay or name != "replay dead letters"]
+
+def schedule(rng: Random, seconds: float, every: float, with_replay: bool, only: Collection[str]) -> list[Planned]:
+    """One fault in `every` seconds on average, at any instants. `only`: of these alone; empty: of all."""
+    names = [name for name in only or FAULTS if with_replay or name not in _NEED_REPLAY]
     weights = [FAULTS[name][0] for name in names]
-    count = max(1, round(seconds / 0.7))
+    count = max(1, round(seconds / every))
     chosen = rng.choices(names, weights, k=count)
     return sorted(Planned(rng.uniform(0.3, seconds), name, rng.getrandbits(32)) for name in chosen)
 

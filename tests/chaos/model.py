@@ -6,15 +6,29 @@ error in the product's cannot hide by being in both.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from math import fsum, isfinite
 from typing import NamedTuple
 
 WORK = frozenset(
-    "Development;LLM;Documentation;Design;Video Editing;Education;Productivity;Finance;File Management;Browsing;"
-    "Marketing;System & Utilities;Meetings".split(";")
+    {
+        "Development",
+        "LLM",
+        "Documentation",
+        "Design",
+        "Video Editing",
+        "Education",
+        "Productivity",
+        "Finance",
+        "File Management",
+        "Browsing",
+        "Marketing",
+        "System & Utilities",
+        "Meetings",
+    }
 )
+OTHERS = ("SNS", "Entertainment", "Game", "E-commerce & Shopping", "AFK")
 UNCATEGORIZED = "Uncategorized"
 APPS = {
     "Forge Editor": "Development",
@@ -49,7 +63,7 @@ class Session(NamedTuple):
 
 @dataclass(frozen=True)
 class Published:
-    """One message: the suite's own number for it, its fields on the wire, and whether its writes are made to fail."""
+    """One message: the suite's own number for it, and its fields on the wire."""
 
     number: int
     fields: Mapping[str, str]
@@ -68,36 +82,37 @@ class Log:
         return float(self.message.fields["timestamp"])
 
 
-@dataclass
-class Expected:
-    boards: dict[str, dict[str, float]] = field(default_factory=dict)
-    logs: list[Log] = field(default_factory=list)
-    ended: set[Session] = field(default_factory=set)
-    dead: list[Published] = field(default_factory=list)
+class Model:
+    """What must come out of the messages added so far. `llm`: whether the instances have the (fake) LLM."""
 
-    def logs_of(self, session: Session) -> list[Log]:
-        return [log for log in self.logs if log.session == session]
+    def __init__(self, llm: bool) -> None:
+        self._llm = llm
+        self._seconds: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.logs: dict[Session, list[Log]] = {}
+        self.ended: set[Session] = set()
+        self.dead: list[Published] = []
 
-
-def expect(published: Iterable[Published], llm: bool) -> Expected:
-    """`llm`: whether the instances have the (fake) LLM."""
-    result = Expected()
-    seconds: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-    for message in published:
+    def add(self, message: Published) -> None:
         fields = message.fields
         if broken_rule(fields):
-            result.dead.append(message)
-            continue
-        category = category_of(fields, llm)
+            self.dead.append(message)
+            return
+        category = category_of(fields, self._llm)
         session = session_of(fields)
-        result.logs.append(Log(message, category, session))
+        self.logs.setdefault(session, []).append(Log(message, category, session))
         if fields.get("isEnd") == "true":
-            result.ended.add(session)
+            self.ended.add(session)
         for board in boards_of(category, float(fields["timestamp"])):
-            seconds[board, fields["userId"]].append(float(fields["duration"]))
-    for (board, user), parts in seconds.items():
-        result.boards.setdefault(board, {})[user] = fsum(parts)
-    return result
+            self._seconds[board][fields["userId"]].append(float(fields["duration"]))
+
+    @property
+    def boards(self) -> dict[str, dict[str, float]]:
+        """{key: {user: seconds}}, each the exact sum."""
+        return {board: {user: fsum(parts) for user, parts in users.items()} for board, users in self._seconds.items()}
+
+    @property
+    def all_logs(self) -> list[Log]:
+        return [log for logs in self.logs.values() for log in logs]
 
 
 def session_of(fields: Mapping[str, str]) -> Session:
@@ -185,7 +200,8 @@ def _double(text: str) -> float | None:
 
 
 def _whole(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) < 2**31
+    digits = text.removeprefix("+")  # as Java's parseInt takes it
+    return digits.isascii() and digits.isdigit() and int(digits) < 2**31
 
 
 def _date(text: str) -> bool:
@@ -195,7 +211,7 @@ def _date(text: str) -> bool:
     day = Day(*(int(part) for part in parts))
     if day.year < 1 or _civil(days_of(day)) != day:
         return False
-    return len(text) == 10 or (text[10] in "Tt" and (text[-1] in "Zz" or text[-6] in "+-"))
+    return len(text) == 10 or (text[10] in "Tt " and (text[-1] in "Zz" or text[-6] in "+-"))
 
 
 def number_of_letter(fields_json: str) -> int | None:

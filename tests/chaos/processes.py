@@ -38,6 +38,15 @@ class Instance:
     def logs(self) -> list[Path]:
         return sorted(self._directory.glob(f"{self.name}.*.log"))
 
+    @property
+    def resident_megabytes(self) -> float:
+        """0 where it does not run, or where the system has no /proc."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text() if self._process else ""
+        except OSError:
+            return 0.0
+        return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")), 0.0)
+
     def start(self, instance_id: str | None = None) -> None:
         self._starts += 1
         environment = {**self._environment, "INSTANCE_ID": instance_id or self.name}

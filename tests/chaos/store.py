@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import AsyncMongoClient
 
-from tests.chaos.model import APPS, HOSTS, UNCATEGORIZED, Session, midnight, session_of
+from tests.chaos.model import APPS, HOSTS, OTHERS, UNCATEGORIZED, WORK, Session, midnight, session_of
 from tests.chaos.workload import Batch
 
 
@@ -25,10 +25,12 @@ class SpringStore:
     async def prepare(self, with_uncategorized: bool) -> None:
         """The patterns of the model. `Uncategorized` may be missing: then the pipeline has to create it."""
         await self.logs.create_index([("userId", 1), ("sessionDate", 1), ("session", 1)])
-        categories: dict[str, dict[str, list[str]]] = {}
+        categories: dict[str, dict[str, list[str]]] = {
+            category: {"appPatterns": [], "domainPatterns": []} for category in sorted({*WORK, *OTHERS})
+        }
         for kind, table in (("appPatterns", APPS), ("domainPatterns", HOSTS)):
             for pattern, category in table.items():
-                categories.setdefault(category, {"appPatterns": [], "domainPatterns": []})[kind].append(pattern)
+                categories[category][kind].append(pattern)
         if with_uncategorized:
             categories[UNCATEGORIZED] = {"appPatterns": [], "domainPatterns": []}
         await self.patterns.insert_many(

@@ -19,7 +19,7 @@ DEAD_LETTERS = f"{STREAM}:dlq"
 FAILED_SCORES = f"{STREAM}:failed_scores"
 EVENTS = "session_score_stream"
 AUDIT_GROUP = "audit"
-_LEDGER = "chaos:published"
+LEDGER = "chaos:published"
 
 _PUBLISH = """
 local ids = {}
@@ -60,7 +60,7 @@ async def insist(call: Callable[[], Awaitable[T]], seconds: float = 60) -> T:
 async def publish(client: Redis, arguments: Sequence[str]) -> list[str]:
     """The ids of the entries. Each argument is JSON: [number, [field, value, …]]."""
     script = client.register_script(_PUBLISH)
-    return await insist(lambda: script(keys=[STREAM, _LEDGER], args=arguments))
+    return await insist(lambda: script(keys=[STREAM, LEDGER], args=arguments))
 
 
 async def read_and_die(client: Redis, name: str, count: int) -> int:
@@ -85,7 +85,7 @@ class SpringReader:
     """Reads the session events while they come and lets `judge` look at once at what Spring would score."""
 
     def __init__(self, client: Redis, judge: Callable[[Session], Awaitable[str | None]], report: Report) -> None:
-        self._client = client
+        self.client = client
         self._judge = judge
         self._report = report
         self.seen: list[Session] = []
@@ -94,7 +94,7 @@ class SpringReader:
         last = "0"
         while not stop.is_set():
             try:
-                reply: Any = await self._client.xread({EVENTS: last}, count=100, block=200)
+                reply: Any = await self.client.xread({EVENTS: last}, count=100, block=200)
             except (RedisError, OSError):
                 await asyncio.sleep(0.05)
                 continue

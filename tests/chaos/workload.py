@@ -9,7 +9,11 @@ from typing import Any
 from tests.chaos.model import APPS, HOSTS, LLM_APPS, Published, midnight
 
 USERS = ["9f3c-0001", "9f3c-0002", "사용자 셋", "a:b|c", 'quo"te\\', "two\nlines", "🦊", " padded ", "0", "-1"]
-_EDGES = [midnight(date) for date in ("2024-12-30", "2025-01-01", "2025-03-01", "2025-09-01", "2026-01-01", "2027-01-01")]
+REFUSED_USERS = ["refused-1", "refused-둘"]
+"""Their logs may be refused by the store for a while, see write_faults."""
+_EDGES = [
+    midnight(date) for date in ("2024-12-30", "2025-01-01", "2025-03-01", "2025-09-01", "2026-01-01", "2027-01-01")
+]
 """Days at whose start a week, a month or a year begins: where calendars go wrong."""
 
 _DATES = ("2024-12-31", "2025-03-01", "2025-09-02", "2027-01-01")
@@ -52,10 +56,12 @@ class Batch:
 
 
 class Workload:
-    """All that one round publishes, decided by `rng` alone."""
+    """All that one round publishes, decided by `rng` alone. `broken`: the share of messages that break the table."""
 
-    def __init__(self, rng: Random, count: int) -> None:
+    def __init__(self, rng: Random, count: int, with_refused: bool, broken: float = 0.04) -> None:
         self._rng = rng
+        self._broken = broken
+        self._users = USERS + REFUSED_USERS * with_refused
         self._count = count
         self._made = 0
         self._sessions = 0
@@ -76,7 +82,7 @@ class Workload:
         session.left -= 1
         last = session.left <= 0
         fields = self._fields(session, is_end=last and session.ends)
-        if not last and rng.random() < 0.04:
+        if not last and rng.random() < self._broken:
             for name, value in rng.choice(_BROKEN).items():
                 fields.pop(name, None)
                 if value is not None:
@@ -92,7 +98,7 @@ class Workload:
         self._sessions += 1
         rng = self._rng
         return _OpenSession(
-            rng.choice(USERS), rng.choice(_DATES), self._sessions, rng.randint(1, 12), rng.random() < 0.9
+            rng.choice(self._users), rng.choice(_DATES), self._sessions, rng.randint(1, 12), rng.random() < 0.9
         )
 
     def _fields(self, session: _OpenSession, is_end: bool) -> dict[str, str]:

@@ -11,6 +11,7 @@ from random import Random
 
 from redis.exceptions import RedisError
 
+from infrastructure.settings import Settings
 from tests.chaos import stream
 from tests.chaos.llm import FakeLLM
 from tests.chaos.processes import ROOT, Instance, base_environment
@@ -26,14 +27,16 @@ TERM_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Options:
-    """What one round is like. `seconds` is how long faults are caused."""
+    """What one round is like. `seconds` is how long faults are caused, `every` the time from one to the next."""
 
     seed: int
     seconds: float
+    every: float
     consumers: int
     messages: int
     drain_seconds: float
     trimmed: bool
+    only: tuple[str, ...] = ()
 
 
 class World:
@@ -77,7 +80,6 @@ class World:
         timeouts = "connectTimeoutMS=2000&socketTimeoutMS=3000&serverSelectionTimeoutMS=2000"
         settings = {
             "REDIS_ADDR": self.redis_proxy.address,
-            "REDIS_PROTOCOL": self.rng.choice("23"),
             "MONGO_URI": f"mongodb://{self.store_proxy.address}/?directConnection=true&{timeouts}",
             "MONGO_DATABASE": self.store.database.name,
             "MONGO_DRIVER": self.rng.choice(("motor", "pymongo")),
@@ -85,13 +87,15 @@ class World:
             "BLOCK_MS": self.rng.choice(("20", "200")),
             "BATCH_SIZE": self.rng.choice(("1", "10", "50")),
             "BATCH_MAX": self.rng.choice(("50", "500")),
-            "MAX_IN_FLIGHT": self.rng.choice(("60", "10000")),
+            "MAX_INFLIGHT_MESSAGES": self.rng.choice(("60", "10000")),
             "MAX_DELIVERIES": "3",
             "SHUTDOWN_TIMEOUT": "3",
             "LOG_LEVEL": "debug",
         }
         if self.llm is not None:
             settings |= {"OPENAI_API_KEY": "chaos", "OPENAI_BASE_URL": self.llm.url}
+        unknown = [name for name in settings if name.lower() not in Settings.model_fields]
+        assert not unknown, f"settings that do nothing: {unknown}"
         return base_environment(**settings)
 
     async def restart_redis(self, kill: bool, seconds: float) -> None:
@@ -148,8 +152,7 @@ class World:
 
 def dead_letters_exist() -> bool:
     """Whether this tree has the command that replays dead letters."""
-    command = [sys.executable, "-m", "cmd.dead_letters", "--help"]
-    return subprocess.run(command, cwd=ROOT, env=base_environment(), capture_output=True, check=False).returncode == 0
+    return (ROOT / "cmd" / "dead_letters.py").exists()
 
 
 def _made(directory: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A store that refuses single documents: the one fault that has to be caused inside the protocol.
+"""A store that refuses single documents or fails over: the faults that have to be caused inside the protocol.
 
 Between an instance and the server, inserts into `pomodoro_usage_log` lose the documents of users whose name begins
 with `refused`, and the answer says of them what a server with a validator would say.
@@ -14,22 +14,34 @@ import bson
 from tests.chaos.proxy import FaultyProxy
 
 REFUSED = "refused"
+NOT_PRIMARY: dict[str, Any] = {"ok": 0.0, "errmsg": "not primary", "code": 10107, "codeName": "NotWritablePrimary"}
+"""Nothing was written."""
+
+NO_MAJORITY: dict[str, Any] = {
+    "writeConcernError": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}
+}
+"""It was written here, and may be rolled back."""
+
+_WRITES = ("insert", "update")
 _OP_MSG = 2013
 _VALIDATION_FAILED = 121
 
 
 class StoreProxy(FaultyProxy):
-    """FaultyProxy that can also refuse single writes, while `refusing` is set."""
+    """FaultyProxy that can also refuse single writes, while `refusing` is set, or answer all with an error."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(host, port)
         self.refusing = False
         self.refused = 0
+        self.writes_fail_with: dict[str, Any] | None = None
+        self._failing: dict[int, dict[str, Any]] = {}
         self._answers: dict[int, tuple[list[int], list[int]]] = {}
 
     def heal(self) -> None:
         super().heal()
         self.refusing = False
+        self.writes_fail_with = None
 
     async def read(self, reader: StreamReader, replies: bool) -> bytes:
         """One whole message, changed where it has to be."""
@@ -43,9 +55,18 @@ class StoreProxy(FaultyProxy):
             return header + body
         if replies:
             body = self._changed_reply(response_to, body)
+        elif self.writes_fail_with is not None:
+            body = self._failing_request(request_id, body, self.writes_fail_with)
         elif self.refusing:
             body = self._changed_request(request_id, body)
         return struct.pack("<iiii", len(body) + 16, request_id, response_to, code) + body
+
+    def _failing_request(self, request_id: int, body: bytes, failure: dict[str, Any]) -> bytes:
+        command, _ = _parse(body)
+        if not any(name in command for name in _WRITES):
+            return body
+        self._failing[request_id] = failure
+        return _ping(body, command) if failure is NOT_PRIMARY else body
 
     def _changed_request(self, request_id: int, body: bytes) -> bytes:
         command, documents = _parse(body)
@@ -59,11 +80,13 @@ class StoreProxy(FaultyProxy):
         kept = [i for i in range(len(documents)) if i not in refused]
         self._answers[request_id] = (refused, kept)
         if not kept:  # an insert of nothing is an error of its own: ask something harmless instead
-            command = {"ping": 1, "$db": command["$db"]}
-            return body[:4] + b"\0" + bson.encode(command)
+            return _ping(body, command)
         return body[:4] + b"\0" + bson.encode(command) + _section([documents[i] for i in kept])
 
     def _changed_reply(self, response_to: int, body: bytes) -> bytes:
+        if response_to in self._failing:
+            answer, _ = _parse(body)
+            return body[:4] + b"\0" + bson.encode({**answer, **self._failing.pop(response_to)})
         if response_to not in self._answers:
             return body
         refused, kept = self._answers.pop(response_to)
@@ -94,6 +117,11 @@ def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
                 inner += length
         at += size
     return command, documents
+
+
+def _ping(body: bytes, command: dict[str, Any]) -> bytes:
+    """A harmless request in the place of one that the server is not to see."""
+    return body[:4] + b"\0" + bson.encode({"ping": 1, "$db": command["$db"]})
 
 
 def _section(documents: list[bytes]) -> bytes:

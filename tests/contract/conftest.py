@@ -226,6 +226,8 @@ class RedisStreamSide:
     keys: StreamKeys
     claim_idle_ms: int = 0
     """0: whatever is pending counts as abandoned, so that no test has to wait."""
+    gone_after_ms: int = 600_000
+    trim: bool = True
 
     @property
     def client(self) -> Any:
@@ -236,7 +238,14 @@ class RedisStreamSide:
 
     def source(self, consumer: str) -> MessageSourcePort:
         return RedisStreamConsumer(
-            self.redis.make(), parser(), self.keys.stream, GROUP, consumer, self.claim_idle_ms
+            client=self.redis.make(),
+            parser=parser(),
+            stream=self.keys.stream,
+            group=GROUP,
+            consumer=consumer,
+            claim_idle_ms=self.claim_idle_ms,
+            gone_after_ms=self.gone_after_ms,
+            trim=self.trim,
         )
 
     def commits(self) -> CommitPort:
@@ -258,7 +267,8 @@ class RedisStreamSide:
     def dead_letters(self) -> list[dict[str, Any]]:
         letters = [letter for _, letter in self.client.xrange(self.keys.dead_letters)]
         return [
-            {name: value for name, value in letter.items() if name != "time"} | {"fields": json.loads(letter["fields"])}
+            {name: value for name, value in letter.items() if name != "time"}
+            | {"fields": json.loads(letter["fields"])}
             for letter in letters
         ]
 

@@ -49,7 +49,9 @@ class _RefusingCollection:
         elif taken:
             await self._collection.bulk_write(taken, ordered=False)
         errors = [
-            {"index": index, "code": self._code, "errmsg": REASON} for index, refused in enumerate(refusals) if refused
+            {"index": index, "code": self._code, "errmsg": REASON}
+            for index, refused in enumerate(refusals)
+            if refused
         ]
         if errors:
             raise BulkWriteError({"writeErrors": errors, "writeConcernErrors": []})

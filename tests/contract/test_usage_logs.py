@@ -38,7 +38,19 @@ async def session_of(stores: Stores, log: PomodoroUsageLog) -> list[PomodoroUsag
         usage_log(1, session_date=date(1970, 1, 1)),
         usage_log(1, session_date=date(2100, 12, 31)),
     ],
-    ids=lambda log: f"{log.user_id!r}-{log.session_date}-{log.session}-{log.duration}".encode("unicode_escape").decode(),
+    ids=[
+        "with_category",
+        "without_category",
+        "korean_user",
+        "odd_user",
+        "fractions",
+        "zeros_and_negative_time",
+        "largest_ints",
+        "leap_day",
+        "summer_time",
+        "epoch",
+        "far_future",
+    ],
 )
 async def test_a_log_comes_back_as_it_was_saved(stores: Stores, log: PomodoroUsageLog) -> None:
     assert await stores.logs.save_all([log]) == {}

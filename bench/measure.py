@@ -1,0 +1,253 @@
+"""A backlog and the pipeline that eats it, watched from outside."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+from pymongo import MongoClient
+
+from bench.processes import (
+    PipelineProcess,
+    cpu_seconds,
+    machine_seconds,
+    module,
+    peak_mb,
+    wait_for,
+)
+from bench.workload import GROUP, STREAM, Workload, fill_stream
+from tests.servers import RedisServer
+
+_POLL_SECONDS = 0.015
+_START_SECONDS = 60
+_STUCK_SECONDS = 60
+
+DATABASE = "pomocore_bench"
+
+
+class Testbed:
+    """A private redis-server (AOF off) and the MongoDB side: our stand-in, or the server of MONGO_TEST_URI."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.directory = directory
+        server = RedisServer(directory, "--appendonly", "no").start()
+        stack.callback(server.stop)
+        self.redis_port = server.port
+        self.redis_address = server.address
+        self.redis = stack.enter_context(server.client())
+        self.real_mongo = os.environ.get("MONGO_TEST_URI")
+        self.stand_in_pid: int | None = None
+        if self.real_mongo:
+            self.mongo_uri = self.real_mongo
+        else:
+            port, self.stand_in_pid = stack.enter_context(module("bench.mongo_stand_in"))
+            self.mongo_uri = f"mongodb://127.0.0.1:{port}"
+        self.mongo: Any = stack.enter_context(MongoClient(self.mongo_uri))
+        self._runs = 0
+
+    def variables(self, **more: str) -> dict[str, str]:
+        """The settings of a deployment on these servers."""
+        deployed = {
+            "APP_ENV": "prod",
+            "REDIS_ADDR": self.redis_address,
+            "MONGO_URI": self.mongo_uri,
+            "MONGO_DATABASE": DATABASE,
+            "DATA_DIR": str(self.directory / "data"),
+        }
+        return deployed | more
+
+    def log(self) -> Path:
+        self._runs += 1
+        return self.directory / f"pipeline-{self._runs}.log"
+
+    def fill(self, workload: Workload, count: int) -> None:
+        """Empties Redis and puts `count` messages on the stream."""
+        self.redis.flushall()
+        fill_stream(self.redis_port, workload, count)
+        found = self.redis.xlen(STREAM)
+        assert found == count, f"{found} of {count} messages are on the stream"
+        if self.real_mongo:
+            self._fill_mongo(workload, count)
+
+    def mongo_requests(self) -> int | None:
+        """Requests so far, where the server counts them."""
+        try:
+            status = self.mongo.admin.command("serverStatus")
+        except Exception:
+            return None
+        return status.get("network", {}).get("numRequests")  # type: ignore[no-any-return]
+
+    def _fill_mongo(self, workload: Workload, count: int) -> None:
+        from bench.documents import fill_mongo
+
+        self.mongo.drop_database(DATABASE)
+        fill_mongo(self.mongo[DATABASE], workload, count)
+
+
+@contextmanager
+def testbed() -> Iterator[Testbed]:
+    with ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="pomocore-bench-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        bed = Testbed(directory, stack)
+        yield bed
+        if bed.real_mongo:
+            bed.mongo.drop_database(DATABASE)
+
+
+@dataclass(frozen=True)
+class Eaten:
+    """What eating a backlog took, from the first commit that was seen (with all instances at work) to the last."""
+
+    messages: int
+    seconds: float
+    pipeline_cpu: float
+    redis_cpu: float
+    store_cpu: float
+    peak_mb: float
+    machine_share: float
+    requests: int | None
+    """What `counter` of `eat` counted."""
+
+    @property
+    def rate(self) -> float:
+        return self.messages / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        return self.pipeline_cpu / self.messages * 1e6
+
+    @property
+    def redis_us(self) -> float:
+        return self.redis_cpu / self.messages * 1e6
+
+    @property
+    def redis_share(self) -> float:
+        """Of one core."""
+        return self.redis_cpu / self.seconds
+
+    def as_json(self) -> dict[str, Any]:
+        figures = {"rate": self.rate, "cpu_us": self.cpu_us, "redis_us": self.redis_us}
+        return asdict(self) | figures | {"redis_share": self.redis_share}
+
+
+@dataclass(frozen=True)
+class _Moment:
+    time: float
+    done: int
+    pipeline_cpu: float
+    redis_cpu: float
+    store_cpu: float
+    machine: tuple[float, float]
+    requests: int | None
+
+
+class Watch:
+    """Watches a group's progress by XINFO every few ms; that costs Redis about a thousandth of its core."""
+
+    def __init__(self, client: redis.Redis, stream: str = STREAM, group: str = GROUP) -> None:
+        self._client: Any = client
+        self._stream, self._group = stream, group
+
+    def done(self) -> int:
+        """Messages delivered and acknowledged."""
+        for group in self._groups():
+            if group["name"] == self._group:
+                return int(group.get("entries-read") or 0) - int(group["pending"])
+        return 0
+
+    def consumers(self) -> int:
+        return int(sum(group["consumers"] for group in self._groups() if group["name"] == self._group))
+
+    def redis_cpu(self) -> float:
+        info = self._client.info("cpu")
+        return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+    def _groups(self) -> list[dict[str, Any]]:
+        try:
+            return list(self._client.xinfo_groups(self._stream))
+        except redis.ResponseError:  # no stream yet
+            return []
+
+
+def eat(
+    client: redis.Redis,
+    count: int,
+    variables: Mapping[str, str],
+    log: Callable[[], Path],
+    instances: int = 1,
+    store_pid: int | None = None,
+    counter: Callable[[], int | None] = lambda: None,
+) -> Eaten:
+    """Starts the pipeline on a stream that holds `count` messages and waits until all are committed."""
+    watch = Watch(client)
+    pipelines = [PipelineProcess(variables, log()) for _ in range(instances)]
+    pids = [pipeline.pid for pipeline in pipelines]
+
+    def moment() -> _Moment:
+        return _Moment(
+            time.perf_counter(),
+            watch.done(),
+            sum(map(cpu_seconds, pids)),
+            watch.redis_cpu(),
+            cpu_seconds(store_pid) if store_pid else 0.0,
+            machine_seconds(),
+            counter(),
+        )
+
+    try:
+        first = _first(watch, pipelines, moment)
+        last = _last(watch, pipelines, moment, count)
+        peak = sum(map(peak_mb, pids))
+        assert not client.xlen(f"{STREAM}:dlq"), "messages of the benchmark ended as dead letters"
+        for pipeline in pipelines:
+            pipeline.stop()
+    finally:
+        for pipeline in pipelines:
+            pipeline.kill()
+    busy, all_cores = (b - a for a, b in zip(first.machine, last.machine, strict=True))
+    counted = first.requests is not None and last.requests is not None
+    return Eaten(
+        messages=last.done - first.done,
+        seconds=last.time - first.time,
+        pipeline_cpu=last.pipeline_cpu - first.pipeline_cpu,
+        redis_cpu=last.redis_cpu - first.redis_cpu,
+        store_cpu=last.store_cpu - first.store_cpu,
+        peak_mb=peak,
+        machine_share=busy / all_cores if all_cores else 0.0,
+        requests=(last.requests or 0) - (first.requests or 0) if counted else None,
+    )
+
+
+def _first(watch: Watch, pipelines: list[PipelineProcess], moment: Callable[[], _Moment]) -> _Moment:
+    def working() -> bool:
+        for pipeline in pipelines:
+            pipeline.check()
+        return watch.done() > 0 and watch.consumers() >= len(pipelines)
+
+    wait_for(working, _START_SECONDS, "the pipeline does not begin")
+    return moment()
+
+
+def _last(watch: Watch, pipelines: list[PipelineProcess], moment: Callable[[], _Moment], count: int) -> _Moment:
+    done, changed = 0, time.monotonic()
+    while done < count:
+        time.sleep(_POLL_SECONDS)
+        now = watch.done()
+        if now != done:
+            done, changed = now, time.monotonic()
+        elif time.monotonic() - changed > _STUCK_SECONDS:
+            for pipeline in pipelines:
+                pipeline.check()
+            raise TimeoutError(f"stuck at {done} of {count} messages")
+    return moment()
+
+
+def eat_on(bed: Testbed, count: int, instances: int = 1, **variables: str) -> Eaten:
+    return eat(bed.redis, count, bed.variables(**variables), bed.log, instances, bed.stand_in_pid, bed.mongo_requests)

@@ -1,0 +1,91 @@
+"""The pieces of the pipeline that need no server, put together as its container does, and what they would send."""
+
+import asyncio
+from typing import Any
+
+from bench.workload import GROUP, STREAM
+from domains.leaderboard.service import BoardCalendar
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage
+from domains.pomodoro.service import BatchClassification
+from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
+from infrastructure.patterns import default_patterns
+from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.keys import StreamKeys
+from infrastructure.settings import Settings
+from infrastructure.wire import MessageParser
+
+
+class NullStore:
+    """A store that takes everything, does nothing and has nothing."""
+
+    async def find_many_by_app_url_title_batch(self, keys: Any) -> dict[Any, Any]:
+        return {}
+
+    async def save_all(self, documents: Any) -> dict[str, str]:
+        return {}
+
+    async def update_category_all(self, updates: Any) -> dict[str, str]:
+        return {}
+
+
+class _Silent:
+    def patterns_loaded(self, count: int, problems: Any) -> None: ...
+
+    def cache_failed(self, cause: Any) -> None: ...
+
+    def llm_failed(self, windows: int, cause: Any) -> None: ...
+
+
+class RecordedScript:
+    """Stands for the Redis client of a RedisCommit and keeps what it would send."""
+
+    def __init__(self) -> None:
+        self.script = ""
+        self.calls: list[tuple[list[Any], list[Any]]] = []
+
+    def register_script(self, script: str) -> "RecordedScript":
+        self.script = script
+        return self
+
+    async def __call__(self, keys: list[Any], args: list[Any]) -> list[Any]:
+        self.calls.append((keys, args))
+        return [0, 0, 0, 0, 0, ""]
+
+
+class Parts:
+    """The pieces of the pipeline that need no server, put together as its container does."""
+
+    def __init__(self) -> None:
+        settings = Settings(_env_file=None)  # type: ignore[call-arg]
+        unused: Any = None
+        null: Any = NullStore()
+        self.calendar = BoardCalendar(settings.zone)
+        self.parser = MessageParser(self.calendar, settings.max_message_bytes)
+        patterns = InMemoryCategoryPatternRepository(default_patterns())
+        self.classifier = PatternClassifier(patterns, unused, unused, _Silent())
+        asyncio.run(self.classifier.load())
+        self.batches = BatchClassification(self.classifier, null, null, self.calendar, STREAM)
+        self.script = RecordedScript()
+        client: Any = self.script
+        self.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, settings.dead_letters_max)
+
+    def messages(self, entries: list[tuple[str, dict[str, str]]]) -> list[PomodoroPatternClassifyMessage]:
+        parsed = [self.parser.parse(entry_id, fields) for entry_id, fields in entries]
+        assert not any(isinstance(message, DeadLetter) for message in parsed)
+        return parsed  # type: ignore[return-value]
+
+
+def payloads(client: Any, batch: int, parts: Parts) -> list[tuple[list[Any], list[Any]]]:
+    """Keys and arguments of the commit of each batch of the stream."""
+    return asyncio.run(_payloads(client, batch, parts))
+
+
+async def _payloads(client: Any, batch: int, parts: Parts) -> list[tuple[list[Any], list[Any]]]:
+    after = "-"
+    while entries := client.xrange(STREAM, after, "+", count=batch):
+        decided, undecided = await parts.batches.decide(parts.messages(entries))
+        assert not undecided
+        await parts.commits.commit(parts.batches.commit_of(decided))
+        after = f"({entries[-1][0]}"
+    return parts.script.calls

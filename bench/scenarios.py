@@ -1,0 +1,366 @@
+"""The six measurements. Each gives figures for the JSON and rows for the table.
+
+What is compared is measured by turns (A B, B A, …) on the same servers, and the ratio is that of a pair; the median
+of the pairs is told, with the least and the greatest.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+
+from bench.documents import fill_sqlite
+from bench.measure import DATABASE, Eaten, Testbed, Watch, eat, eat_on
+from bench.processes import PipelineProcess, cpu_seconds, module, output_of, read_number, wait_for
+from bench.workload import STREAM, Kind, Workload, fill_stream
+from infrastructure.embedded import EmbeddedRedis
+
+BATCH_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Options:
+    messages: int = 50_000
+    many: int | None = 1_000_000
+    repeats: int = 3
+    kind: Kind = "linked"
+    n_plus_one_messages: int = 300
+    latency_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `holds`: whether the target is reached, None where there is none."""
+
+    part: str
+    what: str
+    value: str
+    target: str = ""
+    holds: bool | None = None
+
+
+@dataclass
+class Outcome:
+    figures: dict[str, Any] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+
+
+Say = Callable[[str], None]
+Scenario = Callable[[Testbed, Options, Say], Outcome]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of several measurements, with the least and the greatest."""
+
+    values: Sequence[float]
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    def show(self, digits: int = 2, unit: str = "") -> str:
+        middle, least, most = self.median, min(self.values), max(self.values)
+        return f"{middle:,.{digits}f}{unit}  ({least:,.{digits}f} … {most:,.{digits}f})"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"median": self.median, "values": list(self.values)}
+
+
+def end_to_end(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(a) and (b): the pipeline on a backlog, by turns with the ceiling on the same one."""
+    workload = Workload(options.kind)
+    eaten: list[Eaten] = []
+    ceilings: list[dict[str, float]] = []
+    for turn in _turns(options.repeats, ("pipeline", "ceiling")):
+        say(f"{options.messages:,} messages, {turn}")
+        bed.fill(workload, options.messages)
+        if turn == "pipeline":
+            eaten.append(eat_on(bed, options.messages))
+        else:
+            ceilings.append(_ceiling(bed, options.messages))
+    outcome = Outcome({"backlog": [run.as_json() for run in eaten], "ceiling": ceilings})
+    outcome.rows += _cost_rows("a", f"{options.messages:,}", eaten)
+    outcome.rows += _ceiling_rows(eaten, ceilings, outcome)
+    if options.many:
+        say(f"{options.many:,} messages")
+        bed.fill(workload, options.many)
+        many = eat_on(bed, options.many)
+        outcome.figures["many"] = many.as_json()
+        outcome.rows += _cost_rows("a", f"{options.many:,}", [many], memory_target=150)
+        share = many.rate / Spread([run.rate for run in eaten]).median
+        outcome.rows.append(Row("a", f"throughput, backlog {options.many:,} / {options.messages:,}", f"{share:.2f}"))
+    return outcome
+
+
+def n_plus_one(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(c): the pipeline against one message at a time, both behind the same network."""
+    workload = Workload(options.kind)
+    outcome = Outcome()
+    for round_trip in (0.0, 0.5, 1.0):
+        with ExitStack() as stack:
+            network = _Network(bed, round_trip, stack)
+            measured = network.ping_ms()
+            runs: dict[str, list[_Counted]] = {"pipeline": [], "separate": [], "pipelined": []}
+            for turn in _turns(options.repeats, tuple(runs)):
+                say(f"round trip {round_trip} ms, {turn}")
+                runs[turn].append(network.run(turn, workload, options))
+        ratios = _ratios([r.rate for r in runs["pipeline"]], [r.rate for r in runs["separate"]])
+        frugal = _ratios([r.rate for r in runs["pipeline"]], [r.rate for r in runs["pipelined"]])
+        trips = {name: Spread([r.trips for r in counted]) for name, counted in runs.items()}
+        outcome.figures[str(round_trip)] = {
+            "measured_round_trip_ms": measured,
+            "ratio": ratios.as_json(),
+            "ratio_to_pipelined_boards": frugal.as_json(),
+            "round_trips_per_1000": {name: spread.as_json() for name, spread in trips.items()},
+            "rates": {name: [r.rate for r in counted] for name, counted in runs.items()},
+        }
+        at = f"round trip {round_trip:g} ms (measured {measured:.2f})"
+        target = ("≥ 50", frugal.median >= 50) if round_trip == 1.0 else ("", None)
+        outcome.rows += [
+            Row("c", f"pipeline / one at a time, {at}", ratios.show(0, " x"), *target),
+            Row("c", "… one at a time with its boards and XACK in one pipeline", frugal.show(0, " x"), *target),
+            Row(
+                "c",
+                "round trips per 1,000 messages: pipeline, one at a time, frugal one",
+                ", ".join(f"{trips[name].median:,.1f}" for name in runs),
+                "≤ 8 (pipeline)",
+                trips["pipeline"].median <= 8,
+            ),
+        ]
+    return outcome
+
+
+def latency(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(d): from XADD to visible on the board."""
+    outcome = Outcome()
+    targets = {10: ("p50 ≤ 20", "p50", 20.0), 5000: ("p99 ≤ 60", "p99", 60.0)}
+    for rate in (10, 1000, 5000):
+        runs = []
+        for _ in range(options.repeats):
+            say(f"{rate:,} messages/s")
+            runs.append(_latency(bed, rate, options.latency_seconds))
+        runs.sort(key=lambda run: run["p99"])
+        middle = runs[len(runs) // 2]
+        outcome.figures[str(rate)] = runs
+        shown = ", ".join(f"{middle[name]:.1f}" for name in ("p50", "p99", "p99.9"))
+        spread = f"p99 {runs[0]['p99']:.1f} … {runs[-1]['p99']:.1f}; prober late p99 {middle['late_p99']:.1f}"
+        text, name, limit = targets.get(rate, ("", "p50", 0.0))
+        outcome.rows.append(
+            Row(
+                "d",
+                f"{rate:,}/s: p50, p99, p99.9 in ms ({middle['probes']:,} probes)",
+                f"{shown}  ({spread})",
+                text,
+                middle[name] <= limit if text else None,
+            )
+        )
+    return outcome
+
+
+def instances(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(e): two processes on one group against one."""
+    workload = Workload(options.kind)
+    count = options.messages * 2
+    runs: dict[str, list[Eaten]] = {"1": [], "2": []}
+    for turn in _turns(options.repeats, ("1", "2")):
+        say(f"{turn} instance(s), {count:,} messages")
+        bed.fill(workload, count)
+        runs[turn].append(eat_on(bed, count, instances=int(turn)))
+    ratios = _ratios([run.rate for run in runs["2"]], [run.rate for run in runs["1"]])
+    outcome = Outcome({name: [run.as_json() for run in eaten] for name, eaten in runs.items()})
+    outcome.figures["ratio"] = ratios.as_json()
+    shares = {name: Spread([run.redis_share for run in eaten]) for name, eaten in runs.items()}
+    cost = Spread([(run.pipeline_cpu + run.redis_cpu + run.store_cpu) / run.messages * 1e6 for run in runs["2"]])
+    cores = os.cpu_count() or 1
+    alone = Spread([max(run.cpu_us, run.redis_us) for run in runs["1"]])
+    possible = min(2.0, alone.median * cores / cost.median)
+    outcome.figures["possible_on_these_cores"] = possible
+    outcome.rows += [
+        Row("e", "2 instances / 1", ratios.show(2, " x"), "≥ 1.6", ratios.median >= 1.6),
+        Row("e", f"… at most, on {cores} cores with Redis and the store on them", f"{possible:.2f} x"),
+        Row("e", "Redis's share of its core: 1, 2", ", ".join(f"{shares[n].median:.0%}" for n in runs)),
+        Row(
+            "e",
+            "CPU a message of the pipeline, 2 / 1",
+            _ratios([run.cpu_us for run in runs["2"]], [run.cpu_us for run in runs["1"]]).show(),
+        ),
+    ]
+    return outcome
+
+
+def embedded(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(f): the same backlog on the embedded stores, by turns with (a)."""
+    workload = Workload(options.kind)
+    runs: dict[str, list[Eaten]] = {"embedded": [], "deployed": []}
+    for turn in _turns(options.repeats, tuple(runs)):
+        say(f"{turn}, {options.messages:,} messages")
+        if turn == "embedded":
+            runs[turn].append(_embedded(bed, workload, options.messages))
+        else:
+            bed.fill(workload, options.messages)
+            runs[turn].append(eat_on(bed, options.messages))
+    ratios = _ratios([run.rate for run in runs["embedded"]], [run.rate for run in runs["deployed"]])
+    outcome = Outcome({name: [run.as_json() for run in eaten] for name, eaten in runs.items()})
+    outcome.figures["ratio"] = ratios.as_json()
+    rate = Spread([run.rate for run in runs["embedded"]])
+    cost = _ratios([run.cpu_us for run in runs["embedded"]], [run.cpu_us for run in runs["deployed"]])
+    outcome.rows += [
+        Row("f", "embedded stores (SQLite, Redis with AOF): messages/s", rate.show(0)),
+        Row("f", "embedded / deployed, throughput", ratios.show()),
+        Row("f", "embedded / deployed, CPU a message (SQLite's included)", cost.show()),
+    ]
+    return outcome
+
+
+SCENARIOS: dict[str, tuple[str, Scenario]] = {
+    "a": ("end to end, and its ceiling", end_to_end),
+    "c": ("one message at a time", n_plus_one),
+    "d": ("latency", latency),
+    "e": ("instances", instances),
+    "f": ("embedded stores", embedded),
+}
+
+
+def _cost_rows(part: str, backlog: str, eaten: list[Eaten], memory_target: int | None = None) -> list[Row]:
+    peak = max(run.peak_mb for run in eaten)
+    memory = (f"< {memory_target}", peak < memory_target) if memory_target else ("", None)
+    return [
+        Row(part, f"messages/s, backlog {backlog}", Spread([run.rate for run in eaten]).show(0)),
+        Row(part, "CPU µs a message: pipeline", Spread([run.cpu_us for run in eaten]).show(1)),
+        Row(part, "CPU µs a message: Redis", Spread([run.redis_us for run in eaten]).show(1)),
+        Row(part, "peak memory MB", f"{peak:.0f}", *memory),
+    ]
+
+
+def _ceiling_rows(eaten: list[Eaten], ceilings: list[dict[str, float]], outcome: Outcome) -> list[Row]:
+    rates = Spread([run["messages"] / run["seconds"] for run in ceilings])
+    redis_us = Spread([run["redis_cpu"] / run["messages"] * 1e6 for run in ceilings])
+    share = _ratios([run.rate for run in eaten], rates.values)
+    slower = [max(run.cpu_us, run.redis_us) for run in eaten]
+    by_cpu = _ratios(redis_us.values, slower)
+    outcome.figures |= {"share_of_ceiling": share.as_json(), "share_of_ceiling_by_cpu": by_cpu.as_json()}
+    return [
+        Row("b", "messages/s of the ceiling", rates.show(0)),
+        Row("b", "CPU µs a message of Redis at the ceiling", redis_us.show(1)),
+        Row("b", "share of the ceiling, by the clock", share.show(), "≥ 0.60", share.median >= 0.6),
+        Row("b", "share of the ceiling, by CPU (a core each)", by_cpu.show(), "≥ 0.60", by_cpu.median >= 0.6),
+    ]
+
+
+def _ceiling(bed: Testbed, count: int) -> dict[str, float]:
+    result: dict[str, float] = json.loads(output_of("bench.ceiling", str(bed.redis_port), str(count), str(BATCH_MAX)))
+    return result
+
+
+@dataclass(frozen=True)
+class _Counted:
+    rate: float
+    trips: float
+    """Round trips per 1,000 messages."""
+
+
+class _Network:
+    """The proxy of a round trip, in front of both servers."""
+
+    def __init__(self, bed: Testbed, round_trip_ms: float, stack: ExitStack) -> None:
+        self._bed = bed
+        uri = urlsplit(bed.mongo_uri)
+        host = uri.netloc.rpartition("@")[2]
+        targets = [bed.redis_address, host if ":" in host else f"{host}:27017"]
+        self.redis_port, mongo_port, self._control, _ = stack.enter_context(
+            module("bench.delaying_proxy", str(round_trip_ms), *targets)
+        )
+        netloc = uri.netloc.replace(host, f"127.0.0.1:{mongo_port}")
+        query = uri.query if "directConnection" in uri.query else f"{uri.query}&directConnection=true".lstrip("&")
+        self.mongo_uri = urlunsplit(uri._replace(netloc=netloc, path=uri.path or "/", query=query))
+
+    def ping_ms(self) -> float:
+        with redis.Redis(port=self.redis_port) as client:
+            return Spread([_timed(client.ping) for _ in range(200)]).median * 1000
+
+    def run(self, version: str, workload: Workload, options: Options) -> _Counted:
+        if version == "pipeline":
+            return self._pipeline(workload, options)
+        return self._one_at_a_time(workload, options.n_plus_one_messages, version == "separate")
+
+    def _pipeline(self, workload: Workload, options: Options) -> _Counted:
+        count = options.messages
+        self._bed.fill(workload, count)
+        variables = self._bed.variables(REDIS_ADDR=f"127.0.0.1:{self.redis_port}", MONGO_URI=self.mongo_uri)
+        eaten = eat(self._bed.redis, count, variables, self._bed.log, counter=lambda: read_number(self._control))
+        assert eaten.requests is not None
+        return _Counted(eaten.rate, eaten.requests / eaten.messages * 1000)
+
+    def _one_at_a_time(self, workload: Workload, count: int, separate: bool) -> _Counted:
+        warm_up = count // 10
+        self._bed.fill(workload, count + warm_up)
+        before = read_number(self._control)
+        printed = output_of(
+            "bench.one_at_a_time", str(self.redis_port), self.mongo_uri, DATABASE, str(count), str(int(separate))
+        )
+        trips = read_number(self._control) - before
+        result = json.loads(printed)
+        return _Counted(result["messages"] / result["seconds"], trips / (count + warm_up) * 1000)
+
+
+def _latency(bed: Testbed, rate: float, seconds: float) -> dict[str, float]:
+    bed.redis.flushall()
+    pipeline = PipelineProcess(bed.variables(), bed.log())
+    try:
+        wait_for(lambda: Watch(bed.redis).consumers() > 0, 60, "the pipeline does not begin")
+        cpu, redis_cpu = cpu_seconds(pipeline.pid), Watch(bed.redis).redis_cpu()
+        result: dict[str, float] = json.loads(
+            output_of("bench.latency", str(bed.redis_port), str(rate), str(seconds))
+        )
+        result["pipeline_cpu_us"] = (cpu_seconds(pipeline.pid) - cpu) / (rate * seconds) * 1e6
+        result["redis_cpu_us"] = (Watch(bed.redis).redis_cpu() - redis_cpu) / (rate * seconds) * 1e6
+        assert not bed.redis.xlen(f"{STREAM}:dlq")
+        pipeline.stop()
+    finally:
+        pipeline.kill()
+    return result
+
+
+def _embedded(bed: Testbed, workload: Workload, count: int) -> Eaten:
+    """On a data directory of its own: the pipeline makes it, then it is filled, then a new pipeline eats."""
+    directory = Path(bed.log().with_suffix(""))
+    variables = {"DATA_DIR": str(directory)}
+    server = EmbeddedRedis(directory)
+    server.start()
+    try:
+        with redis.Redis(unix_socket_path=str(directory / "redis.sock"), decode_responses=True) as client:
+            first = PipelineProcess(variables, bed.log())
+            wait_for(lambda: Watch(client).consumers() > 0, 60, "the pipeline does not begin")
+            first.stop()
+            client.flushall()
+            fill_sqlite(directory / "pomocore.db", workload, count)
+            fill_stream(str(directory / "redis.sock"), workload, count)
+            return eat(client, count, variables, bed.log)
+    finally:
+        server.close()
+
+
+def _turns(repeats: int, names: tuple[str, ...]) -> Iterator[str]:
+    """A B, B A, A B, …: what drifts meets all of them alike."""
+    for repeat in range(repeats):
+        yield from names if repeat % 2 == 0 else reversed(names)
+
+
+def _ratios(over: Sequence[float], under: Sequence[float]) -> Spread:
+    """Pair by pair."""
+    return Spread([a / b for a, b in zip(over, under, strict=True)])
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    started = perf_counter()
+    call()
+    return perf_counter() - started

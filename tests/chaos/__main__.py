@@ -1,0 +1,112 @@
+"""python -m tests.chaos: rounds of faults with an exit code; see README, "Nothing lost, nothing counted twice"."""
+
+import argparse
+import asyncio
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+from pymongo.uri_parser import parse_uri
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.outage import OutageRound
+from tests.chaos.suite import Round, run_round
+from tests.chaos.world import Options, dead_letters_exist
+from tests.servers import mongo_server
+
+
+def main() -> int:
+    arguments = _arguments()
+    seed = secrets.randbits(32) if arguments.seed is None else arguments.seed
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos-mongo-") as directory,
+        mongo_server(Path(directory)) as (uri, kind),
+    ):
+        with_replay = dead_letters_exist()
+        print(
+            f"seed {seed}; documents in {kind}; dead letters are {'' if with_replay else 'not '}replayed", flush=True
+        )
+        try:
+            return asyncio.run(_rounds(arguments, seed, uri, with_replay))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            print("interrupted", file=sys.stderr)
+            return 130
+
+
+async def _rounds(arguments: argparse.Namespace, seed: int, uri: str, with_replay: bool) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    started, failed = time.monotonic(), []
+    for number in range(arguments.rounds):
+        # the first round's seed is the given one, so that any round can be repeated as the first
+        round_seed = Random(f"{seed}:{number}").getrandbits(32) if number else seed
+        options = Options(
+            seed=round_seed,
+            seconds=arguments.seconds,
+            every=arguments.every,
+            consumers=arguments.consumers,
+            messages=arguments.messages,
+            drain_seconds=arguments.drain,
+            trimmed=arguments.trimmed,
+            only=tuple(arguments.only),
+        )
+        print(f"round {number + 1}/{arguments.rounds}, ", end="", flush=True)
+        kind = OutageRound if arguments.outage else Round
+        if not await run_round(options, parse_uri(uri)["nodelist"][0], with_replay, arguments.verbose, kind):
+            failed.append(round_seed)
+            print(f"Repeat it with: python -m tests.chaos {_repeat(arguments)} --seed {round_seed}", flush=True)
+            if not arguments.keep_going:
+                break
+    print(
+        f"{number + 1} rounds in {time.monotonic() - started:.0f} s, {len(failed)} diverged {failed or ''}",
+        flush=True,
+    )
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description="Runs the pipeline under faults and compares what comes out with an independent model. "
+        "Exit codes: 0 no divergence, 1 a divergence (its seed is printed), 130 interrupted.",
+    )
+    parser.add_argument("--rounds", type=int, default=20, help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, help="decides everything but the timing; not given: a fresh one")
+    parser.add_argument("--seconds", type=float, default=10, help="of faults in a round (default %(default)s)")
+    parser.add_argument("--every", type=float, default=0.7, help="seconds from fault to fault (default %(default)s)")
+    parser.add_argument("--consumers", type=int, default=3, help="instances on the group (default %(default)s)")
+    parser.add_argument("--messages", type=int, default=1500, help="published in a round (default %(default)s)")
+    parser.add_argument(
+        "--drain", type=float, default=60, help="seconds to drain in, afterwards (default %(default)s)"
+    )
+    parser.add_argument("--short", action="store_true", help="about a minute in all, for CI: 4 rounds of 6 seconds")
+    parser.add_argument(
+        "--outage", action="store_true", help="one fault alone: the store is away for --seconds (60, say), under load"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at the first round that diverges")
+    parser.add_argument("--verbose", action="store_true", help="print the faults of rounds without divergence, too")
+    parser.add_argument(
+        "--trimmed", action=argparse.BooleanOptionalAction, default=True, help="check that the stream gets trimmed"
+    )
+    parser.add_argument("--only", nargs="+", choices=FAULTS, default=(), metavar="FAULT", help=", ".join(FAULTS))
+    arguments = parser.parse_args()
+    if arguments.short:
+        arguments.rounds, arguments.seconds, arguments.messages, arguments.consumers = 4, 6.0, 600, 2
+    return arguments
+
+
+def _repeat(arguments: argparse.Namespace) -> str:
+    names = ("seconds", "every", "consumers", "messages")
+    only = ["--only", *(f"'{name}'" for name in arguments.only)] if arguments.only else []
+    only += ["--outage"] if arguments.outage else []
+    return " ".join(["--rounds 1", *(f"--{name} {getattr(arguments, name):g}" for name in names), *only])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

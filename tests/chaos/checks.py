@@ -1,0 +1,191 @@
+"""The invariants, each against the model. They run when all faults are over and all instances have ended."""
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from math import isclose
+from typing import Any
+
+from bson import ObjectId
+
+from tests.chaos import stream
+from tests.chaos.model import (
+    HOSTS,
+    LLM_APPS,
+    UNCATEGORIZED,
+    Log,
+    Model,
+    Session,
+    midnight,
+    number_of_letter,
+)
+from tests.chaos.store import SpringStore
+from tests.chaos.world import World
+from tests.chaos.write_faults import REFUSED
+
+
+async def judge_session(store: SpringStore, logs: Sequence[Log]) -> str | None:
+    """What is wrong with a session's logs at the moment of its event; None: Spring would score it right.
+
+    Logs that the store was told to refuse are left out: their messages may be dead letters by now.
+    """
+    if not logs:
+        return "no such session was published"
+    found: defaultdict[float, list[dict[str, Any]]] = defaultdict(list)
+    for document in await store.logs_of(logs[0].session):
+        found[document["timestamp"]].append(document)
+    for log in logs:
+        if log.session.user.startswith(REFUSED):
+            continue
+        documents = found[log.timestamp]
+        if len(documents) != 1:
+            return f"message {log.message.number} has {len(documents)} usage logs when the end is announced"
+        if (name := await store.category_name(documents[0].get("categoryId"))) != log.category:
+            return f"message {log.message.number} is {name}, not {log.category}, when the end is announced"
+    return None
+
+
+async def check_all(world: World, expected: Model, seen: list[Session]) -> None:
+    for check in (
+        _boards(world, expected),
+        _logs(world, expected),
+        _windows(world, expected),
+        _events(world, expected, seen),
+        _dead_letters(world, expected),
+        _stream(world),
+    ):
+        count = 0
+        async for divergence in check:
+            if (count := count + 1) <= 3:
+                world.report.diverged(divergence)
+
+
+async def _boards(world: World, expected: Model) -> AsyncIterator[str]:
+    boards = expected.boards
+    found = {key async for key in world.client.scan_iter("leaderboard:*", count=1000)}
+    for key in sorted(found - boards.keys()):
+        yield f"board {key!r} exists, and no message counts in it"
+    for key, scores in sorted(boards.items()):
+        if (kind := await world.client.type(key)) != "zset":
+            yield f"board {key!r} is a {kind}"
+            continue
+        actual = dict(await world.client.zrange(key, 0, -1, withscores=True))
+        for user in sorted(actual.keys() | scores.keys()):
+            have, want = actual.get(user), scores.get(user)
+            if have is None or want is None or not isclose(have, want, rel_tol=1e-9):
+                yield f"board {key!r}, user {user!r}: the score is {have}, the sum of the durations {want}"
+        if await world.client.ttl(key) != -1:
+            yield f"board {key!r} expires"
+    if kept := await world.client.hgetall(stream.FAILED_SCORES):
+        yield f"scores are still kept for replay: {kept}"
+
+
+async def _logs(world: World, expected: Model) -> AsyncIterator[str]:
+    found: defaultdict[float, list[dict[str, Any]]] = defaultdict(list)
+    async for document in world.store.logs.find():
+        found[document["timestamp"]].append(document)
+    for log in expected.all_logs:
+        documents = found.pop(log.timestamp, [])
+        if len(documents) != 1:
+            yield f"message {log.message.number} has {len(documents)} usage logs: {log.message.fields}"
+            continue
+        for divergence in await _log(world.store, log, documents[0]):
+            yield divergence
+    for documents in found.values():
+        yield f"a usage log of no message: {documents[0]}"
+
+
+async def _log(store: SpringStore, log: Log, document: dict[str, Any]) -> list[str]:
+    fields = log.message.fields
+    want = {
+        "userId": log.session.user,
+        "session": int(log.session.number),
+        "sessionMinutes": int(fields.get("sessionMinutes", 0)),
+        "duration": float(fields["duration"]),
+        "categoryId": log.category,
+        "sessionDate": midnight(log.session.date),
+    }
+    have = {
+        **{name: document.get(name) for name in want},
+        "categoryId": await store.category_name(document.get("categoryId")),
+        "sessionDate": document["sessionDate"].timestamp(),
+    }
+    wrong = [f"{name} {have[name]!r} instead of {want[name]!r}" for name in want if have[name] != want[name]]
+    if "pomodoroUsageLogId" in fields and document["_id"] != ObjectId(fields["pomodoroUsageLogId"]):
+        wrong.append(f"_id {document['_id']} instead of the one in the message")
+    return [f"usage log of message {log.message.number}: {', '.join(wrong)}"] if wrong else []
+
+
+async def _windows(world: World, expected: Model) -> AsyncIterator[str]:
+    store = world.store
+    documents = {found["_id"]: found async for found in store.windows.find()}
+    logs = {found["timestamp"]: found async for found in store.logs.find()}
+    given = {log.message.fields.get("categorizedDataId") for log in expected.all_logs}
+    made = Counter(_window(found) for _id, found in documents.items() if str(_id) not in given)
+    for window, count in made.items():
+        if count > 1:
+            yield f"the pipeline made {count} documents of the window {window}"
+    for log in expected.all_logs:
+        fields = log.message.fields
+        window_id = logs.get(log.timestamp, {}).get("categorizedDataId")
+        found = documents.get(window_id)
+        if found is None:
+            yield f"message {log.message.number}: its categorized_data {window_id} does not exist"
+            continue
+        name, by_llm = await store.category_name(found.get("categoryId")), _is_llm_based(world, log)
+        if _window(found) != _window(fields) or name != log.category:
+            yield f"message {log.message.number}: its window is {found}, category {name}, not {log.category}"
+        elif by_llm is not None and found.get("isLLMBased") is not by_llm:
+            yield f"message {log.message.number}: isLLMBased is {found.get('isLLMBased')}, not {by_llm}"
+    names = Counter([found["category"] async for found in store.patterns.find()])
+    if twice := [name for name, count in names.items() if count > 1]:
+        yield f"categories that exist more than once: {twice}"
+
+
+def _window(fields: Any) -> tuple[str, ...]:
+    return tuple(fields.get(name) or "" for name in ("app", "url", "title"))
+
+
+def _is_llm_based(world: World, log: Log) -> bool | None:
+    """None where either will do: nobody says who decided that a window is Uncategorized."""
+    if log.category == UNCATEGORIZED:
+        return None
+    app, url = log.message.fields.get("app"), log.message.fields.get("url", "")
+    return world.llm is not None and app in LLM_APPS and not any(host in url for host in HOSTS)
+
+
+async def _events(world: World, expected: Model, seen: list[Session]) -> AsyncIterator[str]:
+    entries = await world.client.xrange(stream.EVENTS)
+    events = Counter(Session(e["userId"], e["sessionDate"], e["session"]) for _, e in entries)
+    for session, count in events.items():
+        if session not in expected.ended:
+            yield f"{session} was announced, and has not ended"
+        elif count > 1:
+            yield f"{session} was announced {count} times"
+    for session in sorted(expected.ended - events.keys()):
+        yield f"{session} has ended, and was not announced"
+    if Counter(seen) != events:
+        yield f"the reader saw {len(seen)} events, the stream holds {len(entries)}: some were lost or rewritten"
+
+
+async def _dead_letters(world: World, expected: Model) -> AsyncIterator[str]:
+    wanted = {message.number: message for message in expected.dead}
+    count: Counter[int | None] = Counter()
+    ids = await world.client.hgetall(stream.LEDGER)
+    for entry_id, letter in await world.client.xrange(stream.DEAD_LETTERS):
+        number = number_of_letter(letter.get("fields", ""))
+        count[number] += 1
+        if number not in wanted:
+            yield f"dead letter {entry_id} is of a good message: {letter}"
+        elif not letter.get("reason"):
+            yield f"dead letter {entry_id} has no reason: {letter}"
+        elif not world.replays and letter.get("originalId") != ids[str(number)]:
+            yield f"dead letter {entry_id} came as {letter.get('originalId')}, was published as {ids[str(number)]}"
+    for number, message in wanted.items():
+        if count[number] != 1:
+            yield f"bad message {number} is in the dead letters {count[number]} times: {message.fields}"
+
+
+async def _stream(world: World) -> AsyncIterator[str]:
+    pending, delivered = await stream.backlog(world.client)
+    if pending or not delivered:
+        yield f"{pending} entries are pending; all delivered: {delivered}"

@@ -1,0 +1,78 @@
+"""The commit in memory: what boards, pending list, dead letters and events are to be after each step.
+
+Source: the guarantee in design.md ("Effectively once", "When a session has ended"), not the script.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from math import fsum
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """An entry of the stream and what it is worth. `position` is its place in the stream, from 1."""
+
+    position: int
+    user: str
+    boards: tuple[str, ...]
+    seconds: float
+    session: int
+    is_end: bool
+
+
+@dataclass
+class CommitModel:
+    """One stream with one group. Entries are named by their positions; `delivered` is the last position delivered."""
+
+    entries: list[Entry] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
+    delivered: int = 0
+    pending: dict[int, str] = field(default_factory=dict)
+    boards: defaultdict[str, defaultdict[str, list[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+    kept: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    broken_boards: set[str] = field(default_factory=set)
+    dead: list[int] = field(default_factory=list)
+    noted: set[int] = field(default_factory=set)
+    announced: list[tuple[str, int]] = field(default_factory=list)
+
+    def deliver(self, consumer: str, count: int) -> list[int]:
+        """The next entries that are still in the stream become the consumer's."""
+        waiting = [e.position for e in self.entries[self.delivered :] if e.position not in self.deleted][:count]
+        if waiting:
+            self.delivered = waiting[-1]
+        self.pending |= dict.fromkeys(waiting, consumer)
+        return waiting
+
+    def commit(self, entries: list[int], ends: list[int], letters: list[int]) -> tuple[int, int, int]:
+        """(messages, dead letters, sessions ended). Ends count where their message is acknowledged here."""
+        acknowledged = [position for position in dict.fromkeys(entries) if self.pending.pop(position, None)]
+        for position in acknowledged:
+            entry = self.entries[position - 1]
+            for board in entry.boards:
+                place = (
+                    self.kept[board, entry.user] if board in self.broken_boards else self.boards[board][entry.user]
+                )
+                place.append(entry.seconds)
+        parked = [position for position in dict.fromkeys(letters) if self.pending.pop(position, None)]
+        self.dead += parked
+        self.noted |= set(ends) & set(acknowledged)
+        return len(acknowledged), len(parked), self._announce()
+
+    def _announce(self) -> int:
+        horizon = min(self.pending, default=self.delivered + 1)
+        count = 0
+        for position in sorted(noted for noted in self.noted if noted < horizon):
+            self.noted.remove(position)
+            session = (self.entries[position - 1].user, self.entries[position - 1].session)
+            if session not in self.announced:
+                self.announced.append(session)
+                count += 1
+        return count
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        return {board: {user: fsum(parts) for user, parts in users.items()} for board, users in self.boards.items()}
+
+    def kept_scores(self) -> dict[str, float]:
+        return {f"{board}\n{user}": fsum(parts) for (board, user), parts in self.kept.items()}

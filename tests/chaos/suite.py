@@ -1,0 +1,231 @@
+"""Rounds: publish, cause faults, heal, wait until all is drained, compare with the model."""
+
+import asyncio
+import contextlib
+import json
+import os
+import tempfile
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+from redis.exceptions import RedisError
+
+from tests.chaos import stream
+from tests.chaos.checks import check_all, judge_session
+from tests.chaos.faults import cause, schedule
+from tests.chaos.model import Model, Published, Session, number_of_letter
+from tests.chaos.workload import Workload
+from tests.chaos.world import TERM_SECONDS, Options, World
+from tests.chaos.write_faults import REFUSED
+
+_LEFT_BY_TRIMMING = 250
+"""Entries: trimming may stop at the borders of the stream's nodes, of 100 entries each."""
+
+
+class Round:
+    """One round in `directory`, with a MongoDB server that outlives it."""
+
+    broken = 0.04
+
+    def __init__(self, options: Options, mongo: tuple[str, int], directory: Path, with_replay: bool) -> None:
+        self.world = World(options, mongo, f"chaos_{options.seed}_{os.getpid()}", directory)
+        self._options = options
+        self._with_replay = with_replay
+        self._published: list[Published] = []
+        self._expected = Model(llm=self.world.llm is not None)
+        self._reader = stream.SpringReader(stream.make_client(self.world.redis.port), self._judge, self.world.report)
+
+    async def run(self) -> None:
+        """Leaves what it found in `world.report`; everything it started is ended."""
+        try:
+            await self.world.start()
+            await self._with_reader()
+        finally:
+            await self._reader.client.aclose()
+            await self.world.close()
+
+    @property
+    def summary(self) -> str:
+        world, expected = self.world, self._expected
+        return (
+            f"{len(self._published)} messages, {len(expected.boards)} boards, {len(expected.ended)} sessions ended, "
+            f"{len(expected.dead)} dead letters, {len(world.report.events)} events, {world.replays} replays, "
+            f"{world.redis_proxy.dropped}+{world.store_proxy.dropped} replies dropped, "
+            f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times"
+        )
+
+    async def _with_reader(self) -> None:
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reader.run(stop), name="Spring's reader")
+            watching = group.create_task(self._watch(), name="watch")
+            try:
+                await self._faulty()
+                await self.world.heal()
+                await self._drained()
+                await self._finish()
+            finally:
+                watching.cancel()
+                stop.set()
+        if not self.world.report.divergences:
+            await check_all(self.world, self._expected, self._reader.seen)
+
+    async def _faulty(self) -> None:
+        options = self._options
+        planned = schedule(self.world.rng, options.seconds, options.every, self._with_replay, options.only)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(cause(self.world, planned), name="faults")
+            group.create_task(self._publish(), name="publisher")
+
+    async def _publish(self) -> None:
+        """Spread over the time of the faults. Documents first, as Spring does; the model learns of it before."""
+        rng = Random(self._options.seed)
+        workload = Workload(rng, self._options.messages, with_refused=self._with_replay, broken=self.broken)
+        await self._poison_a_board()
+        pause = 0.9 * self._options.seconds / self._options.messages
+        for batch in workload.batches():
+            self._published += batch.messages
+            for message in batch.messages:
+                self._expected.add(message)
+            await self.world.store.insert_as_spring(batch)
+            await stream.publish(self.world.client, stream.arguments_of(batch.messages))
+            await asyncio.sleep(rng.uniform(0, 2 * pause * len(batch.messages)))
+
+    async def _poison_a_board(self) -> None:
+        """A key of the wrong type where a board belongs; only where its scores can be replayed in the end."""
+        if self._with_replay:
+            await stream.insist(lambda: self.world.client.set("leaderboard:SNS:2025-M9", "of the wrong type"))
+
+    async def _judge(self, session: Session) -> str | None:
+        return await judge_session(self.world.store, self._expected.logs.get(session, []))
+
+    async def _watch(self) -> None:
+        last = "0"
+        while True:
+            for instance in [*self.world.instances, *self.world.extras]:
+                instance.check()
+            with contextlib.suppress(RedisError, OSError):
+                last = await self._look_at_dead_letters(last)
+            await asyncio.sleep(0.2)
+
+    async def _look_at_dead_letters(self, last: str) -> str:
+        """No outage may park a good message: a replay would hide it later. Returns the last id seen."""
+        bad = {message.number for message in self._expected.dead}
+        for letter_id, letter in await self.world.client.xrange(stream.DEAD_LETTERS, min=f"({last}", count=1000):
+            last = letter_id
+            number = number_of_letter(letter.get("fields", ""))
+            if number not in bad and not self._may_be_refused(number):
+                self.world.report.diverged(f"good message {number} is a dead letter: {letter}")
+        return last
+
+    def _may_be_refused(self, number: int | None) -> bool:
+        return number is not None and self._published[number].fields["userId"].startswith(REFUSED)
+
+    async def _drained(self) -> None:
+        async def done() -> str | None:
+            pending, delivered = await stream.backlog(self.world.client)
+            return None if delivered and not pending else f"{pending} entries pending, all delivered: {delivered}"
+
+        await self._wait_for(done, "the stream is not drained")
+
+    async def _finish(self) -> None:
+        """What an operator does after an incident: replays what was parked, and stops the instances."""
+        if self._with_replay and not self.world.report.divergences:
+            await self._replay_all()
+        await self._wait_for(self._announced, "session events are missing")
+        if self.world.audited and not self.world.report.divergences:
+            await self._audit()
+        if self._options.trimmed:
+            await self._wait_for(self._short, "the stream is not trimmed")
+        for instance in self.world.instances:
+            await instance.terminate(TERM_SECONDS)
+
+    async def _replay_all(self) -> None:
+        await stream.insist(lambda: self.world.client.delete("leaderboard:SNS:2025-M9"))
+        for arguments in (("replay", "--all"), ("scores", "--replay")):
+            if not await self.world.dead_letters(*arguments):
+                self.world.report.diverged(f"dead_letters {' '.join(arguments)} failed")
+            self.world.replays += 1
+            await self._drained()
+
+    async def _announced(self) -> str | None:
+        missing = self._expected.ended - set(self._reader.seen)
+        return f"{len(missing)}, the first of {min(missing)}" if missing else None
+
+    async def _audit(self) -> None:
+        """The group that has read nothing yet must find every entry: trimming waits for all groups."""
+        numbers: set[int] = set()
+        while reply := await self.world.client.xreadgroup(
+            stream.AUDIT_GROUP, "audit", {stream.STREAM: ">"}, count=500, noack=True
+        ):
+            numbers |= {int(fields["chaosNumber"]) for _, entries in reply for _, fields in entries}
+        if missing := {message.number for message in self._published} - numbers:
+            self.world.report.diverged(
+                f"{len(missing)} entries are gone that a group had not read: {min(missing)}, …"
+            )
+
+    async def _short(self) -> str | None:
+        length = await self.world.client.xlen(stream.STREAM)
+        return f"{length} entries are left" if length > _LEFT_BY_TRIMMING else None
+
+    async def _wait_for(self, fault: Callable[[], Awaitable[str | None]], what: str) -> None:
+        """Waits until there is no `fault`, for as long as draining may take; reports what is left of it."""
+        if self.world.report.divergences:
+            return
+        deadline = asyncio.get_running_loop().time() + self._options.drain_seconds
+        while left := await stream.insist(fault):
+            if asyncio.get_running_loop().time() > deadline:
+                self.world.report.diverged(f"{what} after {self._options.drain_seconds:.0f} s: {left}")
+                self.world.report.happened(json.dumps(await self._state(), ensure_ascii=False, default=str))
+                return
+            await asyncio.sleep(0.1)
+
+    async def _state(self) -> dict[str, object]:
+        client = self.world.client
+        if not await client.exists(stream.STREAM):
+            return {"stream": "does not exist"}
+        return {
+            "groups": (groups := await client.xinfo_groups(stream.STREAM)),
+            "pending": any(g["name"] == stream.GROUP for g in groups)
+            and await client.xpending_range(stream.STREAM, stream.GROUP, "-", "+", 10),
+            "ends": await client.zrange(f"{stream.STREAM}:ends", 0, 5),
+            "length": await client.xlen(stream.STREAM),
+        }
+
+
+async def run_round(
+    options: Options, mongo: tuple[str, int], with_replay: bool, verbose: bool, kind: type[Round] = Round
+) -> bool:
+    """Runs one round and prints its line, and on a divergence all that helps to find the cause. True: none."""
+    started = asyncio.get_running_loop().time()
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as directory:
+        a_round = kind(options, mongo, Path(directory), with_replay)
+        report = a_round.world.report
+        try:
+            await a_round.run()
+        except Exception as error:
+            traceback.print_exception(error)
+            report.diverged(f"the round broke off: {error!r}")
+        verdict = "DIVERGED" if report.divergences else "ok"
+        seconds = asyncio.get_running_loop().time() - started
+        print(f"seed {options.seed}: {verdict} in {seconds:.1f} s. {a_round.summary}", flush=True)
+        if report.divergences:
+            print(f"First divergence: {report.divergences[0]}", *report.divergences[1:6], sep="\n  ")
+            _print_logs(Path(directory))
+        if report.divergences or verbose:
+            print(f"Settings: {_shown(a_round.world.environment)}", *report.events, sep="\n  ", flush=True)
+    return not report.divergences
+
+
+def _shown(environment: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in environment.items() if name.isupper() and name != "PATH")
+
+
+def _print_logs(directory: Path) -> None:
+    for log in sorted((directory / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)[-6:]:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            tail = deque(lines, 12)
+        print(f"--- {log.name}", *(line.rstrip()[:240] for line in tail), sep="\n")

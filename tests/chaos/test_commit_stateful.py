@@ -1,0 +1,203 @@
+"""The commit script under any interleaving of readers, claims, repeated, stale and overlapping commits."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from math import isclose
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from domains.leaderboard.model import LeaderboardEntry
+from domains.pomodoro.model import Commit, CommitResult, DeadLetter, SessionEnd
+from infrastructure.redis.client import make_client
+from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.keys import StreamKeys
+from infrastructure.settings import Settings
+from tests.chaos.commit_model import CommitModel, Entry
+from tests.servers import RedisServer
+
+STREAM, GROUP = "commit_stream", "commit_group"
+DAY = date(2025, 9, 2)
+USERS = ["u1", "둘", "two\nlines"]
+BOARDS = [f"leaderboard:{category}:2025-09-02" for category in ("work", "Development", "SNS")]
+CONSUMERS = st.sampled_from(["c1", "c2", "c3"])
+CHOICES = st.lists(st.integers(0, 40), max_size=12)
+
+
+class CommitMachine(RuleBasedStateMachine):
+    """`redis` reads and publishes, `adapter` is what is tested; both are set for the whole run."""
+
+    redis: ClassVar[Any]
+    commits: ClassVar[RedisCommit]
+    runner: ClassVar[asyncio.Runner]
+    claims_drop_deleted: ClassVar[bool]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.redis.flushall()
+        self.redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+        self.model = CommitModel()
+        self.ids: list[str] = []
+        self.earlier: list[Commit] = []
+
+    @initialize(broken=st.sets(st.sampled_from(BOARDS), max_size=1))
+    def break_a_board(self, broken: set[str]) -> None:
+        for board in broken:
+            self.redis.set(board, "of the wrong type")
+        self.model.broken_boards = broken
+
+    @rule(
+        user=st.sampled_from(USERS),
+        boards=st.sampled_from([tuple(BOARDS[:2]), tuple(BOARDS[2:]), ()]),
+        seconds=st.floats(0, 1e6),
+        session=st.integers(1, 3),
+        is_end=st.booleans(),
+    )
+    def publish(self, user: str, boards: tuple[str, ...], seconds: float, session: int, is_end: bool) -> None:
+        self.ids.append(self.redis.xadd(STREAM, {"n": str(len(self.ids) + 1)}))
+        self.model.entries.append(Entry(len(self.ids), user, boards, seconds, session, is_end))
+
+    @rule(consumer=CONSUMERS, count=st.integers(1, 6))
+    def read(self, consumer: str, count: int) -> None:
+        reply = self.redis.xreadgroup(GROUP, consumer, {STREAM: ">"}, count=count)
+        got = [self._position(entry_id) for _, entries in reply for entry_id, _ in entries]
+        assert got == self.model.deliver(consumer, count)
+
+    @precondition(lambda self: self.model.pending)
+    @rule(consumer=CONSUMERS, chosen=CHOICES)
+    def claim(self, consumer: str, chosen: list[int]) -> None:
+        pending = sorted(self.model.pending)
+        positions = {pending[i % len(pending)] for i in chosen}
+        if not positions:
+            return
+        self.redis.xclaim(STREAM, GROUP, consumer, 0, [self._id(position) for position in positions])
+        for position in positions:
+            if position in self.model.deleted and self.claims_drop_deleted:
+                del self.model.pending[position]
+            else:
+                self.model.pending[position] = consumer
+
+    @precondition(lambda self: self.ids)
+    @rule(at=st.integers(0, 40))
+    def delete_an_entry(self, at: int) -> None:
+        position = at % len(self.ids) + 1
+        self.redis.xdel(STREAM, self._id(position))
+        self.model.deleted.add(position)
+
+    @rule(chosen=CHOICES, letters=CHOICES, repeats=st.integers(1, 2))
+    def commit_anything(self, chosen: list[int], letters: list[int], repeats: int) -> None:
+        """Pending or not, delivered or not, acknowledged before, twice in one commit, or both good and dead."""
+        known = len(self.ids)
+        entries = [i % known + 1 for i in chosen] if known else []
+        dead = [i % known + 1 for i in letters[:3]] if known else []
+        self._send(entries * repeats, dead)
+
+    @precondition(lambda self: self.model.pending)
+    @rule(consumer=CONSUMERS, share=st.integers(1, 3))
+    def commit_as_a_consumer_does(self, consumer: str, share: int) -> None:
+        own = [position for position, holder in self.model.pending.items() if holder == consumer]
+        self._send(own[::share], [])
+
+    @precondition(lambda self: self.earlier)
+    @rule(at=st.integers(0, 40))
+    def repeat_an_earlier_commit(self, at: int) -> None:
+        """A reply was lost, and the client does not know whether the script ran."""
+        commit = self.earlier[at % len(self.earlier)]
+        entries = [self._position(entry_id) for entry in commit.entries for entry_id in entry.message_ids]
+        self._compare(commit, entries, [self._position(letter.entry_id) for letter in commit.dead_letters])
+
+    @invariant()
+    def redis_is_as_the_model(self) -> None:
+        model = self.model
+        pending = self.redis.xpending_range(STREAM, GROUP, "-", "+", 1000)
+        assert {self._position(e["message_id"]): e["consumer"] for e in pending} == model.pending
+        for board in BOARDS:
+            if board in model.broken_boards:
+                assert self.redis.get(board) == "of the wrong type"
+            else:
+                _assert_close(dict(self.redis.zrange(board, 0, -1, withscores=True)), model.scores().get(board, {}))
+        kept = self.redis.hgetall(StreamKeys(STREAM).failed_scores)
+        _assert_close({name: float(seconds) for name, seconds in kept.items()}, model.kept_scores())
+        events = [(e["userId"], e["sessionDate"], e["session"]) for _, e in self.redis.xrange("session_score_stream")]
+        assert events == [(user, "2025-09-02", str(session)) for user, session in model.announced]
+        letters = [letter["originalId"] for _, letter in self.redis.xrange(StreamKeys(STREAM).dead_letters)]
+        assert letters == [self._id(position) for position in model.dead]
+
+    def _send(self, entries: list[int], dead: list[int]) -> None:
+        commit = Commit(self._aggregated(entries), self._ends(entries), self._letters(dead))
+        self.earlier.append(commit)
+        self._compare(commit, entries, dead)
+
+    def _compare(self, commit: Commit, entries: list[int], dead: list[int]) -> None:
+        ends = [position for position in entries if self.model.entries[position - 1].is_end]
+        expected = self.model.commit(entries, ends, dead)
+        result: CommitResult = self.runner.run(self.commits.commit(commit))
+        assert (result.messages, result.dead_letters, result.ended_sessions) == expected
+
+    def _aggregated(self, positions: list[int]) -> list[LeaderboardEntry]:
+        """One entry a user and set of boards, repeated ids included."""
+        grouped: dict[tuple[str, tuple[str, ...]], LeaderboardEntry] = {}
+        for position in positions:
+            _, user, boards, seconds, *_ = self.model.entries[position - 1]
+            entry = grouped.setdefault((user, boards), LeaderboardEntry(user, boards))
+            entry.message_ids.append(self._id(position))
+            entry.durations.append(seconds)
+        return list(grouped.values())
+
+    def _ends(self, positions: list[int]) -> list[SessionEnd]:
+        found = [self.model.entries[position - 1] for position in positions]
+        return [SessionEnd(self._id(e.position), e.user, DAY, e.session) for e in found if e.is_end]
+
+    def _letters(self, positions: list[int]) -> list[DeadLetter]:
+        return [DeadLetter(self._id(position), "no good", {"n": str(position)}) for position in positions]
+
+    def _id(self, position: int) -> str:
+        return self.ids[position - 1]
+
+    def _position(self, entry_id: str) -> int:
+        return self.ids.index(entry_id) + 1
+
+
+def _assert_close(have: dict[str, float], want: dict[str, float]) -> None:
+    assert have.keys() == want.keys()
+    for name, value in want.items():
+        assert isclose(have[name], value, rel_tol=1e-9), name
+
+
+@contextmanager
+def _machine_on(server: RedisServer, protocol: int) -> Iterator[type[CommitMachine]]:
+    with asyncio.Runner() as runner, server.client(protocol=2) as redis:
+        client = make_client(Settings(redis_addr=server.address).model_copy(update={"redis_protocol": protocol}))
+        CommitMachine.redis, CommitMachine.runner = redis, runner
+        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, dead_letters_max=10_000)
+        CommitMachine.claims_drop_deleted = int(redis.info("server")["redis_version"].split(".")[0]) >= 7
+        try:
+            yield CommitMachine
+        finally:
+            runner.run(client.aclose())
+            redis.flushall()
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_boards_pending_and_events_agree_with_the_model_after_every_step(
+    redis_server: RedisServer, protocol: int
+) -> None:
+    with _machine_on(redis_server, protocol) as machine:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=250, stateful_step_count=40, deadline=None, derandomize=True, database=None
+            ),
+        )

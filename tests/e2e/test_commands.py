@@ -1,0 +1,284 @@
+"""The commands beside the consumer, each run as a user runs it."""
+
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+import redis
+
+from tests.e2e.processes import Pipeline, Result, jsonl, until
+from tests.messages import message, unix_seconds
+
+STREAM = "pomodoro_pattern_match_stream"
+GROUP = "pomodoro_pattern_match_group"
+DEAD_LETTERS = f"{STREAM}:dlq"
+COMMANDS = ["stream_consumer", "publish", "leaderboard", "dead_letters", "sample", "healthcheck"]
+
+
+def one_readable_message(result: Result, code: int) -> str:
+    """What a person is told when a command ends with an error."""
+    assert result.code == code, result
+    assert "Traceback" not in result.out + result.err, result
+    assert result.out == "", result
+    assert result.err.strip(), result
+    return result.err
+
+
+def test_help_starts_nothing_and_needs_no_right_settings(pipeline: Pipeline) -> None:
+    started = {command: pipeline.start(command, "--help", BATCH_SIZE="x") for command in COMMANDS}
+    for process in started.values():
+        assert process.wait() == 0, process.log
+        assert "Usage:" in process.log
+
+    assert list(pipeline.directory.iterdir()) == []
+
+
+# Wrong settings
+
+
+def test_wrong_settings_are_all_named_in_one_message(pipeline: Pipeline) -> None:
+    wrong = {"APP_ENV": "prod", "BATCH_SIZE": "0", "TIMEZONE": "Mars", "REDIS_PASSWORD": "s3cret"}
+    result = pipeline.run("stream_consumer", **wrong)
+
+    told = one_readable_message(result, 2)
+    for name in ("BATCH_SIZE", "TIMEZONE", "MONGO_URI", "REDIS_ADDR"):
+        assert name in told
+    assert "s3cret" not in told
+    assert list(pipeline.directory.iterdir()) == [], "nothing is started"
+
+
+def test_a_mongo_uri_that_is_none_is_named(pipeline: Pipeline) -> None:
+    uri = "mongodb://user:s3cret@host:port"
+    told = one_readable_message(pipeline.run("stream_consumer", MONGO_URI=uri, REDIS_ADDR="127.0.0.1:1"), 2)
+
+    assert "MONGO_URI" in told
+    assert "s3cret" not in told
+
+
+def test_a_data_directory_that_is_none_is_named(pipeline: Pipeline) -> None:
+    file = pipeline.directory / "file"
+    file.touch()
+
+    assert "DATA_DIR" in one_readable_message(pipeline.run("leaderboard", "work", DATA_DIR=str(file)), 2)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [("leaderboard", ["work"]), ("sample", ["--exit"])],
+)
+def test_a_redis_that_is_not_there_takes_one_line(pipeline: Pipeline, command: str, arguments: list[str]) -> None:
+    result = pipeline.run(command, *arguments, REDIS_ADDR="127.0.0.1:1")
+
+    assert result.code == 1, result
+    assert "Traceback" not in result.out + result.err, result
+    assert "refused" in result.err, result
+
+
+# publish
+
+
+def test_publish_and_leaderboard(running: Pipeline, tmp_path: Path) -> None:
+    today = datetime.now(UTC).astimezone(ZoneInfo("Asia/Seoul"))
+    spans = [
+        {
+            "userId": user,
+            "app": app,
+            "title": "제목 — title",
+            "url": None,
+            "duration": seconds,
+            "timestamp": today.timestamp(),
+            "session": 1,
+            "sessionDate": today.date().isoformat(),
+            "sessionMinutes": 25,
+            "isEnd": True,
+        }
+        for user, app, seconds in [
+            ("지우", "Visual Studio Code", 1500),
+            ("ann", "Visual Studio Code", 120.5),
+            ("ann", "IntelliJ IDEA", 30),
+            ("bob", "KakaoTalk", 60),
+        ]
+    ]
+    file = tmp_path / "week.jsonl"
+    file.write_text("\n" + jsonl(*spans) + "\n", encoding="utf-8")
+
+    published = running.run("publish", str(file), "--json").json()
+    assert {name: published[name] for name in ("published", "stream")} == {"published": 4, "stream": STREAM}
+
+    board = f"leaderboard:work:{today.date()}"
+    with running.redis() as client:
+        until(lambda: client.zscore(board, "ann") == 150.5, "the boards are raised")
+        (fields,) = [fields for _, fields in client.xrange("session_score_stream", count=1)]
+    assert fields == {"userId": "지우", "sessionDate": str(today.date()), "session": "1"}
+
+    assert running.run("leaderboard", "Work", "--json").json() == {
+        "board": board,
+        "total": 2,
+        "rows": [{"rank": 1, "userId": "지우", "score": 1500.0}, {"rank": 2, "userId": "ann", "score": 150.5}],
+    }
+    shown = running.run("leaderboard", "development", "--period", "week", "--user", "ann", "--limit", "1")
+    assert shown.code == 0
+    assert "지우" in shown.out
+    assert "0:25:00" in shown.out
+    assert "ann: rank 2 of 2, 0:02:30" in shown.out
+    absent = running.run("leaderboard", "SNS", "--period", "month", "--user", "nobody", "--json").json()
+    assert absent["user"] == {"rank": 0, "userId": "nobody", "score": 0.0}
+    assert absent["rows"] == []
+
+
+def test_publish_writes_as_spring_does_and_keeps_a_rate(pipeline: Pipeline) -> None:
+    told = {"userId": "u", "duration": 0.15, "timestamp": 1756771234, "session": 3, "isEnd": False, "url": None}
+    keeper = pipeline.start("stream_consumer", STREAM_KEY="another_stream")  # keeps the redis-server
+    keeper.until_log("Loaded category patterns")
+
+    result = pipeline.run("publish", "-", "--rate", "10", input=jsonl(*[told] * 6))
+
+    assert result.code == 0, result
+    assert f"6 messages on {STREAM}" in result.out
+    with pipeline.redis() as client:
+        entries = client.xrange(STREAM)
+    assert [fields for _, fields in entries] == [
+        {"userId": "u", "duration": "0.15", "timestamp": "1.756771234E9", "session": "3", "isEnd": "false"}
+    ] * 6
+    first, last = (int(entries[i][0].split("-")[0]) for i in (0, -1))
+    assert last - first >= 400, "five tenths of a second lie between the first and the last"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_publish_names_a_bad_line_and_keeps_what_came_before(running: Pipeline, as_json: bool) -> None:
+    user = f"before-a-bad-line-{as_json}"
+    lines = jsonl(message(userId=user)) + "\n" + "{oops\n" + jsonl(message(userId="never"))
+    result = running.run("publish", "-", *(["--json"] if as_json else []), input=lines)
+
+    assert result.code == 1, result
+    assert "Traceback" not in result.err, result
+    if as_json:
+        told = json.loads(result.out)
+        assert told["published"] == 1
+        assert told["error"].startswith("line 3: not JSON")
+    else:
+        assert "line 3: not JSON" in result.err
+        assert "1 messages on" in result.out
+    with running.redis() as client:
+        until(lambda: client.zscore("leaderboard:work:2025-09-02", user) == 120.0, "what came before is counted")
+        assert client.zscore("leaderboard:work:2025-09-02", "never") is None
+
+
+# dead_letters
+
+
+def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) -> None:
+    pipeline.consumer()
+    with pipeline.redis() as client:
+        bad = client.xadd(STREAM, message(duration="-1", userId="[/red]카카오"))
+        half = client.xadd(STREAM, message(categorizedDataId="6" * 24))
+        large = client.xadd(STREAM, message(title="t" * 2_000_000))
+        until(lambda: client.xlen(DEAD_LETTERS) == 3, "they are parked")
+
+    listed = pipeline.run("dead_letters", "list", "--json").json()
+    assert [letter["original_id"] for letter in listed] == [bad, half, large]
+    assert listed[0]["fields"] == message(duration="-1", userId="[/red]카카오")
+    shown = pipeline.run("dead_letters", "show", listed[0]["id"])
+    assert shown.code == 0, shown
+    assert f"original id {bad}" in shown.out
+    assert "duration: -1" in shown.out
+
+    replayed = pipeline.run("dead_letters", "replay", "--all", "--json").json()
+    assert [letter["id"] for letter in replayed["replayed"]] == [letter["id"] for letter in listed[:2]]
+    assert replayed["truncated"] == 1
+    with pipeline.redis() as client:
+        until(lambda: client.xlen(DEAD_LETTERS) == 3, "they fail again")
+        assert [fields["reason"] for _, fields in client.xrange(DEAD_LETTERS)][1:] == [
+            letter["reason"] for letter in listed[:2]
+        ]
+
+    assert pipeline.run("dead_letters", "drop", "--reason", "BYTES long", "--json").json() == {"dropped": 1}
+    assert "2 dropped" in pipeline.run("dead_letters", "drop", "--all").out
+    with pipeline.redis() as client:
+        assert client.xlen(DEAD_LETTERS) == 0
+
+
+def test_dead_letters_are_listed_whatever_they_hold(running: Pipeline) -> None:
+    with running.redis() as client:
+        client.xadd(STREAM, message(duration="[/red]", userId="[/red]카카오\x1b[31m"))
+        until(lambda: client.xlen(DEAD_LETTERS) >= 1, "it is parked")
+    listed = running.run("dead_letters", "list", "--reason", "[/red]")
+
+    assert listed.code == 0, listed
+    assert "duration must be a finite number of seconds, 0 or more, not '[/red]'" in listed.out
+    assert "[/red]카카오" in listed.out
+    assert "\x1b[31m" not in listed.out
+    assert "1 dead letters" in listed.out
+
+
+def test_scores_that_a_board_could_not_take_are_kept_and_replayed(running: Pipeline) -> None:
+    day = "2025-10-07"
+    board = f"leaderboard:SNS:{day}"
+    with running.redis() as client:
+        client.set(board, "not a board")
+        client.xadd(STREAM, message(app="KakaoTalk", userId="kept", timestamp=unix_seconds(f"{day}T10:00:00")))
+        until(lambda: client.zscore("leaderboard:SNS:2025-M10", "kept") == 120.0, "the other boards are raised")
+
+        kept = {"board": board, "user_id": "kept", "seconds": 120.0}
+        assert running.run("dead_letters", "scores", "--json").json() == {"replayed": 0, "kept": [kept]}
+        still = running.run("dead_letters", "scores", "--replay")
+        assert still.code == 1
+        assert f"{board}  kept  120 s" in still.out
+        client.delete(board)
+        assert running.run("dead_letters", "scores", "--replay", "--json").json() == {"replayed": 1, "kept": []}
+        assert client.zscore(board, "kept") == 120.0
+
+
+# healthcheck
+
+
+def idle_ms(client: redis.Redis) -> int:
+    """How long ago Redis saw the consumer: before 7.2 a read that finds nothing does not count."""
+    return min(consumer["idle"] for consumer in client.xinfo_consumers(STREAM, GROUP))
+
+
+def test_healthcheck_of_a_consumer_at_work(pipeline: Pipeline) -> None:
+    """Also of one that has had nothing to do for longer than a stuck one would be allowed to be silent."""
+    pipeline.consumer(BLOCK_MS="20", CLAIM_IDLE_MS="100")
+    with pipeline.redis() as client:
+        first = client.xadd(STREAM, message())
+        until(lambda: client.zcard("leaderboard:work:2025-09-02"), "it works")
+        until(lambda: client.time()[0] - int(first.split("-")[0]) // 1000 >= 2, "two quiet seconds")
+    result = pipeline.run("healthcheck", BLOCK_MS="20", CLAIM_IDLE_MS="100")
+
+    assert result.code == 0, result
+    assert result.out.startswith("alive: asked for work")
+
+
+def test_healthcheck_of_a_consumer_with_an_instance_id(pipeline: Pipeline) -> None:
+    pipeline.consumer(INSTANCE_ID="blue")
+
+    result = pipeline.run("healthcheck", INSTANCE_ID="blue")
+    assert result.code == 0, result
+
+
+def test_healthcheck_without_a_consumer(pipeline: Pipeline) -> None:
+    assert "no consumer" in one_readable_message(pipeline.run("healthcheck"), 1)
+
+
+def test_healthcheck_of_a_consumer_that_is_stuck(pipeline: Pipeline) -> None:
+    consumer = pipeline.consumer()
+    with pipeline.redis() as client:
+        client.xadd(STREAM, message())
+        until(lambda: client.zcard("leaderboard:work:2025-09-02"), "it works")
+        consumer.send(signal.SIGSTOP)
+        until(lambda: idle_ms(client) > 500, "it is silent for longer than allowed")
+
+    result = pipeline.run("healthcheck", BLOCK_MS="1", CLAIM_IDLE_MS="100")
+    assert "has not asked for work for" in one_readable_message(result, 1)
+
+
+def test_the_default_date_is_today_in_the_zone(running: Pipeline) -> None:
+    zone = ZoneInfo("Pacific/Kiritimati")
+    today = datetime.now(UTC).astimezone(zone).date()
+    board = running.run("leaderboard", "work", "--json", TIMEZONE="Pacific/Kiritimati").json()["board"]
+
+    assert board in (f"leaderboard:work:{today}", f"leaderboard:work:{today + timedelta(days=1)}")

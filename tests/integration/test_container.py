@@ -1,0 +1,123 @@
+"""The one place where everything is built: all of it can be, and all of it can be replaced."""
+
+import asyncio
+import inspect
+import time
+from pathlib import Path
+
+import pytest
+from dependency_injector import providers
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.pomodoro.model import SessionEnd
+from infrastructure.container import Container, running_container
+from infrastructure.memory.leaderboard import InMemoryLeaderboard
+from infrastructure.memory.repositories import (
+    InMemoryCategorizedDataRepository,
+    InMemoryCategoryPatternRepository,
+    InMemoryPomodoroUsageLogRepository,
+)
+from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemoryStream
+from infrastructure.settings import Settings
+from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
+from tests.messages import DEVELOPMENT, SNS, categorized, linked_message, message, parser, patterns, usage_log
+
+NOWHERE = "127.0.0.1:1"
+"""Nothing listens there: what is built must not connect."""
+
+MONGO_NOWHERE = "mongodb://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("llm", [None, "sk-test"], ids=["no_llm", "llm"])
+@pytest.mark.parametrize("driver", [None, "motor", "pymongo"])
+async def test_every_provider_can_be_resolved_and_none_connects(
+    tmp_path: Path, driver: str | None, llm: str | None
+) -> None:
+    mongo = {"mongo_uri": MONGO_NOWHERE, "mongo_driver": driver} if driver else {}
+    # a client cannot be made for a server that no setting names
+    absent = (set() if driver else {"mongo", "mongo_database"}) | (set() if llm else {"openai"})
+    settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path, openai_api_key=llm, **mongo)  # type: ignore[arg-type]
+
+    async with running_container(settings) as container:
+        built = {name: provider() for name, provider in container.providers.items() if name not in absent}
+
+    assert {name for name, made in built.items() if made is None} <= {"llm"}
+    assert (built["llm"] is None) == (llm is None)
+    futures = [name for name, made in built.items() if asyncio.isfuture(made) or inspect.iscoroutine(made)]
+    assert futures == []
+
+
+async def test_what_is_built_once_is_shared(tmp_path: Path) -> None:
+    async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path)) as container:
+        singletons = {
+            name: provider
+            for name, provider in container.providers.items()
+            if isinstance(provider, providers.Singleton)
+        }
+        shared = singletons.keys() - {"mongo", "mongo_database", "openai"}  # which no setting names here
+
+        assert [name for name in shared if singletons[name]() is not singletons[name]()] == []
+
+
+async def test_repositories_can_be_replaced(pipeline_on: StartPipeline, settings: Settings) -> None:
+    windows, logs = InMemoryCategorizedDataRepository(), InMemoryPomodoroUsageLogRepository()
+    own = CategoryPattern("f" * 24, "Game", 1, ("Visual Studio Code",))
+
+    async def replace(container: Container) -> None:
+        container.category_patterns.override(providers.Object(InMemoryCategoryPatternRepository([own])))
+        container.categorized_data.override(providers.Object(windows))
+        container.usage_logs.override(providers.Object(logs))
+
+    async with pipeline_on(settings, replace) as pipeline:
+        await pipeline.process(message(isEnd="true"))
+
+        assert [window.category_id for window in windows.documents.values()] == [own.id]
+        assert [log.category_id for log in logs.documents.values()] == [own.id]
+        assert pipeline.board("leaderboard:Game:2025-09-02") == {"user-1": 120.0}
+        ((windows_in_sqlite,),) = await pipeline.container.sqlite().read("SELECT count(*) FROM categorized_data")
+        assert windows_in_sqlite == 0
+
+
+async def test_the_whole_pipeline_runs_on_adapters_in_memory(tmp_path: Path) -> None:
+    stream, boards = InMemoryStream(), InMemoryLeaderboard()
+    windows, logs = InMemoryCategorizedDataRepository(), InMemoryPomodoroUsageLogRepository()
+    await windows.save_all([categorized(1, "카카오톡", "", "방")])
+    await logs.save_all([usage_log(1)])
+    async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path, block_ms=50)) as container:
+        container.category_patterns.override(providers.Object(InMemoryCategoryPatternRepository(patterns())))
+        container.categorized_data.override(providers.Object(windows))
+        container.usage_logs.override(providers.Object(logs))
+        container.source.override(providers.Object(InMemoryMessageSource(stream, parser(), "one")))
+        container.commits.override(providers.Object(InMemoryCommit(stream, boards)))
+        container.leaderboard.override(providers.Object(boards))
+        for entry in (linked_message(1, app="카카오톡", title="방"), message(userId=""), message(isEnd="true")):
+            stream.add(entry)
+
+        await _run_until(container, lambda: not stream.undelivered and not stream.pending)
+
+        assert [row.user_id for row in await container.leaderboard().top("leaderboard:work:2025-09-02", 5)] == [
+            "user-1"
+        ]
+    assert boards.boards["leaderboard:SNS:2025-M9"] == {"user-1": 120.0}
+    assert sorted(str(log.category_id) for log in logs.documents.values()) == [DEVELOPMENT, SNS]
+    assert stream.ended == [SessionEnd("3-0", "user-1", usage_log(1).session_date, 3)]
+    assert [letter.entry_id for letter in stream.dead_letters] == ["2-0"]
+
+
+async def _run_until(container: Container, done: object) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(container.consumer().run(stop))
+    deadline = time.monotonic() + DEADLINE
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "not all is committed"
+        assert not running.done(), "the consumer has ended"
+        await asyncio.sleep(0.005)
+    stop.set()
+    assert await asyncio.wait_for(running, DEADLINE) == 0
+
+
+async def test_an_override_ends_with_its_container(pipeline: Pipeline, tmp_path: Path) -> None:
+    async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path)) as other:
+        other.usage_logs.override(providers.Object(InMemoryPomodoroUsageLogRepository()))
+
+    assert not isinstance(pipeline.container.usage_logs(), InMemoryPomodoroUsageLogRepository)

@@ -1,0 +1,200 @@
+"""A server that speaks the OpenAI chat completions API, and does what a test tells it, well or badly.
+
+    with llm_server() as llm:                    # in a thread of its own, for tests of real processes
+        llm.behave(status(429), well)            # the first request meets 429, all others the last behaviour
+
+`async with LLMServer() as llm:` runs it in the test's own loop.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+DEFAULT_CATEGORY = "Documentation"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the pipeline asked: its windows, the categories it offered, and all of the request."""
+
+    windows: list[dict[str, Any]]
+    categories: list[str]
+    model: str
+    key: str
+    body: Mapping[str, Any]
+
+
+class LLMServer:
+    """Answers with `answers[app]`, else Documentation, unless it is told to behave otherwise."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, str] = {}
+        self.requests: list[Request] = []
+        self.url = ""
+        self._behaviours: list[Behaviour] = [well]
+        self._runner: web.AppRunner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._released = asyncio.Event()
+
+    def behave(self, *behaviours: "Behaviour") -> None:
+        """One behaviour for each request from now on; the last one stays. Those that hang go on hanging."""
+        self._behaviours = list(behaviours)
+
+    def release(self) -> None:
+        """Lets the requests that hang be answered. May be called from any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._released.set)
+
+    def asked(self, app: str) -> int:
+        """How many times windows of `app` were asked for."""
+        return sum(window["app"] == app for request in list(self.requests) for window in request.windows)
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        application = web.Application()
+        application.router.add_post("/v1/chat/completions", self._complete)
+        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+
+    async def close(self) -> None:
+        self._released.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def __aenter__(self) -> "LLMServer":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def hanging(self) -> None:
+        await self._released.wait()
+
+    def answer(self, window: Mapping[str, Any]) -> dict[str, Any]:
+        return {"number": window["number"], "category": self.answers.get(window["app"], DEFAULT_CATEGORY)}
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        windows = json.loads(body["messages"][-1]["content"])
+        schema = body["response_format"]["json_schema"]["schema"]
+        categories = schema["properties"]["answers"]["items"]["properties"]["category"]["enum"]
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        asked = Request(windows, categories, body["model"], key, body)
+        self.requests.append(asked)
+        behaviour = self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
+        return await behaviour(self, asked)
+
+
+Behaviour = Callable[[LLMServer, Request], Awaitable[web.Response]]
+
+
+@contextmanager
+def llm_server() -> Iterator[LLMServer]:
+    """A running server in a thread of its own."""
+    server, started, stop = LLMServer(), threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with server:
+            started.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()], name="llm-server")
+    thread.start()
+    try:
+        assert started.wait(10), "the server starts"
+        yield server
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def completion(content: str) -> web.Response:
+    """`content` as the model's answer, in the API's own form."""
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    return web.json_response(
+        {"id": "test", "object": "chat.completion", "created": 0, "model": "test", "choices": [choice]}
+    )
+
+
+def answers_of(answers: list[dict[str, Any]]) -> web.Response:
+    return completion(json.dumps({"answers": answers}))
+
+
+async def well(server: LLMServer, request: Request) -> web.Response:
+    return answers_of([server.answer(window) for window in request.windows])
+
+
+async def hang(server: LLMServer, request: Request) -> web.Response:
+    """No answer until the server is told to release; then a good one."""
+    await server.hanging()
+    return await well(server, request)
+
+
+def slowly(seconds: float) -> Behaviour:
+    async def behaviour(server: LLMServer, request: Request) -> web.Response:
+        await asyncio.sleep(seconds)
+        return await well(server, request)
+
+    return behaviour
+
+
+def status(code: int, text: str = "no") -> Behaviour:
+    """An error as the API sends it, which says that it may be asked again at once."""
+
+    async def behaviour(server: LLMServer, request: Request) -> web.Response:
+        error = {"error": {"message": text, "type": "test", "code": None, "param": None}}
+        return web.json_response(error, status=code, headers={"retry-after-ms": "1"})
+
+    return behaviour
+
+
+def says(content: str) -> Behaviour:
+    """Anything at all in place of the answers that were asked for."""
+
+    async def behaviour(server: LLMServer, request: Request) -> web.Response:
+        return completion(content)
+
+    return behaviour
+
+
+async def prose(server: LLMServer, request: Request) -> web.Response:
+    """What a model says that does not care for schemas; like those it repeats what it was asked."""
+    return completion(f"{request.windows[0]['title']} looks like Documentation to me.")
+
+
+async def no_choices(server: LLMServer, request: Request) -> web.Response:
+    return web.json_response(
+        {"id": "test", "object": "chat.completion", "created": 0, "model": "test", "choices": []}
+    )
+
+
+async def wrong_categories(server: LLMServer, request: Request) -> web.Response:
+    """A category that is not in the list for the first window, good answers for the others."""
+    answers = [server.answer(window) for window in request.windows]
+    return answers_of([answers[0] | {"category": "Cooking"}, *answers[1:]])
+
+
+async def missing(server: LLMServer, request: Request) -> web.Response:
+    """No answer for the first window."""
+    return answers_of([server.answer(window) for window in request.windows[1:]])
+
+
+async def duplicated(server: LLMServer, request: Request) -> web.Response:
+    """Two different answers for the first window, the same one twice for the others, and one for nobody."""
+    answers = [server.answer(window) for window in request.windows]
+    return answers_of([*answers, answers[0] | {"category": "SNS"}, *answers[1:], {"number": 99, "category": "SNS"}])
+
+
+async def shuffled(server: LLMServer, request: Request) -> web.Response:
+    """Good answers in another order."""
+    return answers_of([server.answer(window) for window in reversed(request.windows)])

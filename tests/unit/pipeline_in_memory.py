@@ -1,0 +1,289 @@
+"""The whole consumer on in-memory adapters that can be told to fail, with an observer that tests can wait on."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.errors import Outage, PipelineError
+from domains.leaderboard.service import BoardCalendar
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.rules import PatternProblem
+from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
+from domains.pomodoro.model import (
+    ActivityKey,
+    CategorizedData,
+    CategoryUpdate,
+    Commit,
+    CommitResult,
+    DeadLetter,
+    PomodoroUsageLog,
+    ReadBatch,
+    StreamState,
+)
+from domains.pomodoro.service import BatchClassification
+from infrastructure.memory.leaderboard import InMemoryLeaderboard
+from infrastructure.memory.repositories import (
+    InMemoryCategorizedDataRepository,
+    InMemoryCategoryPatternRepository,
+    InMemoryClassificationCache,
+    InMemoryPomodoroUsageLogRepository,
+)
+from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemoryStream
+from tests.messages import SEOUL, parser, patterns
+
+STREAM = "stream"
+LIMITS = ConsumerLimits(block_ms=20, claim_interval_seconds=0.02, shutdown_timeout_seconds=5.0, max_deliveries=3)
+
+
+class Source(InMemoryMessageSource):
+    """Fails with `error` while there is one; counts its calls."""
+
+    error: Exception | None = None
+
+    def __init__(self, stream: InMemoryStream, consumer: str) -> None:
+        super().__init__(stream, parser(), consumer)
+        self.calls: Counter[str] = Counter()
+
+    async def ensure_group(self) -> None:
+        self._call("ensure_group")
+
+    async def read_new(self, limit: int, block_ms: int) -> ReadBatch:
+        self._call("read_new")
+        return await super().read_new(limit, block_ms)
+
+    async def read_pending(self, after: str, limit: int) -> ReadBatch:
+        self._call("read_pending")
+        return await super().read_pending(after, limit)
+
+    async def claim_abandoned(self, limit: int, exclude: Collection[str]) -> ReadBatch:
+        self._call("claim_abandoned")
+        return await super().claim_abandoned(limit, exclude)
+
+    async def leave(self) -> int:
+        self._call("leave")
+        return await super().leave()
+
+    def _call(self, name: str) -> None:
+        self.calls[name] += 1
+        if self.error is not None:
+            raise self.error
+
+
+class Commits(InMemoryCommit):
+    error: Exception | None = None
+    lose_replies = False
+    """A commit takes effect, but its reply is lost."""
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        if self.error is not None and not self.lose_replies:
+            raise self.error
+        result = await super().commit(commit)
+        if self.error is not None and commit.entries:
+            raise self.error
+        return result
+
+
+class Store:
+    """What both repositories are told: `error` for every call, `failing` {document id: reason}, `poison` app."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.failing: dict[str, str] = {}
+        self.poison: Exception | None = None
+        self.calls = 0
+
+    def check(self, apps: Collection[str] = ()) -> None:
+        self.calls += 1
+        if self.error is not None:
+            raise self.error
+        if self.poison is not None and "poison" in apps:
+            raise self.poison
+
+    def failures(self, ids: Collection[str]) -> dict[str, str]:
+        return {document_id: reason for document_id, reason in self.failing.items() if document_id in ids}
+
+
+class Categorized(InMemoryCategorizedDataRepository):
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    async def find_many_by_app_url_title_batch(
+        self, keys: Collection[ActivityKey]
+    ) -> dict[ActivityKey, CategorizedData]:
+        self._store.check()
+        return await super().find_many_by_app_url_title_batch(keys)
+
+    async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
+        self._store.check([document.key.app for document in documents])
+        failed = self._store.failures([document.id for document in documents])
+        await super().save_all([document for document in documents if document.id not in failed])
+        return failed
+
+    async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
+        self._store.check()
+        failed = self._store.failures([update.id for update in updates])
+        await super().update_category_all([update for update in updates if update.id not in failed])
+        return failed
+
+
+class Logs(InMemoryPomodoroUsageLogRepository):
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    async def save_all(self, documents: Sequence[PomodoroUsageLog]) -> dict[str, str]:
+        self._store.check()
+        failed = self._store.failures([document.id for document in documents])
+        await super().save_all([document for document in documents if document.id not in failed])
+        return failed
+
+    async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
+        self._store.check()
+        failed = self._store.failures([update.id for update in updates])
+        await super().update_category_all([update for update in updates if update.id not in failed])
+        return failed
+
+
+class LLM:
+    """Says `Documentation` to everything once `gate` is open."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.asked = 0
+        self.error: Exception | None = None
+
+    async def classify(self, keys: Sequence[ActivityKey], categories: Sequence[str]) -> list[str | None]:
+        self.asked += len(keys)
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return ["Documentation"] * len(keys)
+
+
+class Seen:
+    """ConsumerObserver and ClassifierObserver that remembers, and passes on to another one if there is one."""
+
+    def __init__(self, other: Any = None) -> None:
+        self._other = other
+        self.committed = 0
+        self.letters: list[DeadLetter] = []
+        self.failed: list[tuple[str, int, str]] = []
+        self.breakers: list[tuple[str, bool]] = []
+        self.left: int | None = None
+        self.in_flight: int | None = None
+
+    def batch_read(self, count: int) -> None:
+        self._pass("batch_read", count)
+
+    def batch_committed(self, result: CommitResult, seconds: float) -> None:
+        self.committed += result.messages
+        self._pass("batch_committed", result, seconds)
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        self.letters += letters
+        self._pass("dead_lettered", letters)
+
+    def message_failed(self, entry_id: str, attempt: int, reason: str) -> None:
+        self.failed.append((entry_id, attempt, reason))
+        self._pass("message_failed", entry_id, attempt, reason)
+
+    def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
+        self.breakers.append((name, is_open))
+        self._pass("breaker_changed", name, is_open, cause)
+
+    def stream_tidied(self, state: StreamState) -> None:
+        self._pass("stream_tidied", state)
+
+    def stopping(self, in_flight: int) -> None:
+        self.in_flight = in_flight
+        self._pass("stopping", in_flight)
+
+    def stopped(self, left_pending: int) -> None:
+        self.left = left_pending
+        self._pass("stopped", left_pending)
+
+    def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
+        self._pass("patterns_loaded", count, problems)
+
+    def cache_failed(self, cause: PipelineError) -> None:
+        self._pass("cache_failed", cause)
+
+    def llm_failed(self, windows: int, cause: PipelineError) -> None:
+        self._pass("llm_failed", windows, cause)
+
+    def _pass(self, name: str, *arguments: Any) -> None:
+        if self._other is not None:
+            getattr(self._other, name)(*arguments)
+
+
+@dataclass
+class World:
+    """What instances share."""
+
+    stream: InMemoryStream = field(default_factory=InMemoryStream)
+    boards: InMemoryLeaderboard = field(default_factory=InMemoryLeaderboard)
+    store: Store = field(default_factory=Store)
+    llm: LLM = field(default_factory=LLM)
+    stored_patterns: Sequence[CategoryPattern] = field(default_factory=patterns)
+
+    def __post_init__(self) -> None:
+        self.categorized, self.logs = Categorized(self.store), Logs(self.store)
+        self.patterns = InMemoryCategoryPatternRepository(self.stored_patterns)
+        self.cache = InMemoryClassificationCache()
+
+    def add(self, *messages: Mapping[str, str]) -> list[str]:
+        return [self.stream.add(fields) for fields in messages]
+
+    def seconds(self, user: str = "user-1", board: str = "work", day: str = "2025-09-02") -> float:
+        return self.boards.boards.get(f"leaderboard:{board}:{day}", {}).get(user, 0.0)
+
+
+class Instance:
+    """One consumer on a world."""
+
+    def __init__(self, world: World, name: str = "one", other: Any = None, **limits: Any) -> None:
+        self.world = world
+        self.source = Source(world.stream, name)
+        self.commits = Commits(world.stream, world.boards)
+        self.seen = Seen(other)
+        self.classifier = PatternClassifier(world.patterns, world.cache, world.llm, self.seen, llm_batch=5)
+        calendar = BoardCalendar(SEOUL)
+        batches = BatchClassification(self.classifier, world.categorized, world.logs, calendar, STREAM)
+        self.consumer = PomodoroPatternConsumer(
+            self.source, self.commits, batches, self.classifier, self.seen, replace(LIMITS, **limits)
+        )
+        self.stop = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[int]]:
+        """Runs until the block ends, and then stops in order."""
+        task = asyncio.create_task(self.consumer.run(self.stop))
+        try:
+            yield task
+        finally:
+            self.stop.set()
+            if not task.done():
+                self.world.llm.gate.set()
+            await asyncio.wait_for(task, 10)
+
+
+async def until(condition: Callable[[], bool], *watched: asyncio.Task[Any]) -> None:
+    """Waits for the other tasks to bring `condition` about."""
+    async with asyncio.timeout(10):
+        while not condition():
+            for task in watched:
+                if task.done():
+                    task.result()
+                    raise AssertionError("the consumer has ended")
+            await asyncio.sleep(0.001)
+
+
+async def turns(count: int = 50) -> None:
+    """Gives the other tasks that many chances to do something that they should not."""
+    for _ in range(count):
+        await asyncio.sleep(0)

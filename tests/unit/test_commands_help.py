@@ -1,0 +1,184 @@
+"""`--help` of every command, run in process; the processes themselves are in tests/e2e."""
+
+import importlib
+import io
+from cmd.dead_letters import _shown
+from cmd.leaderboard import print_board, spent
+from cmd.publish import _chunks, _messages
+from datetime import date
+from pathlib import Path
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from domains.leaderboard.model import LeaderboardResult, Period
+from infrastructure.settings import describe_settings
+from infrastructure.wire import MessageSpellingError
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted(path.stem for path in (ROOT / "cmd").glob("*.py") if not path.stem.startswith("_"))
+
+
+def run(command: str, *arguments: str) -> Result:
+    """A command in this process; only for what ends before it would start a server."""
+    application = importlib.import_module(f"cmd.{command}").app
+    return CliRunner().invoke(application, arguments, env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def help_of(command: str, *arguments: str) -> str:
+    application = importlib.import_module(f"cmd.{command}").app
+    assert isinstance(application, typer.Typer)
+    result = CliRunner().invoke(application, [*arguments, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_it_does(command: str) -> None:
+    text = help_of(command)
+
+    assert "Usage:" in text
+    assert len(text) > 200
+
+
+def test_all_commands_are_known() -> None:
+    assert {"stream_consumer", "publish", "leaderboard", "dead_letters", "sample", "healthcheck"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_module_shows_how_it_is_started(command: str) -> None:
+    assert f"python -m cmd.{command}" in str(importlib.import_module(f"cmd.{command}").__doc__)
+
+
+@pytest.mark.parametrize("subcommand", ["list", "show", "replay", "drop", "scores"])
+def test_every_subcommand_says_what_it_does(subcommand: str) -> None:
+    assert "--json" in help_of("dead_letters", subcommand)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("publish", ["FILE", "--rate", "--json", "stdin"]),
+        ("leaderboard", ["CATEGORY", "--period", "--date", "--user", "--limit", "--json", "day", "week", "month"]),
+        ("sample", ["--exit"]),
+    ],
+)
+def test_options_are_listed(command: str, options: list[str]) -> None:
+    text = help_of(command)
+
+    assert [option for option in options if option not in text] == []
+
+
+def test_the_consumer_lists_every_setting_with_default_unit_and_meaning() -> None:
+    text = help_of("stream_consumer")
+
+    for setting in describe_settings():
+        assert setting.description in text
+        row = next(line for line in text.splitlines() if line.split()[:1] == [setting.name])
+        assert (setting.default or "not set") in row
+        assert setting.unit in row
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "0:00:00"), (59.6, "0:01:00"), (3723.0, "1:02:03"), (360_000.0, "100:00:00")]
+)
+def test_time_is_shown_in_hours_minutes_and_seconds(seconds: float, text: str) -> None:
+    assert spent(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("카카오톡", "카카오톡"), ("a\x1b[31mb", "a\\x1b[31mb"), ("\udcff", "\\udcff"), ("a\nb", "a\\nb")],
+)
+def test_hostile_text_is_shown_as_escapes(text: str, shown: str) -> None:
+    assert _shown(text) == shown
+
+
+def test_what_comes_before_a_bad_line_is_published() -> None:
+    lines = ['{"userId":"a"}\n', '{"userId":"b"}\n', "{\n"]
+    chunks = _chunks(_messages(lines), None)  # type: ignore[arg-type]
+
+    assert next(chunks) == [{"userId": "a"}, {"userId": "b"}]
+    with pytest.raises(MessageSpellingError, match=r"^line 3: not JSON"):
+        next(chunks)
+
+
+@pytest.mark.parametrize("rate", [1.0, 50.0, 10_000.0])
+def test_chunks_are_as_small_as_the_rate_needs(rate: float) -> None:
+    sizes = [len(chunk) for chunk in _chunks(iter([{"userId": "u"}] * 1200), rate)]
+
+    assert sum(sizes) == 1200
+    assert max(sizes) <= max(1, rate / 10)
+    assert max(sizes) <= 500
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["x"], "line 1: not JSON"),
+        (["", "  \n", "[]"], "line 3: not a JSON object"),
+        (['{"app":[1]}'], "line 1: app is neither text, number nor boolean"),
+        (["{}"], "line 1: a message needs at least one field"),
+        (['{"duration":' + "9" * 400 + "}"], "line 1: "),
+        (["[" * 200_000], "line 1: not JSON"),
+        (['{"title":"\\ud800"}'], "line 1: "),
+    ],
+    ids=["no JSON", "no object", "a list as value", "no fields", "a number too large", "deep", "half a character"],
+)
+def test_a_bad_line_is_named(lines: list[str], told: str) -> None:
+    with pytest.raises(MessageSpellingError) as offence:
+        list(_messages(lines))  # type: ignore[arg-type]
+    assert str(offence.value).startswith(told)
+
+
+def test_a_file_that_is_no_text_is_a_bad_line() -> None:
+    with pytest.raises(MessageSpellingError, match=r"^line 1: not UTF-8$"):
+        list(_messages(io.TextIOWrapper(io.BytesIO(b"\xff\xfe\x00\n"), encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "told"),
+    [
+        ("publish", ["nowhere.jsonl"], "nowhere.jsonl: no such file"),
+        ("publish", ["-", "--rate", "0"], "--rate"),
+        ("leaderboard", ["Cooking"], "Cooking: no such category; there are AFK, Browsing,"),
+        ("leaderboard", ["work", "--date", "2025-02-30"], "--date 2025-02-30: not a date such as 2025-09-02"),
+        ("leaderboard", ["work", "--period", "year"], "--period"),
+        ("leaderboard", [], "Missing argument"),
+        ("dead_letters", ["replay"], "Say which: ids, --reason, --older-than or --all"),
+        ("dead_letters", ["drop"], "Say which: ids, --reason, --older-than or --all"),
+        ("dead_letters", ["drop", "yesterday"], "yesterday: not an id such as"),
+        ("dead_letters", ["show", "1-0' or 1"], "not an id such as"),
+        ("dead_letters", ["list", "--older-than", "tomorrow"], "not a time such as 90s"),
+    ],
+)
+def test_nothing_is_guessed_at(command: str, arguments: list[str], told: str) -> None:
+    result = run(command, *arguments)
+
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize("period", list(Period))
+@pytest.mark.parametrize("day", [date.min, date.max])
+def test_a_board_at_the_end_of_the_calendar_is_shown(
+    period: Period, day: date, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_board("leaderboard:work", period, day, [])
+
+    assert "nobody yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("user", ["[/red]", "[bold]loud[/bold]", "카카오", ":tomato:"])
+def test_a_board_shows_users_as_they_are_called(user: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_board("leaderboard:work", Period.DAY, date(2025, 9, 2), [LeaderboardResult(user, 60.0, 1)])
+
+    assert user in capsys.readouterr().out
+
+
+def test_a_board_does_not_let_users_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_board("leaderboard:work", Period.DAY, date(2025, 9, 2), [LeaderboardResult("a\x1b[31mb", 60.0, 1)])
+
+    assert "\x1b" not in capsys.readouterr().out
