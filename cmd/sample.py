@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
 from domains.pomodoro.model import ActivityKey, CategorizedData, PomodoroUsageLog
 from infrastructure.container import Container, running_container
-from infrastructure.logs import announce_stores, configure_logging
+from infrastructure.logs import configure_logging, describe_stores
 from infrastructure.sample import SAMPLE_START, SampleSpan, sample_week
 from infrastructure.settings import Settings
 from infrastructure.signals import stop_on_signals
@@ -45,7 +45,7 @@ def main(
 
 async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
     stop = stop_on_signals()
-    announce_stores(settings)
+    typer.echo(describe_stores(settings))
     async with running_container(settings) as container, asyncio.TaskGroup() as group:
         group.create_task(container.consumer().run(stop), name="consumer")
         await _show_sample(container, stop)

@@ -52,12 +52,14 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
 
 
 def announce_stores(settings: Settings) -> None:
+    structlog.stdlib.get_logger("pomocore").info(describe_stores(settings), action="start")
+
+
+def describe_stores(settings: Settings) -> str:
     """The one line that says where the data are."""
     store = "MongoDB" if settings.mongo_uri else f"SQLite in {settings.data_dir}"
     redis = settings.redis_addr or f"an embedded redis-server in {settings.data_dir}"
-    structlog.stdlib.get_logger("pomocore").warning(
-        f"Consuming {settings.stream_key} from {redis}, documents in {store}", action="start"
-    )
+    return f"Consuming {settings.stream_key} from {redis}, documents in {store}"
 
 
 class LoggingObserver:
