@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         "",
         description="before every key, also Spring's; with a hash tag such as {pomocore}: all in one slot",
     )
-    redis_protocol: Literal[2, 3] = Field(3, description="RESP version")
+    redis_protocol: int = Field(3, ge=2, le=3, description="RESP version")
     data_dir: Path = Field(Path(".data"), description="where the embedded stores keep their files")
 
     # The stream

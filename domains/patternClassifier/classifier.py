@@ -7,7 +7,7 @@ decide waits for them.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
@@ -128,8 +128,8 @@ class PatternClassifier:
         answered = self.snapshot.answered
         return {key: answered[name] for key, name in remembered.items() if name in answered}
 
-    async def ask(self, keys: Sequence[ActivityKey]) -> dict[ActivityKey, Classification]:
-        """The LLM's answers, at most `llm_batch` keys a call; `Uncategorized` where it gives none.
+    async def ask(self, keys: Sequence[ActivityKey]) -> dict[ActivityKey, str | None]:
+        """The category names that the LLM answers, at most `llm_batch` keys a call; None where it gives none.
 
         A key that is being asked for already is not asked for again: both callers get the one answer.
         """
@@ -139,7 +139,14 @@ class PatternClassifier:
         if mine:
             await self._answer(mine)
         # shielded: a caller that is cancelled must not cancel the answer of the others
-        return {key: await self._classification(await asyncio.shield(f)) for key, f in futures.items()}
+        return {key: await asyncio.shield(future) for key, future in futures.items()}
+
+    async def accept(self, answers: Mapping[ActivityKey, str | None]) -> dict[ActivityKey, Classification]:
+        """The answers as classifications, `Uncategorized` for None. Creates categories that only the LLM may name.
+
+        Raises StoreOutage.
+        """
+        return {key: await self._classification(answer) for key, answer in answers.items()}
 
     async def _answer(self, keys: list[ActivityKey]) -> None:
         """Sets the futures of `keys`, whatever happens: to None where there is no answer."""

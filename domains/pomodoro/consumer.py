@@ -71,7 +71,7 @@ class PomodoroPatternConsumer:
         self._attempts: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._own_pending: str | None = "0"
-        self._group_missing = True
+        self._group_missing = False
 
     async def run(self, stop: asyncio.Event) -> int:
         """Consumes until `stop` is set, then finishes what is in flight within the deadline.
@@ -101,6 +101,7 @@ class PomodoroPatternConsumer:
 
     async def _consume(self, stop: asyncio.Event) -> None:
         await self._store.run(self._classifier.load)
+        await self._redis.run(self._source.ensure_group)
         self._spawn(self._claim_loop(stop), "claim")
         await self._read_loop(stop)
 
@@ -225,7 +226,8 @@ class PomodoroPatternConsumer:
 
     async def _ask(self, waiting: Mapping[ActivityKey, list[Span]], started: float) -> None:
         try:
-            answers = await self._store.run(lambda: self._classifier.ask(list(waiting)))
+            names = await self._classifier.ask(list(waiting))
+            answers = await self._store.run(lambda: self._classifier.accept(names))
         except Exception as cause:
             self._isolate([span.message for spans in waiting.values() for span in spans], cause)
             return
@@ -281,6 +283,6 @@ class PomodoroPatternConsumer:
         """Waits for all tasks, also those that they start meanwhile, and cancels what is late: it stays pending."""
         deadline = monotonic() + self._limits.shutdown_timeout_seconds
         while self._tasks and (left := deadline - monotonic()) > 0:
-            await asyncio.wait(set(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(set(self._tasks), timeout=left)
         for task in self._tasks:
             task.cancel()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from asyncio import StreamReader, StreamWriter
+from typing import Any
 
 _CHUNK = 65_536
 
@@ -64,8 +65,11 @@ class FaultyProxy:
         self.delay, self.refuse, self.drop_every, self.mute = 0.0, False, 0, False
         self.resume()
 
-    async def read(self, reader: StreamReader, replies: bool) -> bytes:
-        """What is forwarded, delayed and dropped as one piece; empty at the end."""
+    async def read(self, reader: StreamReader, replies: bool, connection: dict[int, Any]) -> bytes:
+        """What is forwarded, delayed and dropped as one piece; empty at the end.
+
+        `connection` is for what one direction has to tell the other: each connection has its own.
+        """
         return await reader.read(_CHUNK)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -74,14 +78,15 @@ class FaultyProxy:
         self._tasks.add(task)
         self._writers.add(writer)
         up: StreamWriter | None = None
+        connection: dict[int, Any] = {}
         try:
             if self.refuse:
                 return
             up_reader, up = await asyncio.open_connection(*self._upstream)
             self._writers.add(up)
-            requests = asyncio.create_task(self._forward(reader, up, replies=False))
+            requests = asyncio.create_task(self._forward(reader, up, False, connection))
             try:
-                await self._forward(up_reader, writer, replies=True)
+                await self._forward(up_reader, writer, True, connection)
             finally:
                 await _ended(requests)
         except OSError:
@@ -95,9 +100,11 @@ class FaultyProxy:
                     end.transport.abort()
             self._tasks.discard(task)
 
-    async def _forward(self, reader: StreamReader, writer: StreamWriter, replies: bool) -> None:
+    async def _forward(
+        self, reader: StreamReader, writer: StreamWriter, replies: bool, connection: dict[int, Any]
+    ) -> None:
         with contextlib.suppress(OSError):
-            while data := await self.read(reader, replies):
+            while data := await self.read(reader, replies, connection):
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 await self._flowing.wait()

@@ -33,6 +33,9 @@ DAY = date(2025, 9, 2)
 USERS = ["u1", "둘", "two\nlines"]
 BOARDS = [f"leaderboard:{category}:2025-09-02" for category in ("work", "Development", "SNS")]
 CONSUMERS = st.sampled_from(["c1", "c2", "c3"])
+_KEPT_TO = 1e-15
+"""Seconds: what a board could not take is kept by HINCRBYFLOAT, which writes 17 digits behind the point."""
+
 CHOICES = st.lists(st.integers(0, 40), max_size=12)
 
 
@@ -129,7 +132,7 @@ class CommitMachine(RuleBasedStateMachine):
             else:
                 _assert_close(dict(self.redis.zrange(board, 0, -1, withscores=True)), model.scores().get(board, {}))
         kept = self.redis.hgetall(StreamKeys(STREAM).failed_scores)
-        _assert_close({name: float(seconds) for name, seconds in kept.items()}, model.kept_scores())
+        _assert_close({name: float(seconds) for name, seconds in kept.items()}, model.kept_scores(), _KEPT_TO)
         events = [(e["userId"], e["sessionDate"], e["session"]) for _, e in self.redis.xrange("session_score_stream")]
         assert events == [(user, "2025-09-02", str(session)) for user, session in model.announced]
         letters = [letter["originalId"] for _, letter in self.redis.xrange(StreamKeys(STREAM).dead_letters)]
@@ -170,10 +173,10 @@ class CommitMachine(RuleBasedStateMachine):
         return self.ids.index(entry_id) + 1
 
 
-def _assert_close(have: dict[str, float], want: dict[str, float]) -> None:
+def _assert_close(have: dict[str, float], want: dict[str, float], abs_tol: float = 0.0) -> None:
     assert have.keys() == want.keys()
     for name, value in want.items():
-        assert isclose(have[name], value, rel_tol=1e-9), name
+        assert isclose(have[name], value, rel_tol=1e-9, abs_tol=abs_tol), name
 
 
 @contextmanager
@@ -190,14 +193,27 @@ def _machine_on(server: RedisServer, protocol: int) -> Iterator[type[CommitMachi
             redis.flushall()
 
 
+@pytest.fixture(scope="module")
+def server_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """No AOF: tens of thousands of steps are not to wait for a disk that other tests keep busy."""
+    server = RedisServer(tmp_path_factory.mktemp("commit"), "--appendonly", "no").start()
+    yield server
+    server.stop()
+
+
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_boards_pending_and_events_agree_with_the_model_after_every_step(
-    redis_server: RedisServer, protocol: int
+    server_in_memory: RedisServer, protocol: int
 ) -> None:
-    with _machine_on(redis_server, protocol) as machine:
+    with _machine_on(server_in_memory, protocol) as machine:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=250, stateful_step_count=40, deadline=None, derandomize=True, database=None
+                max_examples=250,
+                stateful_step_count=40,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                report_multiple_bugs=False,
             ),
         )

@@ -35,16 +35,18 @@ class StoreProxy(FaultyProxy):
         self.refusing = False
         self.refused = 0
         self.writes_fail_with: dict[str, Any] | None = None
-        self._failing: dict[int, dict[str, Any]] = {}
-        self._answers: dict[int, tuple[list[int], list[int]]] = {}
 
     def heal(self) -> None:
         super().heal()
         self.refusing = False
         self.writes_fail_with = None
 
-    async def read(self, reader: StreamReader, replies: bool) -> bytes:
-        """One whole message, changed where it has to be."""
+    async def read(self, reader: StreamReader, replies: bool, connection: dict[int, Any]) -> bytes:
+        """One whole message, changed where it has to be.
+
+        `connection` holds how to change the answer to a request, by its id. Ids are unique to a connection alone:
+        PyMongo draws them from C's rand(), unseeded, so that all processes use the same ones.
+        """
         try:
             header = await reader.readexactly(16)
             length, request_id, response_to, code = struct.unpack("<iiii", header)
@@ -54,21 +56,14 @@ class StoreProxy(FaultyProxy):
         if code != _OP_MSG:
             return header + body
         if replies:
-            body = self._changed_reply(response_to, body)
+            body = _changed_reply(connection.pop(response_to, None), body)
         elif self.writes_fail_with is not None:
-            body = self._failing_request(request_id, body, self.writes_fail_with)
+            body = _failing_request(connection, request_id, body, self.writes_fail_with)
         elif self.refusing:
-            body = self._changed_request(request_id, body)
+            body = self._changed_request(connection, request_id, body)
         return struct.pack("<iiii", len(body) + 16, request_id, response_to, code) + body
 
-    def _failing_request(self, request_id: int, body: bytes, failure: dict[str, Any]) -> bytes:
-        command, _ = _parse(body)
-        if not any(name in command for name in _WRITES):
-            return body
-        self._failing[request_id] = failure
-        return _ping(body, command) if failure is NOT_PRIMARY else body
-
-    def _changed_request(self, request_id: int, body: bytes) -> bytes:
+    def _changed_request(self, connection: dict[int, Any], request_id: int, body: bytes) -> bytes:
         command, documents = _parse(body)
         if command.get("insert") != "pomodoro_usage_log" or not documents:
             return body
@@ -78,27 +73,36 @@ class StoreProxy(FaultyProxy):
             return body
         self.refused += len(refused)
         kept = [i for i in range(len(documents)) if i not in refused]
-        self._answers[request_id] = (refused, kept)
+        connection[request_id] = (refused, kept)
         if not kept:  # an insert of nothing is an error of its own: ask something harmless instead
             return _ping(body, command)
         return body[:4] + b"\0" + bson.encode(command) + _section([documents[i] for i in kept])
 
-    def _changed_reply(self, response_to: int, body: bytes) -> bytes:
-        if response_to in self._failing:
-            answer, _ = _parse(body)
-            return body[:4] + b"\0" + bson.encode({**answer, **self._failing.pop(response_to)})
-        if response_to not in self._answers:
-            return body
-        refused, kept = self._answers.pop(response_to)
-        answer, _ = _parse(body)
-        if not answer.get("ok"):
-            return body
-        errors = [{**error, "index": kept[error["index"]]} for error in answer.get("writeErrors", ())]
-        errors += [
-            {"index": i, "code": _VALIDATION_FAILED, "errmsg": "Document failed validation (chaos)"} for i in refused
-        ]
-        answer = {**answer, "n": len(kept), "writeErrors": sorted(errors, key=lambda error: error["index"])}
-        return body[:4] + b"\0" + bson.encode(answer)
+
+def _failing_request(connection: dict[int, Any], request_id: int, body: bytes, failure: dict[str, Any]) -> bytes:
+    command, _ = _parse(body)
+    if not any(name in command for name in _WRITES):
+        return body
+    connection[request_id] = failure
+    return _ping(body, command) if failure is NOT_PRIMARY else body
+
+
+def _changed_reply(change: Any, body: bytes) -> bytes:
+    """`change`: fields to add, or which documents were refused and which sent; None: the answer stays as it is."""
+    if change is None:
+        return body
+    answer, _ = _parse(body)
+    if isinstance(change, dict):
+        return body[:4] + b"\0" + bson.encode({**answer, **change})
+    if not answer.get("ok"):
+        return body
+    refused, kept = change
+    errors = [{**error, "index": kept[error["index"]]} for error in answer.get("writeErrors", ())]
+    errors += [
+        {"index": i, "code": _VALIDATION_FAILED, "errmsg": "Document failed validation (chaos)"} for i in refused
+    ]
+    answer = {**answer, "n": len(kept), "writeErrors": sorted(errors, key=lambda error: error["index"])}
+    return body[:4] + b"\0" + bson.encode(answer)
 
 
 def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
