@@ -181,7 +181,7 @@ class Settings(BaseSettings):
         if value is None or value.startswith("unix:///"):
             return value
         host, _, port = value.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not host or "/" in host or "@" in host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise ValueError("must be host:port or unix:///path")
         return value
 
@@ -214,6 +214,8 @@ def load_settings(**overrides: Any) -> Settings:
     """The settings, or SettingsError naming all that is wrong without showing a secret."""
     try:
         return Settings(**overrides)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env is not UTF-8: {error}") from None
     except ValidationError as error:
         lines = [_offence(detail["loc"], detail["msg"], detail["input"]) for detail in error.errors()]
         raise SettingsError("\n".join(lines)) from None
@@ -244,5 +246,5 @@ def _offence(loc: tuple[int | str, ...], message: str, value: Any) -> str:
         return message.removeprefix("Value error, ")
     name = str(loc[0])
     secret = "Secret" in str(Settings.model_fields[name].annotation) if name in Settings.model_fields else False
-    shown = "" if secret or value is None else f" (is {value!r:.80})"
+    shown = "" if secret or value is None or "@" in str(value) else f" (is {value!r:.80})"
     return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from math import inf, isfinite
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -86,7 +87,7 @@ class MessageParser:
 
     def parse(self, entry_id: str, fields: Mapping[str, str]) -> PomodoroPatternClassifyMessage | DeadLetter:
         """Never raises."""
-        size = len("".join(fields.values()).encode("utf-8", "surrogateescape"))
+        size = len("".join(chain(fields, fields.values())).encode("utf-8", "surrogateescape"))
         if size > self._max_bytes:
             reason = f"the entry is {size:,} bytes long, more than the {self._max_bytes:,} of MAX_MESSAGE_BYTES"
             cut = {name[:_SHOWN]: value[:_KEPT_OF_TOO_LARGE] for name, value in list(fields.items())[:50]}
@@ -101,7 +102,8 @@ class MessageParser:
 
     def _message(self, entry_id: str, fields: Mapping[str, str], size: int) -> PomodoroPatternClassifyMessage:
         entry = self._validate(fields)
-        data_id, log_id = entry.get("categorizedDataId") or None, entry.get("pomodoroUsageLogId") or None
+        data_id = entry.get("categorizedDataId", "").lower() or None
+        log_id = entry.get("pomodoroUsageLogId", "").lower() or None
         if (data_id is None) != (log_id is None):
             has, lacks = "categorizedDataId", "pomodoroUsageLogId"
             if data_id is None:
@@ -168,11 +170,16 @@ def spring_fields(message: Mapping[str, Any]) -> dict[str, str]:
 
 def _spelled(name: str, value: Any) -> str:
     if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise MessageSpellingError(f"{name} has half a character (a lone surrogate)")
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) or (isinstance(value, int) and name in _DOUBLES):
-        return java_double(float(value))
+        try:
+            return java_double(float(value))
+        except OverflowError:
+            raise MessageSpellingError(f"{name} is too large for a double") from None
     if isinstance(value, int):
         return str(value)
     raise MessageSpellingError(f"{name} is neither text, number nor boolean")

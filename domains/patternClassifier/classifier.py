@@ -7,7 +7,7 @@ decide waits for them.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
@@ -94,7 +94,8 @@ class PatternClassifier:
             await self._patterns.save_all(self._defaults)
             patterns = await self._patterns.find_all()
         if all(pattern.category != UNCATEGORIZED for pattern in patterns):
-            patterns = await self._create_category(UNCATEGORIZED)
+            await self._patterns.save_all([CategoryPattern(category_id(UNCATEGORIZED), UNCATEGORIZED)])
+            patterns = await self._patterns.find_all()
         if patterns == self.snapshot.patterns:
             return
         self.snapshot = await asyncio.to_thread(PatternSnapshot, patterns)  # a large set takes its time
@@ -141,12 +142,19 @@ class PatternClassifier:
         # shielded: a caller that is cancelled must not cancel the answer of the others
         return {key: await asyncio.shield(future) for key, future in futures.items()}
 
-    async def accept(self, answers: Mapping[ActivityKey, str | None]) -> dict[ActivityKey, Classification]:
-        """The answers as classifications, `Uncategorized` for None. Creates categories that only the LLM may name.
+    def missing_categories(self, answers: Iterable[str | None]) -> set[str]:
+        """Categories among `answers` that the store does not have: those that only the LLM may name."""
+        return {answer for answer in answers if answer is not None and answer not in self.snapshot.answered}
 
-        Raises StoreOutage.
-        """
-        return {key: await self._classification(answer) for key, answer in answers.items()}
+    async def create_categories(self, categories: Iterable[str]) -> None:
+        """Creates categories in the store where they are missing. Raises StoreOutage."""
+        await self._patterns.save_all([CategoryPattern(category_id(name), name) for name in categories])
+        await self.load()
+
+    def accept(self, answers: Mapping[ActivityKey, str | None]) -> dict[ActivityKey, Classification]:
+        """The answers as classifications; None, and a category that is gone meanwhile, is `Uncategorized`."""
+        answered = self.snapshot.answered
+        return {key: answered.get(answer or "", self.uncategorized) for key, answer in answers.items()}
 
     async def _answer(self, keys: list[ActivityKey]) -> None:
         """Sets the futures of `keys`, whatever happens: to None where there is no answer."""
@@ -172,17 +180,6 @@ class PatternClassifier:
                 self._observer.llm_failed(len(keys), cause)
                 return {}
         return {key: answer for key, answer in zip(keys, answers, strict=True) if answer in categories}
-
-    async def _classification(self, answer: str | None) -> Classification:
-        if answer is None:
-            return self.uncategorized
-        if answer not in self.snapshot.answered:
-            self.snapshot = PatternSnapshot(await self._create_category(answer))
-        return self.snapshot.answered[answer]
-
-    async def _create_category(self, category: str) -> list[CategoryPattern]:
-        await self._patterns.save_all([CategoryPattern(category_id(category), category)])
-        return await self._patterns.find_all()
 
 
 async def _first_of(stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:

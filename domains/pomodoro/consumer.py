@@ -172,7 +172,10 @@ class PomodoroPatternConsumer:
 
     async def _process(self, messages: Sequence[PomodoroPatternClassifyMessage], started: float) -> None:
         try:
-            decided, undecided = await self._store.run(lambda: self._batches.decide(messages))
+            documents, missing = self._batches.documents_of(messages)
+            if missing:
+                documents |= await self._store.run(lambda: self._batches.look_up(missing))
+            decided, undecided = self._batches.decide(messages, documents)
         except Exception as cause:
             self._isolate(messages, cause)
             return
@@ -227,7 +230,9 @@ class PomodoroPatternConsumer:
     async def _ask(self, waiting: Mapping[ActivityKey, list[Span]], started: float) -> None:
         try:
             names = await self._classifier.ask(list(waiting))
-            answers = await self._store.run(lambda: self._classifier.accept(names))
+            if missing := self._classifier.missing_categories(names.values()):
+                await self._store.run(lambda: self._classifier.create_categories(missing))
+            answers = self._classifier.accept(names)
         except Exception as cause:
             self._isolate([span.message for spans in waiting.values() for span in spans], cause)
             return

@@ -81,8 +81,9 @@ class AdaptiveBatch:
 class Breaker:
     """A circuit breaker that waits instead of failing: messages stay pending, so patience loses nothing.
 
-    During an outage one caller at a time asks whether it is over, with jittered backoff. `on_change(open, cause)` is
-    told when it opens (with the error) and when it closes (None). Times in seconds.
+    Each call has to go to the other side: its success is taken for the end of the outage. During one, one caller at a
+    time asks whether it is over, with jittered backoff. `on_change(open, cause)` is told when it opens (with the
+    error) and when it closes (None). Times in seconds.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Breaker:
                     if self.is_open:
                         await asyncio.sleep(self._delay())
                         self._probes += 1
-                    return await self._attempt(call)
+                        return await self._attempt(call)
             except Outage:
                 continue
 

@@ -1,6 +1,6 @@
 """The use case: decide what each span of a batch was, write it, and say what its commit counts."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -125,14 +125,30 @@ class BatchClassification:
         self._stream = stream
         self._known_windows = KnownWindows()
 
-    async def decide(self, messages: Sequence[PomodoroPatternClassifyMessage]) -> tuple[list[Decided], list[Span]]:
+    def documents_of(
+        self, messages: Iterable[PomodoroPatternClassifyMessage]
+    ) -> tuple[dict[ActivityKey, CategorizedData], set[ActivityKey]]:
+        """The documents of windows without ids, as far as they are known here, and the keys to look up."""
+        keys = {message.key for message in messages if message.categorized_data_id is None}
+        known = self._known_windows.of(keys)
+        return known, keys - known.keys()
+
+    async def look_up(self, keys: set[ActivityKey]) -> dict[ActivityKey, CategorizedData]:
+        """The documents that the store has for `keys`. Raises StoreOutage."""
+        found = await self._categorized.find_many_by_app_url_title_batch(keys)
+        self._known_windows.remember(found.values())
+        return found
+
+    def decide(
+        self,
+        messages: Iterable[PomodoroPatternClassifyMessage],
+        documents: Mapping[ActivityKey, CategorizedData],
+    ) -> tuple[list[Decided], list[Span]]:
         """What can be decided at once, and what has to ask the slow tiers.
 
         A window without ids that already has a classified document keeps that document's category; everything
-        else goes by the rules. Raises StoreOutage.
+        else goes by the rules.
         """
-        keys = {message.key for message in messages if message.categorized_data_id is None}
-        documents = await self._documents_of(keys)
         decided, undecided = [], []
         for message in messages:
             document = documents.get(message.key) if message.categorized_data_id is None else None
@@ -174,14 +190,6 @@ class BatchClassification:
             if message.is_end:
                 ends.append(SessionEnd(message.entry_id, message.user_id, message.session_date, message.session))
         return Commit(aggregate(contributions), ends, dead_letters)
-
-    async def _documents_of(self, keys: set[ActivityKey]) -> dict[ActivityKey, CategorizedData]:
-        known = self._known_windows.of(keys)
-        if missing := keys - known.keys():
-            found = await self._categorized.find_many_by_app_url_title_batch(missing)
-            self._known_windows.remember(found.values())
-            known |= found
-        return known
 
     def _known(self, document: CategorizedData | None) -> Classification | None:
         if document is None:
