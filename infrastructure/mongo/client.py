@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
@@ -37,7 +38,8 @@ def make_client(settings: Settings) -> Any:
     """
     assert settings.mongo_uri is not None, "the URI is known before a client is made"
     uri = settings.mongo_uri.get_secret_value()
-    options = {name: value for name, value in _OPTIONS.items() if f"{name.lower()}=" not in uri.lower()}
+    given = parse_qs(urlsplit(uri.lower()).query)
+    options = {name: value for name, value in _OPTIONS.items() if name.lower() not in given}
     maker: Any = AsyncMongoClient if settings.mongo_driver == "pymongo" else AsyncIOMotorClient
     return maker(uri, **options)
 

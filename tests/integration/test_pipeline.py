@@ -369,7 +369,7 @@ async def test_a_message_that_is_processed_again_after_a_crash_makes_no_second_d
 
     async def crash(container: Container) -> None:
         await container.classifier().load()
-        decided, undecided = await container.batches().decide(batch.messages)
+        decided, undecided = container.batches().decide(batch.messages, {})
         assert not undecided
         assert await container.batches().write(decided) == {}
         uncommitted.append(container.batches().commit_of(decided))

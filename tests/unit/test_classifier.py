@@ -221,7 +221,7 @@ def test_a_category_that_stands_twice_is_known_by_both_ids_and_named_by_the_firs
 async def test_the_cache_recalls_what_the_llm_said() -> None:
     it = await side({STRANGE: "Documentation"})
     assert await it.classifier.recall([STRANGE]) == {}
-    await it.classifier.ask([STRANGE])
+    await asked(it.classifier, [STRANGE])
 
     assert await it.classifier.recall([STRANGE, STRANGER]) == {
         STRANGE: Classification("Documentation", DOCUMENTATION, is_llm_based=True)
@@ -237,7 +237,7 @@ async def test_what_the_cache_says_is_not_taken_where_the_category_is_gone() -> 
 
 async def test_no_answer_is_not_remembered() -> None:
     it = await side({STRANGE: None})
-    await it.classifier.ask([STRANGE])
+    await asked(it.classifier, [STRANGE])
 
     assert await it.cache.get_many([STRANGE]) == {}
 
@@ -246,16 +246,24 @@ async def test_a_cache_that_is_away_is_told_of_and_does_not_matter() -> None:
     it = await side({STRANGE: "Documentation"}, cache=AwayCache())
 
     assert await it.classifier.recall([STRANGE]) == {}
-    assert (await it.classifier.ask([STRANGE]))[STRANGE].category == "Documentation"
+    assert (await asked(it.classifier, [STRANGE]))[STRANGE].category == "Documentation"
     assert [str(cause) for cause in it.seen.cache] == ["away", "away"]
 
 
 # The LLM
 
 
+async def asked(classifier: PatternClassifier, keys: list[ActivityKey]) -> dict[ActivityKey, Classification]:
+    """What the slow lane does with the LLM's answers."""
+    names = await classifier.ask(keys)
+    if missing := classifier.missing_categories(names.values()):
+        await classifier.create_categories(missing)
+    return classifier.accept(names)
+
+
 async def test_the_llm_is_offered_every_category_and_those_that_it_alone_may_name() -> None:
     it = await side()
-    await it.classifier.ask([STRANGE])
+    await asked(it.classifier, [STRANGE])
 
     known = {"Development", "Documentation", "SNS", "Entertainment", UNCATEGORIZED}
     assert it.llm.categories == sorted(known | LLM_ONLY_CATEGORIES)
@@ -263,7 +271,7 @@ async def test_the_llm_is_offered_every_category_and_those_that_it_alone_may_nam
 
 async def test_answers_belong_to_their_windows() -> None:
     it = await side({STRANGE: "Documentation", STRANGER: "SNS"})
-    answers = await it.classifier.ask([STRANGE, STRANGER])
+    answers = await asked(it.classifier, [STRANGE, STRANGER])
 
     assert {key: (answer.category, answer.is_llm_based) for key, answer in answers.items()} == {
         STRANGE: ("Documentation", True),
@@ -275,7 +283,7 @@ async def test_answers_belong_to_their_windows() -> None:
 @pytest.mark.parametrize("answer", [None, "Cooking", "development", ""])
 async def test_no_answer_or_one_outside_the_list_is_uncategorized(answer: str | None) -> None:
     it = await side({STRANGE: answer, STRANGER: "SNS"})
-    answers = await it.classifier.ask([STRANGE, STRANGER])
+    answers = await asked(it.classifier, [STRANGE, STRANGER])
 
     assert answers[STRANGE] == it.classifier.uncategorized
     assert answers[STRANGER].category == "SNS"
@@ -285,7 +293,7 @@ async def test_no_answer_or_one_outside_the_list_is_uncategorized(answer: str | 
 async def test_a_failure_is_uncategorized_and_told_of() -> None:
     it = await side()
     it.llm.error = ClassificationFailed("no answer in time")
-    answers = await it.classifier.ask([STRANGE, STRANGER])
+    answers = await asked(it.classifier, [STRANGE, STRANGER])
 
     assert answers == {STRANGE: it.classifier.uncategorized, STRANGER: it.classifier.uncategorized}
     assert not answers[STRANGE].is_llm_based
@@ -295,10 +303,10 @@ async def test_a_failure_is_uncategorized_and_told_of() -> None:
 async def test_after_a_failure_the_next_one_asks_again() -> None:
     it = await side({STRANGE: "SNS"})
     it.llm.error = ClassificationFailed("no answer in time")
-    await it.classifier.ask([STRANGE])
+    await asked(it.classifier, [STRANGE])
     it.llm.error = None
 
-    assert (await it.classifier.ask([STRANGE]))[STRANGE].category == "SNS"
+    assert (await asked(it.classifier, [STRANGE]))[STRANGE].category == "SNS"
 
 
 @pytest.mark.parametrize("category", sorted(LLM_ONLY_CATEGORIES))
@@ -306,7 +314,7 @@ async def test_a_category_that_only_the_llm_names_is_created_when_it_does(catego
     it = await side({STRANGE: category})
     assert category not in it.classifier.snapshot.ruled
 
-    answers = await it.classifier.ask([STRANGE])
+    answers = await asked(it.classifier, [STRANGE])
 
     assert answers[STRANGE] == Classification(category, category_id(category), is_llm_based=True)
     assert it.store.documents[category_id(category)] == CategoryPattern(category_id(category), category)
@@ -316,12 +324,12 @@ async def test_a_category_that_only_the_llm_names_is_created_when_it_does(catego
 async def test_a_category_that_only_the_llm_names_keeps_the_id_that_spring_gave_it() -> None:
     it = await side({STRANGE: "Music"}, stored=[*patterns(), CategoryPattern(hex_id(55), "Music")])
 
-    assert (await it.classifier.ask([STRANGE]))[STRANGE].category_id == hex_id(55)
+    assert (await asked(it.classifier, [STRANGE]))[STRANGE].category_id == hex_id(55)
 
 
 async def test_a_key_given_twice_is_asked_for_once() -> None:
     it = await side({STRANGE: "SNS"})
-    await it.classifier.ask([STRANGE, STRANGE])
+    await asked(it.classifier, [STRANGE, STRANGE])
 
     assert it.llm.asked == [[STRANGE]]
 
@@ -329,8 +337,8 @@ async def test_a_key_given_twice_is_asked_for_once() -> None:
 async def test_callers_at_the_same_time_share_one_answer() -> None:
     it = await side({STRANGE: "SNS", STRANGER: "Documentation"})
     it.llm.gate.clear()
-    callers = [asyncio.create_task(it.classifier.ask([STRANGE])) for _ in range(10)]
-    callers.append(asyncio.create_task(it.classifier.ask([STRANGE, STRANGER])))
+    callers = [asyncio.create_task(asked(it.classifier, [STRANGE])) for _ in range(10)]
+    callers.append(asyncio.create_task(asked(it.classifier, [STRANGE, STRANGER])))
     await _settle()
     it.llm.gate.set()
     answers = await asyncio.gather(*callers)
@@ -344,7 +352,7 @@ async def test_a_failure_is_shared_too() -> None:
     it = await side()
     it.llm.gate.clear()
     it.llm.error = ClassificationFailed("no")
-    callers = [asyncio.create_task(it.classifier.ask([STRANGE])) for _ in range(3)]
+    callers = [asyncio.create_task(asked(it.classifier, [STRANGE])) for _ in range(3)]
     await _settle()
     it.llm.gate.set()
 
@@ -352,13 +360,12 @@ async def test_a_failure_is_shared_too() -> None:
     assert len(it.llm.asked) == 1
 
 
-@pytest.mark.parametrize("who", [0, 1], ids=["the one who asked first", "one who waits along"])
-async def test_a_cancelled_caller_does_not_take_the_answer_from_the_others(who: int) -> None:
+async def test_a_cancelled_caller_does_not_take_the_answer_from_the_others() -> None:
     it = await side({STRANGE: "SNS"})
     it.llm.gate.clear()
-    callers = [asyncio.create_task(it.classifier.ask([STRANGE])) for _ in range(3)]
+    callers = [asyncio.create_task(asked(it.classifier, [STRANGE])) for _ in range(3)]
     await _settle()
-    callers.pop(who).cancel()
+    callers.pop().cancel()
     await _settle()
     it.llm.gate.set()
     answers = await asyncio.gather(*callers)
@@ -370,7 +377,7 @@ async def test_nobody_waits_for_ever_where_the_llm_client_breaks() -> None:
     it = await side()
     it.llm.gate.clear()
     it.llm.error = RuntimeError("a bug")
-    callers = [asyncio.create_task(it.classifier.ask([STRANGE])) for _ in range(2)]
+    callers = [asyncio.create_task(asked(it.classifier, [STRANGE])) for _ in range(2)]
     await _settle()
     it.llm.gate.set()
     first, second = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 5)
@@ -383,7 +390,7 @@ async def test_no_more_requests_at_once_than_allowed() -> None:
     keys = [ActivityKey(f"Frobnicator {i}", "", "") for i in range(20)]
     it = await side(llm_concurrency=3)
     it.llm.gate.clear()
-    callers = [asyncio.create_task(it.classifier.ask([key])) for key in keys]
+    callers = [asyncio.create_task(asked(it.classifier, [key])) for key in keys]
     await _settle()
     it.llm.gate.set()
     await asyncio.gather(*callers)
