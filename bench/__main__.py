@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from bench.figures import Outcome
 from bench.measure import testbed
 from bench.plot import HOW_TO_GET_IT, draw
 from bench.report import as_json, print_table, write_json
-from bench.scenarios import SCENARIOS, Options, Outcome
+from bench.scenarios import SCENARIOS, Options
 
 app = typer.Typer(add_completion=False)
 

@@ -103,7 +103,7 @@ def testbed() -> Iterator[Testbed]:
 
 @dataclass(frozen=True)
 class Eaten:
-    """What eating a backlog took, from the first commit that was seen (with all instances at work) to the last."""
+    """What eating a backlog took, from when all instances had begun to read to the last commit."""
 
     messages: int
     seconds: float
@@ -226,10 +226,12 @@ def eat(
 
 
 def _first(watch: Watch, pipelines: list[PipelineProcess], moment: Callable[[], _Moment]) -> _Moment:
+    """When every instance has begun to read. Not at the first commit: by then, work on what follows it is done."""
+
     def working() -> bool:
         for pipeline in pipelines:
             pipeline.check()
-        return watch.done() > 0 and watch.consumers() >= len(pipelines)
+        return watch.consumers() >= len(pipelines)
 
     wait_for(working, _START_SECONDS, "the pipeline does not begin")
     return moment()

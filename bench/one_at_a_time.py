@@ -88,7 +88,8 @@ class OneAtATime:
 
 def main(port: int, mongo_uri: str, database: str, count: int, separate: bool) -> None:
     client = redis.Redis(port=port, decode_responses=True)
-    with MongoClient(mongo_uri) as mongo:
+    mongo: Any = MongoClient(mongo_uri)
+    with mongo:
         client.xgroup_create(STREAM, GROUP, id="0")
         version = OneAtATime(client, mongo[database], separate)
         for _ in range(count // 10):  # makes the connections, warms the caches

@@ -30,11 +30,10 @@ class NullStore:
 
 
 class _Silent:
-    def patterns_loaded(self, count: int, problems: Any) -> None: ...
+    """Whatever an observer is told."""
 
-    def cache_failed(self, cause: Any) -> None: ...
-
-    def llm_failed(self, windows: int, cause: Any) -> None: ...
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_, **__: None
 
 
 class RecordedScript:
@@ -57,13 +56,14 @@ class Parts:
     """The pieces of the pipeline that need no server, put together as its container does."""
 
     def __init__(self) -> None:
-        settings = Settings(_env_file=None)  # type: ignore[call-arg]
+        settings = Settings(_env_file=None)
         unused: Any = None
         null: Any = NullStore()
+        silent: Any = _Silent()
         self.calendar = BoardCalendar(settings.zone)
         self.parser = MessageParser(self.calendar, settings.max_message_bytes)
         patterns = InMemoryCategoryPatternRepository(default_patterns())
-        self.classifier = PatternClassifier(patterns, unused, unused, _Silent())
+        self.classifier = PatternClassifier(patterns, unused, unused, silent)
         asyncio.run(self.classifier.load())
         self.batches = BatchClassification(self.classifier, null, null, self.calendar, STREAM)
         self.script = RecordedScript()

@@ -62,9 +62,8 @@ def _latency(axis: Any, figures: dict[str, Any]) -> None:
 
 
 def _instances(axis: Any, figures: dict[str, Any]) -> None:
-    _bars(axis, {"2 / 1": figures["ratio"]}, _BLUE)
+    _bars(axis, {"2 / 1": figures["ratio"], "at most, by CPU": figures["possible_on_these_cores"]}, _BLUE)
     axis.axhline(1.6, color=_RED, linestyle="--", linewidth=1)
-    axis.axhline(figures["possible_on_these_cores"], color=_GREY, linewidth=1)
     axis.set_title("(e) instances")
 
 

@@ -143,7 +143,7 @@ def wait_for(condition: object, seconds: float, what: str) -> None:
     while not condition():  # type: ignore[operator]
         if time.monotonic() > deadline:
             raise TimeoutError(what)
-        time.sleep(0.01)
+        time.sleep(0.002)
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:

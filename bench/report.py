@@ -11,8 +11,9 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
+from bench.figures import Outcome, Row
 from bench.measure import Testbed
-from bench.scenarios import Options, Outcome, Row
+from bench.scenarios import Options
 from infrastructure.embedded import find_redis_server
 
 

@@ -32,9 +32,27 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
         fail(str(error), 2)
     except PipelineError as error:
         fail(str(error), 1)
+    except ExceptionGroup as group:
+        foreseen, others = group.split(PipelineError)
+        if foreseen is None or others is not None:
+            raise
+        fail("; ".join(dict.fromkeys(_texts(foreseen))), 1)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     raise typer.Exit(code or 0)
+
+
+def _texts(group: ExceptionGroup[PipelineError]) -> list[str]:
+    return [
+        text
+        for error in group.exceptions
+        for text in (_texts(error) if isinstance(error, ExceptionGroup) else [str(error)])
+    ]
+
+
+def shown(text: str) -> str:
+    """Fit for a terminal: what is not printable, or is no UTF-8, as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def fail(message: str, code: int) -> NoReturn:

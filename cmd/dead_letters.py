@@ -5,7 +5,7 @@ python -m cmd.dead_letters list
 
 import json
 import re
-from cmd._run import fail, run, settings_or_exit
+from cmd._run import fail, run, settings_or_exit, shown
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from infrastructure.container import running_container
 from infrastructure.redis.dead_letters import DeadLetterStreams, StoredDeadLetter
@@ -68,7 +69,9 @@ def list_letters(
         table = Table("Id", "Time", "Tries", "User", "Reason", box=None)
         for letter in found[:limit]:
             user = letter.fields.get("userId", "")
-            table.add_row(letter.id, _when(letter.time), str(letter.deliveries), _shown(user), _shown(letter.reason))
+            table.add_row(
+                letter.id, _when(letter.time), str(letter.deliveries), Text(shown(user)), Text(shown(letter.reason))
+            )
         if found:
             Console().print(table)
         typer.echo(f"{len(found)} dead letters" + (f", {limit} shown" if len(found) > limit else ""))
@@ -90,13 +93,13 @@ def show(letter_id: Annotated[str, typer.Argument(help="id of a dead letter")], 
         if as_json:
             typer.echo(json.dumps(asdict(letter)))
             return
-        typer.echo(f"reason      {_shown(letter.reason)}")
+        typer.echo(f"reason      {shown(letter.reason)}")
         typer.echo(
             f"original id {letter.original_id}\ntries       {letter.deliveries}\ntime        {_when(letter.time)}"
         )
         typer.echo(f"fields      {'(cut because of their size)' if letter.truncated else ''}")
         for name, value in letter.fields.items():
-            typer.echo(f"  {_shown(name)}: {_shown(value)}")
+            typer.echo(f"  {shown(name)}: {shown(value)}")
 
     run(work)
 
@@ -160,7 +163,7 @@ def scores(
             typer.echo(json.dumps({"replayed": len(kept) - len(still), "kept": [asdict(score) for score in still]}))
         else:
             for score in still:
-                typer.echo(f"{score.board}  {_shown(score.user_id)}  {score.seconds:g} s")
+                typer.echo(f"{score.board}  {shown(score.user_id)}  {score.seconds:g} s")
             typer.echo(f"{len(kept) - len(still)} replayed, {len(still)} kept")
         return 1 if replay and still else 0
 
@@ -188,11 +191,6 @@ def _seconds(text: str) -> float:
 
 def _when(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
-
-
-def _shown(text: str) -> str:
-    """Fit for a terminal: what is not printable, or is no UTF-8, as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ def main() -> None:
 async def _check(settings: Settings) -> int:
     allowed = 3 * max(settings.claim_idle_ms / 1000, settings.block_ms / 1000)
     async with running_container(settings) as container:
-        silent = await container.backlog().seconds_since_seen(f"{settings.stream_consumer}-{HOST_NAME}")
+        silent = await container.backlog().seconds_since_seen(
+            f"{settings.stream_consumer}-{HOST_NAME}-", settings.consumer_name
+        )
     if silent is None:
         fail("no consumer of this host has ever asked for work", 1)
     if silent > allowed:

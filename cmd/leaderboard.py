@@ -4,13 +4,14 @@ python -m cmd.leaderboard work --period week
 """
 
 import json
-from cmd._run import fail, run, settings_or_exit
+from cmd._run import fail, run, settings_or_exit, shown
 from datetime import UTC, date, datetime
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
@@ -59,7 +60,7 @@ async def _show(
     print_board(board, period, day, rows, highlight=user)
     if own is not None:
         place = f"rank {own.rank} of {total}, {spent(own.score)}" if own.rank else "not on this board"
-        typer.echo(f"{own.user_id}: {place}")
+        typer.echo(f"{shown(own.user_id)}: {place}")
     return 0
 
 
@@ -80,7 +81,10 @@ def print_board(board: str, period: Period, day: date, rows: list[LeaderboardRes
     table.columns[0].justify = table.columns[2].justify = "right"
     for row in rows:
         table.add_row(
-            str(row.rank), row.user_id, spent(row.score), style="bold" if row.user_id == highlight else None
+            str(row.rank),
+            Text(shown(row.user_id)),
+            spent(row.score),
+            style="bold" if row.user_id == highlight else None,
         )
     typer.echo(title)
     if rows:

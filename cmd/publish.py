@@ -9,7 +9,6 @@ import sys
 from cmd._run import fail, run, settings_or_exit
 from collections.abc import Iterator
 from contextlib import nullcontext
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, TextIO
@@ -103,7 +102,7 @@ def _messages(lines: TextIO) -> Iterator[dict[str, str]]:
 def _object(line: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MessageSpellingError(f"not JSON ({error})") from None
     if not isinstance(value, dict):
         raise MessageSpellingError("not a JSON object")
@@ -113,7 +112,17 @@ def _object(line: str) -> dict[str, Any]:
 def _chunks(messages: Iterator[dict[str, str]], rate: float | None) -> Iterator[list[dict[str, str]]]:
     """Chunks of a tenth of a second's messages at the most, so that a rate is kept evenly."""
     size = _CHUNK if rate is None else max(1, min(_CHUNK, int(rate / 10)))
-    while chunk := list(islice(messages, size)):
+    chunk: list[dict[str, str]] = []
+    try:
+        for message in messages:
+            chunk.append(message)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+    except MessageSpellingError:
+        yield chunk
+        raise
+    if chunk:
         yield chunk
 
 

@@ -213,6 +213,8 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
 
 
 async def _close(close: Any) -> None:
-    """Closes a client of either MongoDB driver: Motor's `close` is no coroutine, PyMongo's is one."""
-    if inspect.isawaitable(pending := close()):
-        await pending
+    """Closes a client of either MongoDB driver: PyMongo's `close` is a coroutine, Motor's talks to the server itself."""
+    if inspect.iscoroutinefunction(close):
+        await close()
+    else:
+        await asyncio.to_thread(close)

@@ -54,7 +54,10 @@ class EmbeddedRedis:
 
     def start(self) -> None:
         """Connects to the running server, or starts it and waits until it has loaded its data."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"DATA_DIR: {error}") from None
         with self._locked():
             no_retry = Retry(NoBackoff(), 0)  # of our own waiting we know better
             client = redis.Redis(unix_socket_path=str(self._socket), client_name=_OUR_NAME, retry=no_retry)

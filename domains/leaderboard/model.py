@@ -1,5 +1,6 @@
 """Boards, what raises them, and what is read from them. Source: contract, "Out: Redis leaderboards"."""
 
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -30,9 +31,8 @@ class Period(StrEnum):
             return day, day
         if self is Period.WEEK:
             monday = day - timedelta(days=day.weekday())
-            return monday, monday + timedelta(days=6)
-        after = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-        return day.replace(day=1), after - timedelta(days=1)
+            return monday, monday + min(timedelta(days=6), date.max - monday)
+        return day.replace(day=1), day.replace(day=monthrange(day.year, day.month)[1])
 
 
 def board_key(category: str, period: Period, day: date) -> str:

@@ -20,7 +20,7 @@ from pymongo.errors import (
 )
 
 from domains.errors import StoreOutage, StoreRefused
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, SettingsError
 
 _OPTIONS: dict[str, Any] = {
     "appname": "pomocore-data-pipeline",
@@ -41,7 +41,10 @@ def make_client(settings: Settings) -> Any:
     given = parse_qs(urlsplit(uri.lower()).query)
     options = {name: value for name, value in _OPTIONS.items() if name.lower() not in given}
     maker: Any = AsyncMongoClient if settings.mongo_driver == "pymongo" else AsyncIOMotorClient
-    return maker(uri, **options)
+    try:
+        return maker(uri, **options)
+    except (PyMongoError, ValueError) as error:  # its text may hold the password
+        raise SettingsError(f"MONGO_URI: not a URI that the driver accepts ({type(error).__name__})") from None
 
 
 def make_database(client: Any, name: str) -> Any:

@@ -44,7 +44,9 @@ class LLMClient:
                 response_format={"type": "json_schema", "json_schema": _schema(categories)},
             )
         except OpenAIError as cause:
-            raise ClassificationFailed(f"{type(cause).__name__}: {cause}") from cause
+            # no text of theirs: it may repeat the windows, or the key
+            status = getattr(cause, "status_code", None)
+            raise ClassificationFailed(f"{type(cause).__name__}{f' {status}' if status else ''}") from cause
         content = completion.choices[0].message.content if completion.choices else None
         return _accepted(content or "", len(keys), frozenset(categories))
 
@@ -86,7 +88,7 @@ def _accepted(content: str, count: int, categories: frozenset[str]) -> list[str 
         if not isinstance(answers, list):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ClassificationFailed(f"the answer is not of the form asked for: {content[:80]!r}") from None
+        raise ClassificationFailed(f"the answer ({len(content)} characters) is not of the form asked for") from None
     named: dict[int, set[str]] = {}
     for answer in answers:
         match answer:

@@ -43,7 +43,8 @@ async def _rounds(arguments: argparse.Namespace, seed: int, uri: str, with_repla
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     started, failed = time.monotonic(), []
-    for number in range(arguments.rounds):
+    rounds = arguments.rounds + (arguments.short and not arguments.cluster)
+    for number in range(rounds):
         # the first round's seed is the given one, so that any round can be repeated as the first
         round_seed = Random(f"{seed}:{number}").getrandbits(32) if number else seed
         options = Options(
@@ -55,12 +56,16 @@ async def _rounds(arguments: argparse.Namespace, seed: int, uri: str, with_repla
             drain_seconds=arguments.drain,
             trimmed=arguments.trimmed,
             only=tuple(arguments.only),
+            cluster=arguments.cluster or number >= arguments.rounds,
+            partitions=arguments.partitions,
         )
-        print(f"round {number + 1}/{arguments.rounds}, ", end="", flush=True)
+        print(f"round {number + 1}/{rounds}, ", end="", flush=True)
         kind = OutageRound if arguments.outage else Round
         if not await run_round(options, parse_uri(uri)["nodelist"][0], with_replay, arguments.verbose, kind):
             failed.append(round_seed)
-            print(f"Repeat it with: python -m tests.chaos {_repeat(arguments)} --seed {round_seed}", flush=True)
+            print(
+                f"Repeat it with: python -m tests.chaos {_repeat(arguments, options)} --seed {round_seed}", flush=True
+            )
             if not arguments.keep_going:
                 break
     print(
@@ -85,9 +90,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--drain", type=float, default=60, help="seconds to drain in, afterwards (default %(default)s)"
     )
-    parser.add_argument("--short", action="store_true", help="about a minute in all, for CI: 4 rounds of 6 seconds")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="about a minute in all, for CI: 4 rounds of 6 seconds, and one on a cluster",
+    )
     parser.add_argument(
         "--outage", action="store_true", help="one fault alone: the store is away for --seconds (60, say), under load"
+    )
+    parser.add_argument("--cluster", action="store_true", help="on a Redis Cluster of three masters")
+    parser.add_argument(
+        "--partitions",
+        type=int,
+        default=0,
+        help="of the stream (default: 1; with --cluster 1 or 3, as the seed decides)",
     )
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first round that diverges")
     parser.add_argument("--verbose", action="store_true", help="print the faults of rounds without divergence, too")
@@ -101,10 +117,12 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _repeat(arguments: argparse.Namespace) -> str:
+def _repeat(arguments: argparse.Namespace, options: Options) -> str:
     names = ("seconds", "every", "consumers", "messages")
     only = ["--only", *(f"'{name}'" for name in arguments.only)] if arguments.only else []
     only += ["--outage"] if arguments.outage else []
+    only += ["--cluster"] if options.cluster else []
+    only += [f"--partitions {options.partitions}"] if options.partitions else []
     return " ".join(["--rounds 1", *(f"--{name} {getattr(arguments, name):g}" for name in names), *only])
 
 

@@ -75,8 +75,9 @@ async def _boards(world: World, expected: Model) -> AsyncIterator[str]:
                 yield f"board {key!r}, user {user!r}: the score is {have}, the sum of the durations {want}"
         if await world.client.ttl(key) != -1:
             yield f"board {key!r} expires"
-    if kept := await world.client.hgetall(stream.FAILED_SCORES):
-        yield f"scores are still kept for replay: {kept}"
+    for keys in world.streams:
+        if kept := await world.client.hgetall(keys.failed_scores):
+            yield f"scores are still kept for replay: {kept}"
 
 
 async def _logs(world: World, expected: Model) -> AsyncIterator[str]:
@@ -170,8 +171,9 @@ async def _events(world: World, expected: Model, seen: list[Session]) -> AsyncIt
 async def _dead_letters(world: World, expected: Model) -> AsyncIterator[str]:
     wanted = {message.number: message for message in expected.dead}
     count: Counter[int | None] = Counter()
-    ids = await world.client.hgetall(stream.LEDGER)
-    for entry_id, letter in await world.client.xrange(stream.DEAD_LETTERS):
+    ids = await stream.published_ids(world.client, world.streams)
+    letters = [letter for keys in world.streams for letter in await world.client.xrange(keys.dead_letters)]
+    for entry_id, letter in letters:
         number = number_of_letter(letter.get("fields", ""))
         count[number] += 1
         if number not in wanted:
@@ -186,6 +188,5 @@ async def _dead_letters(world: World, expected: Model) -> AsyncIterator[str]:
 
 
 async def _stream(world: World) -> AsyncIterator[str]:
-    pending, delivered = await stream.backlog(world.client)
-    if pending or not delivered:
-        yield f"{pending} entries are pending; all delivered: {delivered}"
+    if left := await stream.backlog(world.client, world.streams):
+        yield left

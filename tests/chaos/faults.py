@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Awaitable, Callable, Collection
 from random import Random
 from typing import NamedTuple
-
-from redis.exceptions import RedisError
 
 from tests.chaos import stream
 from tests.chaos.proxy import FaultyProxy
@@ -65,44 +62,43 @@ async def twin_instance(world: World, rng: Random) -> None:
 
 
 async def foreign_consumer(world: World, rng: Random) -> None:
-    await stream.read_and_die(world.client, f"foreign-{rng.getrandbits(16)}", rng.choice((1, 10, 100)))
+    keys = world.any_of(world.streams, rng)
+    await stream.read_and_die(world.client, keys.stream, f"foreign-{rng.getrandbits(16)}", rng.choice((1, 10, 100)))
 
 
 async def redis_crash(world: World, rng: Random) -> None:
-    await world.restart_redis(kill=True, seconds=rng.choice((0, rng.uniform(0, 1.5))))
+    await world.any_of(world.nodes, rng).restart(kill=True, seconds=rng.choice((0, rng.uniform(0, 1.5))))
 
 
 async def redis_restart(world: World, rng: Random) -> None:
-    await world.restart_redis(kill=False, seconds=rng.uniform(0, 0.5))
+    await world.any_of(world.nodes, rng).restart(kill=False, seconds=rng.uniform(0, 0.5))
 
 
 async def scripts_flushed(world: World, rng: Random) -> None:
-    with contextlib.suppress(RedisError, OSError):
-        await world.client.script_flush()
+    with contextlib.suppress(*stream.ERRORS):
+        await world.any_of(world.nodes, rng).client.script_flush()
 
 
 async def redis_paused(world: World, rng: Random) -> None:
-    async with world.redis_lock:
-        world.redis.signal(signal.SIGSTOP)
-        try:
-            await asyncio.sleep(rng.uniform(0.2, 3))
-        finally:
-            world.redis.signal(signal.SIGCONT)
+    await world.any_of(world.nodes, rng).pause(rng.uniform(0.2, 3))
 
 
 async def redis_read_only(world: World, rng: Random) -> None:
-    """A failover as the old master's clients see it: it is a replica now, and then a master again."""
-    async with world.redis_lock:
-        await stream.insist(lambda: world.client.execute_command("REPLICAOF", "127.0.0.1", "1"))
-        await asyncio.sleep(rng.uniform(0.2, 2))
-        await stream.insist(lambda: world.client.execute_command("REPLICAOF", "NO", "ONE"))
+    """A failover as the old master's clients see it: it is a replica now, and then a master again.
+
+    Cluster nodes know no REPLICAOF: there, a master wants replicas that it does not have before it writes.
+    """
+    node, seconds = world.any_of(world.nodes, rng), rng.uniform(0.2, 2)
+    if world.clustered:
+        setting = ("CONFIG", "SET", "min-replicas-to-write")
+        await node.lame((*setting, "1"), (*setting, "0"), seconds)
+    else:
+        await node.lame(("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), seconds)
 
 
 async def redis_out_of_memory(world: World, rng: Random) -> None:
-    async with world.redis_lock:
-        await stream.insist(lambda: world.client.config_set("maxmemory", "1"))
-        await asyncio.sleep(rng.uniform(0.2, 2))
-        await stream.insist(lambda: world.client.config_set("maxmemory", "0"))
+    setting = ("CONFIG", "SET", "maxmemory")
+    await world.any_of(world.nodes, rng).lame((*setting, "1"), (*setting, "0"), rng.uniform(0.2, 2))
 
 
 async def replay(world: World, rng: Random) -> None:
@@ -172,11 +168,11 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "redis read-only": (1, redis_read_only),
     "redis out of memory": (1, redis_out_of_memory),
     "redis scripts flushed": (1, scripts_flushed),
-    "redis cut": (2, lambda world, rng: cut(world.redis_proxy)),
-    "redis stall": (2, lambda world, rng: stall(world.redis_proxy, rng)),
-    "redis slow": (1, lambda world, rng: slow(world.redis_proxy, rng)),
-    "redis away": (1, lambda world, rng: away(world.redis_proxy, rng)),
-    "redis drops replies": (3, lambda world, rng: drops(world.redis_proxy, rng)),
+    "redis cut": (2, lambda world, rng: cut(world.any_of(world.nodes, rng).proxy)),
+    "redis stall": (2, lambda world, rng: stall(world.any_of(world.nodes, rng).proxy, rng)),
+    "redis slow": (1, lambda world, rng: slow(world.any_of(world.nodes, rng).proxy, rng)),
+    "redis away": (1, lambda world, rng: away(world.any_of(world.nodes, rng).proxy, rng)),
+    "redis drops replies": (3, lambda world, rng: drops(world.any_of(world.nodes, rng).proxy, rng)),
     "store cut": (2, lambda world, rng: cut(world.store_proxy)),
     "store stall": (2, lambda world, rng: stall(world.store_proxy, rng)),
     "store slow": (1, lambda world, rng: slow(world.store_proxy, rng)),

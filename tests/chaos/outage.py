@@ -45,7 +45,7 @@ class OutageRound(Round):
         report = self.world.report
         if (now := await self._acknowledged()) != acknowledged:
             report.diverged(f"{now - acknowledged} messages were acknowledged while the store was away")
-        if parked := await self.world.client.xlen(stream.DEAD_LETTERS):
+        if parked := sum([await self.world.client.xlen(keys.dead_letters) for keys in self.world.streams]):
             report.diverged(f"{parked} dead letters while the store was away")
         growth = max(after - before for after, before in zip(self._memory(), memory, strict=True))
         report.happened(f"{acknowledged} acknowledged; memory {memory} MB, grown by at most {growth:.1f} MB")
@@ -58,12 +58,14 @@ class OutageRound(Round):
 
     async def _acknowledged(self) -> int:
         """Published entries up to the last delivered one that are not pending."""
-        for group in await self.world.client.xinfo_groups(stream.STREAM):
-            if group["name"] == stream.GROUP:
-                last = _sortable(group["last-delivered-id"])
-                ids = await self.world.client.hvals(stream.LEDGER)
-                return sum(_sortable(entry_id) <= last for entry_id in ids) - int(group["pending"])
-        return 0
+        count, client = 0, self.world.client
+        for name in (keys.stream for keys in self.world.streams):
+            for group in await client.xinfo_groups(name):
+                if group["name"] == stream.GROUP:
+                    last = _sortable(group["last-delivered-id"])
+                    ids = await client.hvals(stream.ledger(name))
+                    count += sum(_sortable(entry_id) <= last for entry_id in ids) - int(group["pending"])
+        return count
 
     def _memory(self) -> list[float]:
         return [round(instance.resident_megabytes, 1) for instance in self.world.instances]

@@ -1,6 +1,7 @@
 """The pipeline's instances as an operator runs them: processes of their own, told things by signals alone."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -40,12 +41,16 @@ class Instance:
 
     @property
     def resident_megabytes(self) -> float:
-        """0 where it does not run, or where the system has no /proc."""
+        """With its children. 0 where it does not run, or where the system has no /proc."""
+        if self._process is None:
+            return 0.0
+        own = self._process.pid
         try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text() if self._process else ""
+            pids = [str(own), *Path(f"/proc/{own}/task/{own}/children").read_text().split()]
+            lines = [line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
         except OSError:
             return 0.0
-        return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")), 0.0)
+        return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
     def start(self, instance_id: str | None = None) -> None:
         self._starts += 1
@@ -76,13 +81,13 @@ class Instance:
 
     def _signal(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
+            os.killpg(self._process.pid, number)
 
     async def kill(self) -> None:
         self.check()
         if (process := self._process) is not None:
             self._process = None
-            process.kill()
+            _kill(process)
             await asyncio.to_thread(process.wait)
 
     async def terminate(self, deadline: float) -> None:
@@ -90,19 +95,19 @@ class Instance:
         self.check()
         if (process := self._process) is None:
             return
+        self.resume()
         self._process = None
         young = time.monotonic() - self._started < _STARTING_SECONDS
-        process.send_signal(signal.SIGCONT)
         process.terminate()
         try:
             code = await asyncio.to_thread(process.wait, deadline)
         except subprocess.TimeoutExpired:
-            process.kill()
+            _kill(process)
             await asyncio.to_thread(process.wait)
             self._report.diverged(f"instance {self.name} did not end within {deadline:.0f} s of SIGTERM")
             return
         except asyncio.CancelledError:
-            process.kill()
+            _kill(process)
             raise
         if code and not (code == -signal.SIGTERM and young):
             self._report.diverged(f"instance {self.name} ended with exit code {code} after SIGTERM")
@@ -110,9 +115,15 @@ class Instance:
     def destroy(self) -> None:
         """Ends the process at once and without questions, for the end of the run."""
         if self._process is not None:
-            self._process.kill()
+            _kill(self._process)
             self._process.wait()
             self._process = None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """With its children, which CONSUMER_PROCESSES makes: nobody would end them."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def base_environment(**settings: str) -> dict[str, str]:

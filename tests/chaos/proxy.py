@@ -18,9 +18,10 @@ class FaultyProxy:
                     after a gap would be no TCP
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listen: int = 0) -> None:
+        """`listen`: the port that it is to have; 0: any."""
         self._upstream = (host, port)
-        self.port = 0
+        self.port = listen
         self.delay = 0.0
         self.refuse = False
         self.drop_every = 0
@@ -38,7 +39,7 @@ class FaultyProxy:
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

@@ -2,24 +2,26 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
+from zlib import crc32
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
+from infrastructure.redis.keys import StreamKeys
 from tests.chaos.model import Published, Session
 from tests.chaos.report import Report
 
 STREAM = "pomodoro_pattern_match_stream"
 GROUP = "pomodoro_pattern_match_group"
-DEAD_LETTERS = f"{STREAM}:dlq"
-FAILED_SCORES = f"{STREAM}:failed_scores"
 EVENTS = "session_score_stream"
 AUDIT_GROUP = "audit"
-LEDGER = "chaos:published"
+ERRORS = (RedisError, RedisClusterException, OSError)
+"""What a server that is away makes of a call."""
 
 _PUBLISH = """
 local ids = {}
@@ -39,6 +41,11 @@ return ids
 T = TypeVar("T")
 
 
+def streams_of(partitions: int, clustered: bool) -> list[StreamKeys]:
+    names = [STREAM] if partitions == 1 else [f"{STREAM}:{number}" for number in range(partitions)]
+    return [StreamKeys(name, clustered=clustered) for name in names]
+
+
 def make_client(port: int) -> Redis:
     return Redis(
         host="127.0.0.1", port=port, decode_responses=True, socket_timeout=10, retry=Retry(NoBackoff(), 0), protocol=2
@@ -51,34 +58,61 @@ async def insist(call: Callable[[], Awaitable[T]], seconds: float = 60) -> T:
     while True:
         try:
             return await call()
-        except (RedisError, OSError):
+        except ERRORS:
             if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.05)
 
 
-async def publish(client: Redis, arguments: Sequence[str]) -> list[str]:
-    """The ids of the entries. Each argument is JSON: [number, [field, value, …]]."""
+async def publish(client: Redis, streams: Sequence[StreamKeys], messages: Sequence[Published]) -> None:
+    """Each on the partition of its user, as the producers' rule is: CRC-32 of the id, modulo their number."""
     script = client.register_script(_PUBLISH)
-    return await insist(lambda: script(keys=[STREAM, LEDGER], args=arguments))
+    shares: defaultdict[int, list[str]] = defaultdict(list)
+    for message in messages:
+        flat = [text for pair in message.fields.items() for text in pair]
+        partition = crc32(message.fields.get("userId", "").encode()) % len(streams)
+        shares[partition].append(json.dumps([str(message.number), flat]))
+    for partition, share in shares.items():
+        stream = streams[partition].stream
+        await insist(lambda: script(keys=[stream, ledger(stream)], args=share))  # noqa: B023
 
 
-async def read_and_die(client: Redis, name: str, count: int) -> int:
+def ledger(stream: str) -> str:
+    """HASH in the slot of `stream`: the entry id of each message that was published, by its number."""
+    return f"chaos:published:{{{stream}}}"
+
+
+async def published_ids(client: Redis, streams: Sequence[StreamKeys]) -> dict[str, str]:
+    ledgers = [await client.hgetall(ledger(keys.stream)) for keys in streams]
+    return {number: entry_id for ids in ledgers for number, entry_id in ids.items()}
+
+
+async def read_and_die(client: Redis, stream: str, name: str, count: int) -> int:
     """A consumer of somebody else's that takes messages and is never heard of again."""
     try:
-        reply: Any = await client.xreadgroup(GROUP, name, {STREAM: ">"}, count=count)
-    except (RedisError, OSError):
+        reply: Any = await client.xreadgroup(GROUP, name, {stream: ">"}, count=count)
+    except ERRORS:
         return 0
     return sum(len(entries) for _, entries in reply)
 
 
-async def backlog(client: Redis) -> tuple[int, bool]:
-    """(how many entries are pending, whether all were delivered)."""
-    info: Any = await client.xinfo_stream(STREAM)
-    for group in await client.xinfo_groups(STREAM):
+async def backlog(client: Redis, streams: Sequence[StreamKeys]) -> str | None:
+    """What is still to be done; None: all entries are delivered and acknowledged, and the outboxes are empty."""
+    left = [await _backlog(client, keys) for keys in streams]
+    return "; ".join(filter(None, left)) or None
+
+
+async def _backlog(client: Redis, keys: StreamKeys) -> str | None:
+    info: Any = await client.xinfo_stream(keys.stream)
+    outgoing = await client.xlen(keys.outbox)
+    for group in await client.xinfo_groups(keys.stream):
         if group["name"] == GROUP:
-            return int(group["pending"]), group["last-delivered-id"] == info["last-generated-id"]
-    return 0, False
+            delivered = group["last-delivered-id"] == info["last-generated-id"]
+            if delivered and not group["pending"] and not outgoing:
+                return None
+            found = f"{group['pending']} entries are pending; all delivered: {delivered}"
+            return f"{keys.stream}: {found}; {outgoing} in the outbox"
+    return f"{keys.stream}: there is no group"
 
 
 class SpringReader:
@@ -95,7 +129,7 @@ class SpringReader:
         while not stop.is_set():
             try:
                 reply: Any = await self.client.xread({EVENTS: last}, count=100, block=200)
-            except (RedisError, OSError):
+            except ERRORS:
                 await asyncio.sleep(0.05)
                 continue
             for _, entries in reply:
@@ -111,10 +145,3 @@ class SpringReader:
         self.seen.append(session)
         if fault := await self._judge(session):
             self._report.diverged(f"event {entry_id} of {session}: {fault}")
-
-
-def arguments_of(messages: Sequence[Published]) -> list[str]:
-    return [
-        json.dumps([str(message.number), [text for pair in message.fields.items() for text in pair]])
-        for message in messages
-    ]

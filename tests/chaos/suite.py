@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 
-from redis.exceptions import RedisError
-
+from infrastructure.redis.keys import StreamKeys
 from tests.chaos import stream
 from tests.chaos.checks import check_all, judge_session
 from tests.chaos.faults import cause, schedule
@@ -36,7 +35,7 @@ class Round:
         self._with_replay = with_replay
         self._published: list[Published] = []
         self._expected = Model(llm=self.world.llm is not None)
-        self._reader = stream.SpringReader(stream.make_client(self.world.redis.port), self._judge, self.world.report)
+        self._reader = stream.SpringReader(self.world.make_client(), self._judge, self.world.report)
 
     async def run(self) -> None:
         """Leaves what it found in `world.report`; everything it started is ended."""
@@ -53,7 +52,7 @@ class Round:
         return (
             f"{len(self._published)} messages, {len(expected.boards)} boards, {len(expected.ended)} sessions ended, "
             f"{len(expected.dead)} dead letters, {len(world.report.events)} events, {world.replays} replays, "
-            f"{world.redis_proxy.dropped}+{world.store_proxy.dropped} replies dropped, "
+            f"{sum(node.proxy.dropped for node in world.nodes)}+{world.store_proxy.dropped} replies dropped, "
             f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times"
         )
 
@@ -91,7 +90,7 @@ class Round:
             for message in batch.messages:
                 self._expected.add(message)
             await self.world.store.insert_as_spring(batch)
-            await stream.publish(self.world.client, stream.arguments_of(batch.messages))
+            await stream.publish(self.world.client, self.world.streams, batch.messages)
             await asyncio.sleep(rng.uniform(0, 2 * pause * len(batch.messages)))
 
     async def _poison_a_board(self) -> None:
@@ -103,18 +102,19 @@ class Round:
         return await judge_session(self.world.store, self._expected.logs.get(session, []))
 
     async def _watch(self) -> None:
-        last = "0"
+        last: dict[str, str] = {}
         while True:
             for instance in [*self.world.instances, *self.world.extras]:
                 instance.check()
-            with contextlib.suppress(RedisError, OSError):
-                last = await self._look_at_dead_letters(last)
+            with contextlib.suppress(*stream.ERRORS):
+                for keys in self.world.streams:
+                    last[keys.stream] = await self._look_at_dead_letters(keys, last.get(keys.stream, "0"))
             await asyncio.sleep(0.2)
 
-    async def _look_at_dead_letters(self, last: str) -> str:
+    async def _look_at_dead_letters(self, keys: StreamKeys, last: str) -> str:
         """No outage may park a good message: a replay would hide it later. Returns the last id seen."""
         bad = {message.number for message in self._expected.dead}
-        for letter_id, letter in await self.world.client.xrange(stream.DEAD_LETTERS, min=f"({last}", count=1000):
+        for letter_id, letter in await self.world.client.xrange(keys.dead_letters, min=f"({last}", count=1000):
             last = letter_id
             number = number_of_letter(letter.get("fields", ""))
             if number not in bad and not self._may_be_refused(number):
@@ -126,8 +126,7 @@ class Round:
 
     async def _drained(self) -> None:
         async def done() -> str | None:
-            pending, delivered = await stream.backlog(self.world.client)
-            return None if delivered and not pending else f"{pending} entries pending, all delivered: {delivered}"
+            return await stream.backlog(self.world.client, self.world.streams)
 
         await self._wait_for(done, "the stream is not drained")
 
@@ -158,17 +157,18 @@ class Round:
     async def _audit(self) -> None:
         """The group that has read nothing yet must find every entry: trimming waits for all groups."""
         numbers: set[int] = set()
-        while reply := await self.world.client.xreadgroup(
-            stream.AUDIT_GROUP, "audit", {stream.STREAM: ">"}, count=500, noack=True
-        ):
-            numbers |= {int(fields["chaosNumber"]) for _, entries in reply for _, fields in entries}
+        for keys in self.world.streams:
+            while reply := await self.world.client.xreadgroup(
+                stream.AUDIT_GROUP, "audit", {keys.stream: ">"}, count=500, noack=True
+            ):
+                numbers |= {int(fields["chaosNumber"]) for _, entries in reply for _, fields in entries}
         if missing := {message.number for message in self._published} - numbers:
             self.world.report.diverged(
                 f"{len(missing)} entries are gone that a group had not read: {min(missing)}, …"
             )
 
     async def _short(self) -> str | None:
-        length = await self.world.client.xlen(stream.STREAM)
+        length = max([await self.world.client.xlen(keys.stream) for keys in self.world.streams])
         return f"{length} entries are left" if length > _LEFT_BY_TRIMMING else None
 
     async def _wait_for(self, fault: Callable[[], Awaitable[str | None]], what: str) -> None:
@@ -179,20 +179,25 @@ class Round:
         while left := await stream.insist(fault):
             if asyncio.get_running_loop().time() > deadline:
                 self.world.report.diverged(f"{what} after {self._options.drain_seconds:.0f} s: {left}")
-                self.world.report.happened(json.dumps(await self._state(), ensure_ascii=False, default=str))
+                self.world.report.happened(
+                    json.dumps(
+                        [await self._state(keys) for keys in self.world.streams], ensure_ascii=False, default=str
+                    )
+                )
                 return
             await asyncio.sleep(0.1)
 
-    async def _state(self) -> dict[str, object]:
+    async def _state(self, keys: StreamKeys) -> dict[str, object]:
         client = self.world.client
-        if not await client.exists(stream.STREAM):
+        if not await client.exists(keys.stream):
             return {"stream": "does not exist"}
         return {
-            "groups": (groups := await client.xinfo_groups(stream.STREAM)),
+            "groups": (groups := await client.xinfo_groups(keys.stream)),
             "pending": any(g["name"] == stream.GROUP for g in groups)
-            and await client.xpending_range(stream.STREAM, stream.GROUP, "-", "+", 10),
-            "ends": await client.zrange(f"{stream.STREAM}:ends", 0, 5),
-            "length": await client.xlen(stream.STREAM),
+            and await client.xpending_range(keys.stream, stream.GROUP, "-", "+", 10),
+            "ends": await client.zrange(keys.ends, 0, 5),
+            "length": await client.xlen(keys.stream),
+            "outbox": await client.xrange(keys.outbox, count=3),
         }
 
 

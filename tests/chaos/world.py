@@ -5,21 +5,22 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-
-from redis.exceptions import RedisError
+from typing import Any, TypeVar
 
 from infrastructure.settings import Settings
 from tests.chaos import stream
 from tests.chaos.llm import FakeLLM
+from tests.chaos.nodes import cluster_client, cluster_nodes, join, one_node
 from tests.chaos.processes import ROOT, Instance, base_environment
-from tests.chaos.proxy import FaultyProxy
 from tests.chaos.report import Report
 from tests.chaos.store import SpringStore
 from tests.chaos.write_faults import StoreProxy
-from tests.servers import RedisServer
+
+T = TypeVar("T")
 
 TERM_SECONDS = 30.0
 """SHUTDOWN_TIMEOUT below, a reply that never comes, and two busy cores."""
@@ -27,7 +28,10 @@ TERM_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Options:
-    """What one round is like. `seconds` is how long faults are caused, `every` the time from one to the next."""
+    """What one round is like. `seconds` is how long faults are caused, `every` the time from one to the next.
+
+    `partitions`: of the stream; 0: one, and on a `cluster` one or three, as the seed decides.
+    """
 
     seed: int
     seconds: float
@@ -37,6 +41,8 @@ class Options:
     drain_seconds: float
     trimmed: bool
     only: tuple[str, ...] = ()
+    cluster: bool = False
+    partitions: int = 0
 
 
 class World:
@@ -46,12 +52,14 @@ class World:
         self.report = Report()
         self.directory = directory
         self.llm = FakeLLM(Random(options.seed), slowest=1.5) if self.rng.random() < 0.7 else None
-        self.redis = RedisServer(_made(directory / "redis"))
-        self.redis_lock = asyncio.Lock()
-        self.redis_proxy = FaultyProxy("127.0.0.1", self.redis.port)
+        self.clustered = options.cluster
+        redis = directory / "redis"
+        self.nodes = cluster_nodes(redis, self.rng) if self.clustered else one_node(redis)
+        partitions = options.partitions or (self.rng.choice((1, 3)) if self.clustered else 1)
+        self.streams = stream.streams_of(partitions, self.clustered)
         self.store_proxy = StoreProxy(*mongo)
         self.store = SpringStore(f"mongodb://{mongo[0]}:{mongo[1]}/?directConnection=true", database)
-        self.client = stream.make_client(self.redis.port)
+        self.client = self.make_client()
         self.instances: list[Instance] = []
         self.extras: list[Instance] = []
         self.environment: dict[str, str] = {}
@@ -60,26 +68,39 @@ class World:
         """Whether another group, which reads nothing as long as faults happen, is on the stream."""
 
     async def start(self) -> None:
-        await asyncio.to_thread(self.redis.start)
-        await self.redis_proxy.start()
+        for node in self.nodes:
+            await node.start()
+        if self.clustered:
+            await join(self.nodes)
         await self.store_proxy.start()
         if self.llm is not None:
             await self.llm.start()
         await self.store.prepare(with_uncategorized=self.rng.random() < 0.5)
         if self.audited:
-            await self.client.xgroup_create(stream.STREAM, stream.AUDIT_GROUP, id="0", mkstream=True)
+            for keys in self.streams:
+                await self.client.xgroup_create(keys.stream, stream.AUDIT_GROUP, id="0", mkstream=True)
         self.environment = self._environment()
         self.instances = [self.make_instance(f"c{i}") for i in range(self.options.consumers)]
+        if self.rng.random() < 0.2:
+            self.instances[0] = self.make_instance("c0", CONSUMER_PROCESSES="2")
         for instance in self.instances:
             instance.start()
 
-    def make_instance(self, name: str) -> Instance:
-        return Instance(name, self.environment, _made(self.directory / "logs"), self.report)
+    def make_instance(self, name: str, **settings: str) -> Instance:
+        return Instance(name, {**self.environment, **settings}, _made(self.directory / "logs"), self.report)
+
+    def make_client(self) -> Any:
+        """Past all faults but those of the servers themselves."""
+        return cluster_client(self.nodes) if self.clustered else stream.make_client(self.nodes[0].server.port)
+
+    def any_of(self, things: Sequence[T], rng: Random) -> T:
+        """One of them; where there is no choice, the seed is not asked."""
+        return things[0] if len(things) == 1 else rng.choice(things)
 
     def _environment(self) -> dict[str, str]:
         timeouts = "connectTimeoutMS=2000&socketTimeoutMS=3000&serverSelectionTimeoutMS=2000"
         settings = {
-            "REDIS_ADDR": self.redis_proxy.address,
+            "REDIS_ADDR": self.nodes[0].proxy.address,
             "MONGO_URI": f"mongodb://{self.store_proxy.address}/?directConnection=true&{timeouts}",
             "MONGO_DATABASE": self.store.database.name,
             "MONGO_DRIVER": self.rng.choice(("motor", "pymongo")),
@@ -90,23 +111,22 @@ class World:
             "MAX_INFLIGHT_MESSAGES": self.rng.choice(("60", "10000")),
             "MAX_DELIVERIES": "3",
             "SHUTDOWN_TIMEOUT": "3",
+            "REDIS_PROTOCOL": self.rng.choice("23"),
             "LOG_LEVEL": "debug",
         }
+        if self.clustered:
+            settings["REDIS_CLUSTER"] = "true"
+        if len(self.streams) > 1:
+            settings["STREAM_PARTITIONS"] = str(len(self.streams))
         if self.llm is not None:
             settings |= {"OPENAI_API_KEY": "chaos", "OPENAI_BASE_URL": self.llm.url}
         unknown = [name for name in settings if name.lower() not in Settings.model_fields]
         assert not unknown, f"settings that do nothing: {unknown}"
         return base_environment(**settings)
 
-    async def restart_redis(self, kill: bool, seconds: float) -> None:
-        async with self.redis_lock:
-            await asyncio.to_thread(self.redis.kill if kill else self.redis.stop)
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.redis.start)
-
     async def dead_letters(self, *arguments: str) -> dict[str, object]:
-        """Runs `python -m cmd.dead_letters`, past the proxies; {} where it failed."""
-        environment = {**self.environment, "REDIS_ADDR": self.redis.address}
+        """Runs `python -m cmd.dead_letters`, past the proxies (on a cluster: at first); {} where it failed."""
+        environment = {**self.environment, "REDIS_ADDR": self.nodes[0].server.address}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cmd.dead_letters", *arguments, "--json"),
             cwd=ROOT,
@@ -124,7 +144,8 @@ class World:
 
     async def heal(self) -> None:
         """Ends all faults: every proxy forwards, every instance of the round runs, and no other does."""
-        self.redis_proxy.heal()
+        for node in self.nodes:
+            node.proxy.heal()
         self.store_proxy.heal()
         for extra in self.extras:
             extra.resume()
@@ -138,12 +159,14 @@ class World:
     async def close(self) -> None:
         for instance in [*self.instances, *self.extras]:
             instance.destroy()
-        for closing in (self.redis_proxy.close, self.store_proxy.close, self.client.aclose):
-            with contextlib.suppress(OSError, RedisError):
+        ends = [end for node in self.nodes for end in (node.proxy.close, node.client.aclose)]
+        for closing in (*ends, self.store_proxy.close, self.client.aclose):
+            with contextlib.suppress(*stream.ERRORS):
                 await closing()
         if self.llm is not None:
             await self.llm.close()
-        self.redis.kill()
+        for node in self.nodes:
+            node.server.kill()
         try:
             await self.store.drop()
         finally:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from infrastructure.settings import Settings
 
@@ -153,7 +155,8 @@ class Pipeline:
 
     def redis(self) -> redis.Redis:
         """The embedded redis-server, which has to be running."""
-        return redis.Redis(unix_socket_path=str(self.directory / "redis.sock"), decode_responses=True)
+        socket, no_retry = str(self.directory / "redis.sock"), Retry(NoBackoff(), 0)
+        return redis.Redis(unix_socket_path=socket, decode_responses=True, retry=no_retry)
 
     def redis_runs(self) -> bool:
         with self.redis() as client:

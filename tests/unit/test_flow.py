@@ -12,26 +12,24 @@ from domains.pomodoro.flow import AdaptiveBatch, Breaker, InFlight
 
 
 async def test_room_is_what_is_left() -> None:
-    in_flight = InFlight(3)
-    in_flight.enter(["1-0", "2-0"])
+    in_flight = InFlight(3, 1000)
+    in_flight.enter({"1-0": 10, "2-0": 10})
 
     assert in_flight.free == 1
     assert await in_flight.room() == 1
 
 
-async def test_the_same_id_counts_once() -> None:
-    in_flight = InFlight(3)
-    in_flight.enter(["1-0"])
-    in_flight.enter(["1-0"])
-    assert in_flight.free == 2
+async def test_who_was_never_in_flight_can_leave() -> None:
+    in_flight = InFlight(3, 1000)
+    in_flight.enter({"1-0": 10})
 
-    in_flight.leave(["1-0", "unknown"])
+    in_flight.leave(["1-0", "1-0", "unknown"])
     assert in_flight.free == 3
 
 
 async def test_who_finds_no_room_waits_until_there_is_some() -> None:
-    in_flight = InFlight(2)
-    in_flight.enter(["1-0", "2-0", "3-0"])  # a read may overshoot
+    in_flight = InFlight(2, 1000)
+    in_flight.enter({"1-0": 1, "2-0": 1, "3-0": 1})  # a claim may overshoot
     waiting = asyncio.create_task(in_flight.room())
     await _settle()
     assert not waiting.done()
@@ -42,6 +40,21 @@ async def test_who_finds_no_room_waits_until_there_is_some() -> None:
 
     in_flight.leave(["2-0"])
     assert await waiting == 1
+
+
+async def test_room_is_bounded_in_bytes_by_what_messages_were_like() -> None:
+    in_flight = InFlight(100, 1000)
+    in_flight.enter({"1-0": 300, "2-0": 100})
+    assert in_flight.free == 3  # 600 bytes, and 200 for each
+
+    in_flight.enter({"3-0": 700})
+    waiting = asyncio.create_task(in_flight.room())
+    await _settle()
+    assert not waiting.done()
+
+    in_flight.leave(["1-0", "2-0", "3-0"])
+    assert await waiting == 1  # 1000 bytes, and 700 for each
+    assert in_flight.bytes == 0
 
 
 # AdaptiveBatch

@@ -109,7 +109,7 @@ def test_the_consumer_name_is_unique_to_the_process(monkeypatch: pytest.MonkeyPa
         ("REDIS_ADDR", "host:port", "must be host:port or unix:///path"),
         ("REDIS_ADDR", "redis://host:6379", "must be host:port or unix:///path"),
         ("REDIS_DB", "-1", "greater than or equal to 0"),
-        ("REDIS_PROTOCOL", "4", "2 or 3"),
+        ("REDIS_PROTOCOL", "4", "less than or equal to 3"),
         ("BATCH_SIZE", "0", "greater than or equal to 1"),
         ("BATCH_SIZE", "many", "a valid integer"),
         ("BLOCK_MS", "0", "greater than or equal to 1"),  # 0 would block for ever

@@ -35,7 +35,8 @@ async def test_a_killed_child_is_started_again_and_a_stop_reaches_all(tmp_path: 
 
 
 async def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path) -> None:
-    deaf = "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + (
+    deaf = (
+        "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         f"pathlib.Path({str(tmp_path / 'up')!r}).touch(); time.sleep(60)"
     )
     stop = asyncio.Event()
