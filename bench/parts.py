@@ -7,7 +7,7 @@ from bench.workload import GROUP, STREAM
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage
-from domains.pomodoro.service import BatchClassification
+from domains.pomodoro.service import BatchClassification, Decided
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
 from infrastructure.patterns import default_patterns
 from infrastructure.redis.commit import RedisCommit
@@ -75,6 +75,12 @@ class Parts:
         assert not any(isinstance(message, DeadLetter) for message in parsed)
         return parsed  # type: ignore[return-value]
 
+    def decided(self, messages: list[PomodoroPatternClassifyMessage]) -> list[Decided]:
+        """Of windows that the store does not know."""
+        decided, undecided = self.batches.decide(messages, {})
+        assert not undecided
+        return decided
+
 
 def payloads(client: Any, batch: int, parts: Parts) -> list[tuple[list[Any], list[Any]]]:
     """Keys and arguments of the commit of each batch of the stream."""
@@ -84,8 +90,6 @@ def payloads(client: Any, batch: int, parts: Parts) -> list[tuple[list[Any], lis
 async def _payloads(client: Any, batch: int, parts: Parts) -> list[tuple[list[Any], list[Any]]]:
     after = "-"
     while entries := client.xrange(STREAM, after, "+", count=batch):
-        decided, undecided = await parts.batches.decide(parts.messages(entries))
-        assert not undecided
-        await parts.commits.commit(parts.batches.commit_of(decided))
+        await parts.commits.commit(parts.batches.commit_of(parts.decided(parts.messages(entries))))
         after = f"({entries[-1][0]}"
     return parts.script.calls

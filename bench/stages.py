@@ -84,15 +84,14 @@ class Stages:
         """µs a message of each stage, in the order of a message's way."""
         messages = _result(self._source.read_new(MESSAGES, 0)).messages
         assert len(messages) == MESSAGES
-        decided, undecided = _result(self._batches.decide(messages))
-        assert not undecided
+        decided = self._parts.decided(messages)
         commit = self._batches.commit_of(decided)
         write_set = _best(lambda: _result(self._batches.write(decided)))
         writes = _best(lambda: _result(self._encoding.write(decided)))
         return {
             "RESP decode (hiredis)": _best(self._decode),
             "parse and validate": _best(lambda: _result(self._source.read_new(MESSAGES, 0))),
-            "decide (rules)": _best(lambda: _result(self._batches.decide(messages))),
+            "decide (rules)": _best(lambda: self._parts.decided(messages)),
             "write set": write_set,
             "ObjectIds and BSON": writes - write_set,
             "aggregation": _best(lambda: self._batches.commit_of(decided)),

@@ -213,7 +213,7 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
 
 
 async def _close(close: Any) -> None:
-    """Closes a client of either MongoDB driver: PyMongo's `close` is a coroutine, Motor's talks to the server itself."""
+    """Closes a client of either MongoDB driver: PyMongo's `close` is a coroutine, Motor's blocks."""
     if inspect.iscoroutinefunction(close):
         await close()
     else:

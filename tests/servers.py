@@ -93,7 +93,7 @@ def redis_cluster(directory: Path, masters: int = 3) -> Iterator[list[RedisServe
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
         for server in servers:
             with server.client() as client:
-                _until(lambda: _cluster_is_up(client), AssertionError, "the cluster")  # noqa: B023
+                _until(lambda: _cluster_is_up(client), AssertionError, "the cluster")
         yield servers
     finally:
         for server in servers:

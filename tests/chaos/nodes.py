@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 
 from tests.chaos import stream
 from tests.chaos.proxy import FaultyProxy
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer
 
 _SLOTS = 16_384
 _MASTERS = 3
@@ -23,11 +23,11 @@ class RedisNode:
 
     def __init__(self, directory: Path, *cluster_options: str) -> None:
         directory.mkdir(parents=True)
-        port = free_port() if cluster_options else 0
+        self.proxy = FaultyProxy("127.0.0.1", 0)
         # what CLUSTER SLOTS and MOVED name is the proxy; the nodes' own bus does not pass through it
-        announced = ("--cluster-announce-port", str(port)) if cluster_options else ()
+        announced = ("--cluster-announce-port", str(self.proxy.port)) if cluster_options else ()
         self.server = RedisServer(directory, *cluster_options, *announced)
-        self.proxy = FaultyProxy("127.0.0.1", self.server.port, port)
+        self.proxy.upstream = ("127.0.0.1", self.server.port)
         self.client = stream.make_client(self.server.port)
         self.lock = asyncio.Lock()
         """Held by whoever does something to the server, so that two faults never handle the same one."""

@@ -129,4 +129,5 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def base_environment(**settings: str) -> dict[str, str]:
     """What a process needs of this machine, and `settings`; nothing of the developer's own variables."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **settings}
+    plain = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "TYPER_STANDARD_TRACEBACK": "1"}
+    return {**kept, **plain, **settings}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from asyncio import StreamReader, StreamWriter
 from typing import Any
 
@@ -18,10 +19,10 @@ class FaultyProxy:
                     after a gap would be no TCP
     """
 
-    def __init__(self, host: str, port: int, listen: int = 0) -> None:
-        """`listen`: the port that it is to have; 0: any."""
-        self._upstream = (host, port)
-        self.port = listen
+    def __init__(self, host: str, port: int) -> None:
+        self.upstream = (host, port)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
         self.delay = 0.0
         self.refuse = False
         self.drop_every = 0
@@ -39,12 +40,12 @@ class FaultyProxy:
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, sock=self._socket)
 
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        self._socket.close()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -83,7 +84,7 @@ class FaultyProxy:
         try:
             if self.refuse:
                 return
-            up_reader, up = await asyncio.open_connection(*self._upstream)
+            up_reader, up = await asyncio.open_connection(*self.upstream)
             self._writers.add(up)
             requests = asyncio.create_task(self._forward(reader, up, False, connection))
             try:

@@ -124,7 +124,8 @@ def _check_accepted(message: PomodoroPatternClassifyMessage, fields: dict[str, s
         assert message.session_date.isoformat() == fields["sessionDate"]
     assert message.is_end is (fields.get("isEnd") == "true")
     ids = (message.categorized_data_id, message.pomodoro_usage_log_id)
-    assert ids == (fields.get("categorizedDataId") or None, fields.get("pomodoroUsageLogId") or None)
+    given = (fields.get("categorizedDataId", ""), fields.get("pomodoroUsageLogId", ""))
+    assert ids == tuple(text.lower() or None for text in given)
     assert (ids[0] is None) is (ids[1] is None)
     assert tuple(message.key) == tuple(fields.get(name, "") for name in ("app", "url", "title"))
     for text in (message.user_id, *message.key):

@@ -2,7 +2,6 @@
 
 import importlib
 import io
-from cmd.dead_letters import _shown
 from cmd.leaderboard import print_board, spent
 from cmd.publish import _chunks, _messages
 from datetime import date
@@ -93,7 +92,7 @@ def test_time_is_shown_in_hours_minutes_and_seconds(seconds: float, text: str) -
     [("카카오톡", "카카오톡"), ("a\x1b[31mb", "a\\x1b[31mb"), ("\udcff", "\\udcff"), ("a\nb", "a\\nb")],
 )
 def test_hostile_text_is_shown_as_escapes(text: str, shown: str) -> None:
-    assert _shown(text) == shown
+    assert shown(text) == shown
 
 
 def test_what_comes_before_a_bad_line_is_published() -> None:
@@ -163,7 +162,7 @@ def test_nothing_is_guessed_at(command: str, arguments: list[str], told: str) ->
 
 @pytest.mark.parametrize("period", list(Period))
 @pytest.mark.parametrize("day", [date.min, date.max])
-def test_a_board_at_the_end_of_the_calendar_is_shown(
+def test_a_board_at_the_end_of_the_calendar_isshown(
     period: Period, day: date, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_board("leaderboard:work", period, day, [])
