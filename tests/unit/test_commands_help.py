@@ -88,11 +88,11 @@ def test_time_is_shown_in_hours_minutes_and_seconds(seconds: float, text: str) -
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [("카카오톡", "카카오톡"), ("a\x1b[31mb", "a\\x1b[31mb"), ("\udcff", "\\udcff"), ("a\nb", "a\\nb")],
 )
-def test_hostile_text_is_shown_as_escapes(text: str, shown: str) -> None:
-    assert shown(text) == shown
+def test_hostile_text_is_shown_as_escapes(text: str, expected: str) -> None:
+    assert shown(text) == expected
 
 
 def test_what_comes_before_a_bad_line_is_published() -> None:
