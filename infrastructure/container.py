@@ -20,7 +20,6 @@ from infrastructure.embedded import EmbeddedRedis
 from infrastructure.logs import LoggingObserver
 from infrastructure.mongo import client as mongo_client
 from infrastructure.mongo import repositories as mongo_repositories
-from infrastructure.openai import client as openai_client
 from infrastructure.patterns import default_patterns
 from infrastructure.redis import client as redis_client
 from infrastructure.redis.backlog import StreamBacklog
@@ -72,6 +71,18 @@ def _defaults(settings: Settings) -> list[CategoryPattern]:
     return default_patterns() if settings.mongo_uri is None else []
 
 
+def _openai(settings: Settings) -> Any:
+    from infrastructure.openai.client import make_client  # half of the start's time: only where there is a key
+
+    return make_client(settings)
+
+
+def _llm(client: Any, model: str) -> Any:
+    from infrastructure.openai.client import LLMClient
+
+    return LLMClient(client, model)
+
+
 def _limits(settings: Settings) -> ConsumerLimits:
     return ConsumerLimits(
         batch_size=settings.batch_size,
@@ -96,7 +107,7 @@ class Container(containers.DeclarativeContainer):
     mongo = providers.Singleton(mongo_client.make_client, settings)
     mongo_database = providers.Singleton(mongo_client.make_database, mongo, option.mongo_database)
     sqlite = providers.Singleton(_sqlite, settings)
-    openai = providers.Singleton(openai_client.make_client, settings)
+    openai = providers.Singleton(_openai, settings)
 
     # Stores
     store_kind = providers.Callable(_store_kind, settings)
@@ -148,7 +159,7 @@ class Container(containers.DeclarativeContainer):
     llm = providers.Selector(
         providers.Callable(lambda settings: "none" if settings.openai_api_key is None else "openai", settings),
         none=providers.Object(None),
-        openai=providers.Singleton(openai_client.LLMClient, openai, option.openai_model),
+        openai=providers.Singleton(_llm, openai, option.openai_model),
     )
     classifier = providers.Singleton(
         PatternClassifier,

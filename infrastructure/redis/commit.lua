@@ -71,10 +71,9 @@ for board, users in pairs(scores) do
   local key = commit.boards[board + 1]
   if outbox then outgoing.boards[key] = users end
   for user, sum in pairs(outbox and {} or users) do
-    local exact = string.format('%.17g', sum)
-    local err = failure(attempt('ZINCRBY', key, exact, user))
+    local err = failure(attempt('ZINCRBY', key, sum, user))  -- Redis writes a number as %.17g: exactly
     if err then
-      local lost = failure(attempt('HINCRBYFLOAT', failed_scores, key .. '\n' .. user, exact))
+      local lost = failure(attempt('HINCRBYFLOAT', failed_scores, key .. '\n' .. user, sum))
       if lost then err = err .. '; not kept: ' .. lost end
       failed = failed + 1
       first_failure = first_failure == '' and (key .. ': ' .. err) or first_failure

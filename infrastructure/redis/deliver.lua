@@ -48,7 +48,7 @@ for _, delivery in ipairs(deliveries) do
 end
 
 for user, seconds in pairs(sums) do
-  redis.call('ZINCRBY', target, string.format('%.17g', seconds), user)
+  redis.call('ZINCRBY', target, seconds, user)
   writes = writes + 1
 end
 if last then

@@ -9,6 +9,6 @@ if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 local refused = cmsgpack.unpack(ARGV[2])
 for _, score in ipairs(refused) do
   -- pcall: a sum that became infinite can't be kept, and must not hinder the others
-  redis.pcall('HINCRBYFLOAT', KEYS[2], score[1], string.format('%.17g', score[2]))
+  redis.pcall('HINCRBYFLOAT', KEYS[2], score[1], score[2])
 end
 return #refused

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+from cmd._run import shown
 from cmd.leaderboard import print_board, spent
 from cmd.publish import _chunks, _messages
 from datetime import date
