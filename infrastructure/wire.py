@@ -5,7 +5,7 @@ with a reason in words; nothing is guessed at.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -87,7 +87,13 @@ class MessageParser:
 
     def parse(self, entry_id: str, fields: Mapping[str, str]) -> PomodoroPatternClassifyMessage | DeadLetter:
         """Never raises."""
-        size = len("".join(chain(fields, fields.values())).encode("utf-8", "surrogateescape"))
+        return self.parse_flat(entry_id, list(chain.from_iterable(fields.items())))
+
+    def parse_flat(self, entry_id: str, flat: Sequence[str]) -> PomodoroPatternClassifyMessage | DeadLetter:
+        """The same for fields as Redis sends them: name, value, name, value, …"""
+        size = len("".join(flat).encode("utf-8", "surrogatepass"))
+        pairs = iter(flat)
+        fields = dict(zip(pairs, pairs, strict=False))
         if size > self._max_bytes:
             reason = f"the entry is {size:,} bytes long, more than the {self._max_bytes:,} of MAX_MESSAGE_BYTES"
             cut = {name[:_SHOWN]: value[:_KEPT_OF_TOO_LARGE] for name, value in list(fields.items())[:50]}

@@ -98,8 +98,7 @@ class RedisStreamConsumer:
             if flat is None:
                 deleted.append(entry_id)
                 continue
-            pairs = iter(flat)
-            parsed = self._parser.parse(entry_id, dict(zip(pairs, pairs, strict=True)))
+            parsed = self._parser.parse_flat(entry_id, flat)
             if isinstance(parsed, DeadLetter):
                 batch.rejected.append(parsed)
             else:
