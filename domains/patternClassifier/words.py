@@ -1,6 +1,6 @@
 """The words of an app's name, and the table of those that say only version, edition, channel or platform.
 
-Issue 6, "Matching", point 3: a pattern may be followed by such words and still mean the same app. Everything
+A pattern may be followed by such words and still mean the same app. Everything
 here is written in folded form (`split_name`): lower case, NFKC, a dot kept only where it joins ("zoom.us" is
 "zoom" and ".us", "3.11" is "3" and ".11"). Phrases of several words are joined by one space.
 

@@ -77,7 +77,7 @@ def cluster_client(nodes: Sequence[RedisNode]) -> RedisCluster:
         port=nodes[0].server.port,
         decode_responses=True,
         socket_timeout=10,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 3),
         protocol=2,
         address_remap=lambda address: (address[0], real.get(address[1], address[1])),
     )

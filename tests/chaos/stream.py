@@ -20,8 +20,9 @@ STREAM = "pomodoro_pattern_match_stream"
 GROUP = "pomodoro_pattern_match_group"
 EVENTS = "session_score_stream"
 AUDIT_GROUP = "audit"
-ERRORS = (RedisError, RedisClusterException, OSError)
-"""What a server that is away makes of a call."""
+ERRORS = (RedisError, RedisClusterException, OSError, AttributeError, RuntimeError)
+"""What a server that is away makes of a call. The last two: redis-py's cluster client closes connections of which
+another task has just begun to make use."""
 
 _PUBLISH = """
 local ids = {}

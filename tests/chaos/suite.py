@@ -158,8 +158,9 @@ class Round:
         """The group that has read nothing yet must find every entry: trimming waits for all groups."""
         numbers: set[int] = set()
         for keys in self.world.streams:
-            while reply := await self.world.client.xreadgroup(
-                stream.AUDIT_GROUP, "audit", {keys.stream: ">"}, count=500, noack=True
+            streams = {keys.stream: ">"}
+            while reply := await stream.insist(
+                lambda: self.world.client.xreadgroup(stream.AUDIT_GROUP, "audit", streams, count=500, noack=True)  # noqa: B023
             ):
                 numbers |= {int(fields["chaosNumber"]) for _, entries in reply for _, fields in entries}
         if missing := {message.number for message in self._published} - numbers:
