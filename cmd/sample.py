@@ -6,6 +6,7 @@ python -m cmd.sample
 import asyncio
 from cmd._run import run, settings_or_exit
 from cmd.leaderboard import print_board
+from cmd.stream_consumer import run_pipeline
 from datetime import timedelta
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from infrastructure.container import Container, running_container
 from infrastructure.logs import configure_logging, describe_stores
 from infrastructure.sample import SAMPLE_START, SampleSpan, sample_week
 from infrastructure.settings import Settings
-from infrastructure.signals import stop_on_signals
+from infrastructure.signals import reload_on_signal, stop_on_signals
 from infrastructure.wire import spring_fields
 
 _CHUNK = 200
@@ -44,10 +45,10 @@ def main(
 
 
 async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
-    stop = stop_on_signals()
+    stop, reload = stop_on_signals(), reload_on_signal()
     typer.echo(describe_stores(settings))
     async with running_container(settings) as container, asyncio.TaskGroup() as group:
-        group.create_task(container.consumer().run(stop), name="consumer")
+        group.create_task(run_pipeline(container, stop, reload), name="pipeline")
         await _show_sample(container, stop)
         if exit_when_done or stop.is_set():
             stop.set()

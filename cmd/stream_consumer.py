@@ -9,7 +9,7 @@ from cmd._run import run, settings_or_exit
 
 import typer
 
-from infrastructure.container import partitions, running_container
+from infrastructure.container import Container, partitions, running_container
 from infrastructure.logs import announce_stores, configure_logging
 from infrastructure.settings import Settings, describe_settings
 from infrastructure.signals import reload_on_signal, stop_on_signals
@@ -52,12 +52,19 @@ async def consume(settings: Settings) -> int:
         return await _supervise(settings, stop)
     async with running_container(settings) as container:
         announce_stores(settings)
-        async with asyncio.TaskGroup() as group:
-            refreshing = container.classifier().keep_fresh(stop, reload, settings.pattern_refresh_seconds)
-            group.create_task(refreshing, name="patterns")
-            for part in partitions(container):
-                group.create_task(part.consumer().run(stop), name=f"consumer of {part.keys().stream}")
+        await run_pipeline(container, stop, reload)
     return 0
+
+
+async def run_pipeline(container: Container, stop: asyncio.Event, reload: asyncio.Event) -> None:
+    """All that works side by side in one process, until `stop` is set."""
+    classifier, seconds = container.classifier(), container.settings().pattern_refresh_seconds
+    async with asyncio.TaskGroup() as group:
+        group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")
+        for part in partitions(container):
+            name = part.keys().stream
+            group.create_task(part.consumer().run(stop), name=f"consumer of {name}")
+            group.create_task(part.reclassification().run(stop), name=f"reclassification of {name}")
 
 
 async def _supervise(settings: Settings, stop: asyncio.Event) -> int:

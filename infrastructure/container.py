@@ -14,7 +14,12 @@ from dependency_injector import containers, providers
 from domains.categoryPattern.model import CategoryPattern
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.lane import LaneLimits, LLMLane
+from domains.patternClassifier.questions import Questions
+from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_LLM, TIER_MEMORY, TIER_MODEL
+from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, Tier
 from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
+from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
 from infrastructure.embedded import EmbeddedRedis
 from infrastructure.logs import LoggingObserver
@@ -23,10 +28,12 @@ from infrastructure.mongo import repositories as mongo_repositories
 from infrastructure.patterns import default_patterns
 from infrastructure.redis import client as redis_client
 from infrastructure.redis.backlog import StreamBacklog
+from infrastructure.redis.budget import RedisLLMBudget
 from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.dead_letters import DeadLetterStreams
-from infrastructure.redis.keys import StreamKeys
+from infrastructure.redis.deferred import RedisDeferredMessages
+from infrastructure.redis.keys import LLMKeys, StreamKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
@@ -63,7 +70,7 @@ def _partition_keys(settings: Settings) -> list[StreamKeys]:
 
 def _commit(client: Any, keys: StreamKeys, settings: Settings) -> RedisCommit:
     kind = OutboxCommit if _boards_elsewhere(settings) else RedisCommit
-    return kind(client, keys, settings.stream_group, settings.dead_letters_max)
+    return kind(client, keys, settings.stream_group, settings.dead_letters_max, settings.deferred_max)
 
 
 def _defaults(settings: Settings) -> list[CategoryPattern]:
@@ -81,6 +88,37 @@ def _llm(client: Any, model: str) -> Any:
     from infrastructure.openai.client import LLMClient
 
     return LLMClient(client, model)
+
+
+def _lane(llm: Any, budget: Any, memory: AnswerMemory, observer: Any, settings: Settings) -> LLMLane | None:
+    if llm is None or TIER_LLM not in settings.tiers:
+        return None
+    limits = LaneLimits(
+        batch=settings.llm_batch_size,
+        concurrency=settings.worker_pool_size,
+        linger_seconds=settings.llm_linger_ms / 1000,
+        wait_seconds=settings.llm_wait,
+        waiting=settings.llm_max_waiting,
+    )
+    return LLMLane(llm, budget, memory, observer, limits)
+
+
+def _memory(observer: Any, cache: Any, settings: Settings) -> AnswerMemory:
+    shared = cache if TIER_CACHE in settings.tiers else None
+    limit = settings.classification_memory_max if TIER_MEMORY in settings.tiers else 0
+    return AnswerMemory(observer, shared, limit)
+
+
+def _tiers(memory: AnswerMemory, categorized: Any, model: Any, lane: Any, settings: Settings) -> list[Tier]:
+    """Without an LLM nobody fills the cache, and documents hold no more than what the rules said."""
+    tiers: list[Tier] = []
+    if lane is not None and TIER_CACHE in settings.tiers:
+        tiers.append(CacheTier(memory))
+    if lane is not None and TIER_DOCUMENTS in settings.tiers:
+        tiers.append(DocumentsTier(categorized))
+    if model is not None and TIER_MODEL in settings.tiers:
+        tiers.append(ModelTier(model))
+    return tiers
 
 
 def _limits(settings: Settings) -> ConsumerLimits:
@@ -152,7 +190,19 @@ class Container(containers.DeclarativeContainer):
     )
     publisher = providers.Singleton(StreamPublisher, redis, partition_keys)
     backlog = providers.Singleton(StreamBacklog, redis, keys, option.stream_group)
-    classification_cache = providers.Singleton(RedisClassificationCache, redis, option.classification_cache_ttl)
+    llm_keys = providers.Singleton(LLMKeys, option.key_prefix)
+    classification_cache = providers.Singleton(
+        RedisClassificationCache,
+        redis,
+        llm_keys,
+        option.classification_cache_ttl,
+        option.classification_cache_negative_ttl,
+        option.classification_cache_max,
+    )
+    llm_budget = providers.Singleton(
+        RedisLLMBudget, redis, llm_keys, option.llm_max_calls_per_minute, option.llm_daily_token_budget
+    )
+    deferred = providers.Singleton(RedisDeferredMessages, redis, keys, option.consumer_name)
 
     # The pipeline
     observer = providers.Singleton(LoggingObserver, option.stream_max_backlog)
@@ -161,21 +211,38 @@ class Container(containers.DeclarativeContainer):
         none=providers.Object(None),
         openai=providers.Singleton(_llm, openai, option.openai_model),
     )
+    questions = providers.Singleton(Questions)
+    answer_memory = providers.Singleton(_memory, observer, classification_cache, settings)
+    model: providers.Provider[Any] = providers.Object(None)
+    lane = providers.Singleton(_lane, llm, llm_budget, answer_memory, observer, settings)
+    tiers = providers.Singleton(_tiers, answer_memory, categorized_data, model, lane, settings)
     classifier = providers.Singleton(
         PatternClassifier,
         category_patterns,
-        classification_cache,
-        llm,
         observer,
         providers.Callable(_defaults, settings),
-        option.llm_batch_size,
-        option.worker_pool_size,
+        questions,
+        answer_memory,
+        tiers,
+        lane,
     )
     batches = providers.Singleton(
         BatchClassification, classifier, categorized_data, usage_logs, calendar, keys.provided.stream
     )
     limits = providers.Singleton(_limits, settings)
     consumer = providers.Singleton(PomodoroPatternConsumer, source, commits, batches, classifier, observer, limits)
+    reclassification = providers.Singleton(
+        Reclassification,
+        deferred,
+        commits,
+        classifier,
+        categorized_data,
+        usage_logs,
+        leaderboard,
+        calendar,
+        observer,
+        option.reclassify_seconds,
+    )
 
 
 _SHARED_BY_PARTITIONS = (
@@ -216,6 +283,7 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             stack.push_async_callback(_close, container.mongo().close)
         else:
             stack.push_async_callback(container.sqlite().close)
+        stack.push_async_callback(_close_lane, container)
         if settings.openai_api_key is not None:
             stack.push_async_callback(container.openai().close)
         stack.push_async_callback(container.redis().aclose)
@@ -229,3 +297,8 @@ async def _close(close: Any) -> None:
         await close()
     else:
         await asyncio.to_thread(close)
+
+
+async def _close_lane(container: Container) -> None:
+    if (lane := container.lane()) is not None:
+        await lane.aclose()

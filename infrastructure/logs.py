@@ -153,8 +153,29 @@ class LoggingObserver:
     def patterns_not_loaded(self, cause: PipelineError) -> None:
         self._log.warning("Patterns stay as they are: the store is away", action="patterns", cause=str(cause))
 
-    def cache_failed(self, cause: PipelineError) -> None:
-        self._log.warning("Classification cache is away", action="cache_failed", cause=str(cause))
+    def tier_failed(self, tier: str, cause: PipelineError) -> None:
+        self._log.warning("A tier of the classifier is away", action="tier_failed", tier=tier, cause=str(cause))
 
-    def llm_failed(self, windows: int, cause: PipelineError) -> None:
-        self._log.warning("LLM gave no answer", action="llm_failed", windows=windows, cause=str(cause))
+    def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
+        self._log.debug(
+            "LLM answered",
+            action="llm_answered",
+            windows=windows,
+            answered=answered,
+            tokens=tokens,
+            milliseconds=round(seconds * 1000, 1),
+        )
+
+    def llm_failed(self, windows: int, cause: Exception) -> None:
+        # of an error that nobody foresaw only the kind: its text may repeat a title
+        text = str(cause) if isinstance(cause, PipelineError) else type(cause).__name__
+        self._log.warning("LLM gave no answer", action="llm_failed", windows=windows, cause=text)
+
+    def llm_paused(self, reason: str, seconds: float) -> None:
+        self._log.warning("LLM is not asked for a while", action="llm_paused", reason=reason, seconds=round(seconds))
+
+    def reclassified(self, result: CommitResult) -> None:
+        self._log.info("Reclassified messages", action="reclassified", messages=result.moved, scores=result.scores)
+
+    def reclassification_failed(self, cause: PipelineError) -> None:
+        self._log.warning("Reclassification has to wait", action="reclassification_failed", cause=str(cause))

@@ -10,7 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_LLM, TIER_MEMORY, TIER_MODEL
+
 HOST_NAME = socket.gethostname()
+
+OPTIONAL_TIERS = (TIER_MEMORY, TIER_CACHE, TIER_DOCUMENTS, TIER_MODEL, TIER_LLM)
 
 
 class SettingsError(Exception):
@@ -153,11 +157,55 @@ class Settings(BaseSettings):
     openai_timeout: float = Field(10.0, gt=0, description="for one request", json_schema_extra=_unit("s"))
     openai_max_retries: int = Field(2, ge=0, le=10, description="of one request, with backoff")
     llm_batch_size: int = Field(20, ge=1, le=100, description="windows in one request, at most")
+    llm_linger_ms: int = Field(
+        20, ge=0, le=10_000, description="a request that is not full waits for more", json_schema_extra=_unit("ms")
+    )
+    llm_wait: float = Field(
+        10.0,
+        gt=0,
+        description="an answer that takes longer is not waited for: the message is reclassified later",
+        json_schema_extra=_unit("s"),
+    )
+    llm_max_waiting: int = Field(
+        2000, ge=1, description="windows on their way to the LLM; more are reclassified later"
+    )
+    llm_max_calls_per_minute: int = Field(600, ge=0, description="requests of all instances together; 0: no limit")
+    llm_daily_token_budget: int = Field(
+        5_000_000, ge=0, description="tokens of all instances in a day (UTC); 0: no limit"
+    )
+    reclassify_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="how often messages that the LLM did not answer in time are asked about again",
+        json_schema_extra=_unit("s"),
+    )
+    deferred_max: int = Field(
+        100_000,
+        ge=1,
+        description="such messages that are remembered; the oldest keep the category that they have",
+        json_schema_extra=_unit("entries"),
+    )
+    classification_tiers: str = Field(
+        ",".join(OPTIONAL_TIERS),
+        description="tiers behind the rules, by commas; leave one out to switch it off",
+    )
+    classification_memory_max: int = Field(
+        20_000, ge=1, description="answers remembered in the process", json_schema_extra=_unit("answers")
+    )
     classification_cache_ttl: int = Field(
         int(timedelta(days=30).total_seconds()),
         ge=1,
-        description="how long an answer is remembered",
+        description="how long an answer is remembered in Redis",
         json_schema_extra=_unit("s"),
+    )
+    classification_cache_negative_ttl: int = Field(
+        int(timedelta(days=1).total_seconds()),
+        ge=1,
+        description="the same, where the LLM could not tell",
+        json_schema_extra=_unit("s"),
+    )
+    classification_cache_max: int = Field(
+        100_000, ge=1, description="answers remembered in Redis", json_schema_extra=_unit("answers")
     )
 
     @field_validator("*", mode="before")
@@ -192,6 +240,13 @@ class Settings(BaseSettings):
             raise ValueError("must begin with mongodb:// or mongodb+srv://")
         return value
 
+    @field_validator("classification_tiers")
+    @classmethod
+    def _are_tiers(cls, value: str) -> str:
+        if unknown := {name.strip() for name in value.split(",")} - {*OPTIONAL_TIERS, "", "none"}:
+            raise ValueError(f"{', '.join(sorted(unknown))}: not among {', '.join(OPTIONAL_TIERS)} (or none)")
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _is_zone(cls, value: str) -> str:
@@ -204,6 +259,10 @@ class Settings(BaseSettings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def tiers(self) -> frozenset[str]:
+        return frozenset(name.strip() for name in self.classification_tiers.split(","))
 
     @property
     def consumer_name(self) -> str:

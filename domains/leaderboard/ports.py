@@ -1,6 +1,6 @@
 """What the leaderboard domain wants from its store."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from domains.leaderboard.model import LeaderboardEntry, LeaderboardResult, Neighbourhood
@@ -29,6 +29,9 @@ class LeaderboardCachePort(Protocol):
 
     async def around(self, board: str, user_id: str, distance: int) -> Neighbourhood:
         """The user's row and up to `distance` rows on either side, from one moment."""
+
+    async def having(self, scores: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the (board, user id) that have a score, in one round trip; also where a board cannot tell."""
 
     async def size(self, board: str) -> int:
         """How many users are on the board."""

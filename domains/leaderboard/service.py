@@ -25,7 +25,7 @@ class BoardCalendar:
         self._boards: dict[tuple[str, date], tuple[str, ...]] = {}
 
     def boards(self, category: str, timestamp: float) -> tuple[str, ...]:
-        """The keys of the boards, those of the category first, then those of `work`.
+        """The keys of the boards: the category's, one a period in their order, then those of `work`.
 
         `timestamp` is in Unix seconds. Raises ValueError or OverflowError where it lies outside the calendar.
         """

@@ -1,87 +1,68 @@
 """The tiers by which a window gets its category, from the cheapest to the dearest.
 
-    rules (in process) → cache (shared by all instances) → LLM → Uncategorized
+| tier      | who decides                                                  | waited for                       |
+|-----------|--------------------------------------------------------------|----------------------------------|
+| url, app  | the rules (`rules.py` says which of them wins)               | microseconds, with its batch     |
+| memory    | what the LLM answered to this process                        | microseconds, with its batch     |
+| cache     | what the LLM answered to any instance (Redis)                | in the slow lane                 |
+| documents | what `categorized_data` says of exactly this window          | in the slow lane                 |
+| model     | the local classifier, where it is sure enough                | in the slow lane                 |
+| llm       | the LLM (`lane.py`)                                          | in the slow lane, with a bound   |
+| fallback  | nobody: `Uncategorized`, and a browser is `Browsing`         | not at all                       |
 
-`by_rules` is synchronous and takes microseconds. `recall` and `ask` are the slow tiers, and nothing that the rules
-decide waits for them.
+A browser's name decides nothing about a page that no URL rule knows, as long as a tier below may know it. `at_once`
+is synchronous; nothing that it decides waits for the others.
 """
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from functools import lru_cache
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
-from domains.errors import ClassificationFailed, RedisOutage, StoreOutage
-from domains.patternClassifier.ports import ClassificationCachePort, ClassifierObserver, LLMClientPort
-from domains.patternClassifier.rules import RuleSet
+from domains.errors import Outage, StoreOutage, StoreRefused
+from domains.patternClassifier.lane import LLMLane
+from domains.patternClassifier.ports import ClassifierObserver
+from domains.patternClassifier.questions import Question, Questions
+from domains.patternClassifier.snapshot import TIER_LLM, TIER_MEMORY, Classification, PatternSnapshot
+from domains.patternClassifier.tiers import AnswerMemory, Tier
 from domains.pomodoro.model import ActivityKey
 
-
-class Classification(NamedTuple):
-    """A category by name and by the id of its `category_pattern`, and whether the LLM named it."""
-
-    category: str
-    category_id: str
-    is_llm_based: bool = False
-
-
-class PatternSnapshot:
-    """Rules and category ids of one moment; replaced as a whole, so that a batch never sees half a change."""
-
-    def __init__(self, patterns: Sequence[CategoryPattern]) -> None:
-        self.patterns = patterns
-        self.rules = RuleSet(patterns)
-        self.ruled: dict[str, Classification] = {}
-        for pattern in patterns:  # a name that stands twice keeps its first id
-            self.ruled.setdefault(pattern.category, Classification(pattern.category, pattern.id))
-        self.answered = {
-            name: Classification(name, ruled.category_id, is_llm_based=True) for name, ruled in self.ruled.items()
-        }
-        self._names = {pattern.id: pattern.category for pattern in patterns}
-
-    def stored(self, stored_id: str | None, is_llm_based: bool) -> Classification | None:
-        """What a document's `categoryId` says; None where it says nothing (absent, unknown or Uncategorized)."""
-        name = self._names.get(stored_id or "", UNCATEGORIZED)
-        if name == UNCATEGORIZED:
-            return None
-        return (self.answered if is_llm_based else self.ruled)[name]
+_QUESTIONS = 4096
+"""Windows whose question is kept at hand: each is needed three times on the way to the LLM."""
 
 
 class PatternClassifier:
     """Classifies windows. `load` before anything else, and again whenever the patterns may have changed.
 
-    Without `llm` it runs on the rules alone. `defaults` are saved where the store has no patterns at all. At most
-    `llm_batch` windows go into one request, and at most `llm_concurrency` requests are under way.
+    `memory` holds the LLM's answers, which come by `lane`; `tiers` are asked before it. `defaults` are saved where
+    the store has no patterns at all.
     """
 
     def __init__(
         self,
         patterns: CategoryPatternRepositoryPort,
-        cache: ClassificationCachePort,
-        llm: LLMClientPort | None,
         observer: ClassifierObserver,
         defaults: Sequence[CategoryPattern] = (),
-        llm_batch: int = 20,
-        llm_concurrency: int = 10,
+        questions: Questions | None = None,
+        memory: AnswerMemory | None = None,
+        tiers: Sequence[Tier] = (),
+        lane: LLMLane | None = None,
     ) -> None:
         self._patterns = patterns
-        self._cache = cache
-        self._llm = llm
         self._observer = observer
         self._defaults = defaults
-        self.llm_batch = llm_batch
-        self._requests = asyncio.Semaphore(llm_concurrency)
-        self._asked: dict[ActivityKey, asyncio.Future[str | None]] = {}
+        self._questions = questions or Questions()
+        self._question = lru_cache(_QUESTIONS)(self._questions.of)
+        self._memory = memory
+        self._tiers = tiers
+        self._lane = lane
         self.snapshot = PatternSnapshot([])
 
     @property
-    def has_slow_tiers(self) -> bool:
-        return self._llm is not None
-
-    @property
-    def uncategorized(self) -> Classification:
-        return self.snapshot.ruled[UNCATEGORIZED]
+    def can_ask(self) -> bool:
+        """Whether the LLM may be asked now."""
+        return self._lane is not None and not self._lane.is_paused
 
     async def load(self) -> None:
         """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage.
@@ -112,74 +93,57 @@ class PatternClassifier:
             if not stop.is_set():
                 try:
                     await self.load()
-                except StoreOutage as cause:
+                except (StoreOutage, StoreRefused) as cause:
                     self._observer.patterns_not_loaded(cause)
 
-    def by_rules(self, key: ActivityKey) -> Classification | None:
-        match = self.snapshot.rules.match(key.app, key.url)
-        return self.snapshot.ruled[match.category] if match else None
+    def at_once(self, key: ActivityKey) -> Classification | None:
+        """What can be said in microseconds; None where a slow tier has to be asked."""
+        found = self.snapshot.by_rules(key)
+        if found is None and self._lane is not None and self._memory is not None:
+            name = self._memory.get(self._question(key))
+            found = None if name is None else self.snapshot.answered(name, key, TIER_MEMORY)
+        if found is None and self._lane is None and not self._tiers:
+            return self.snapshot.fallback(key)
+        return found
 
-    async def recall(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, Classification]:
-        """What the shared cache remembers of `keys`; nothing where it is away, since asking again does no harm."""
-        try:
-            remembered = await self._cache.get_many(keys)
-        except RedisOutage as cause:
-            self._observer.cache_failed(cause)
-            return {}
-        answered = self.snapshot.answered
-        return {key: answered[name] for key, name in remembered.items() if name in answered}
+    async def further(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, Classification]:
+        """What the tiers between memory and LLM know of `keys`. A tier that is away is passed over."""
+        asked = {key: self._question(key) for key in keys}
+        found: dict[Question, Classification] = {}
+        for tier in self._tiers:
+            left = {question: key for key, question in asked.items() if question not in found}
+            try:
+                found |= await tier.classify(left, self.snapshot) if left else {}
+            except (Outage, StoreRefused) as cause:
+                self._observer.tier_failed(tier.name, cause)
+        return {key: found[question] for key, question in asked.items() if question in found}
 
-    async def ask(self, keys: Sequence[ActivityKey]) -> dict[ActivityKey, str | None]:
-        """The category names that the LLM answers, at most `llm_batch` keys a call; None where it gives none.
+    async def ask(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, str]:
+        """The category names that the LLM answers: empty where it has none to give, or must not be asked.
 
-        A key that is being asked for already is not asked for again: both callers get the one answer.
+        A key is missing where there is no answer now: the LLM is away or slow, or the budget is spent.
         """
-        mine = [key for key in dict.fromkeys(keys) if key not in self._asked]
-        loop = asyncio.get_running_loop()
-        futures = {key: self._asked.setdefault(key, loop.create_future()) for key in keys}
-        if mine:
-            await self._answer(mine)
-        # shielded: a caller that is cancelled must not cancel the answer of the others
-        return {key: await asyncio.shield(future) for key, future in futures.items()}
+        if self._lane is None:
+            return dict.fromkeys(keys, "")
+        asked = {key: self._question(key) for key in keys if self._questions.may_leave(key)}
+        categories = sorted(self.snapshot.categories | LLM_ONLY_CATEGORIES)
+        answers = await self._lane.ask(set(asked.values()), categories)
+        names = {key: answers[question] for key, question in asked.items() if question in answers}
+        return names | dict.fromkeys(keys - asked.keys(), "")
 
-    def missing_categories(self, answers: Iterable[str | None]) -> set[str]:
-        """Categories among `answers` that the store does not have: those that only the LLM may name."""
-        return {answer for answer in answers if answer is not None and answer not in self.snapshot.answered}
+    def missing_categories(self, names: Iterable[str]) -> set[str]:
+        """Categories among `names` that the store does not have: those that only the LLM may name."""
+        return set(names) - self.snapshot.categories - {""}
 
     async def create_categories(self, categories: Iterable[str]) -> None:
         """Creates categories in the store where they are missing. Raises StoreOutage."""
         await self._patterns.save_all([CategoryPattern(category_id(name), name) for name in categories])
         await self.load()
 
-    def accept(self, answers: Mapping[ActivityKey, str | None]) -> dict[ActivityKey, Classification]:
-        """The answers as classifications; None, and a category that is gone meanwhile, is `Uncategorized`."""
-        answered = self.snapshot.answered
-        return {key: answered.get(answer or "", self.uncategorized) for key, answer in answers.items()}
-
-    async def _answer(self, keys: list[ActivityKey]) -> None:
-        """Sets the futures of `keys`, whatever happens: to None where there is no answer."""
-        answers: dict[ActivityKey, str] = {}
-        try:
-            answers = await self._request(keys)
-        finally:
-            for key in keys:
-                self._asked.pop(key).set_result(answers.get(key))
-        if answers:
-            try:
-                await self._cache.put_many(answers)
-            except RedisOutage as cause:
-                self._observer.cache_failed(cause)
-
-    async def _request(self, keys: list[ActivityKey]) -> dict[ActivityKey, str]:
-        assert self._llm is not None, "keys are only asked for where there is an LLM"
-        categories = sorted(self.snapshot.ruled.keys() | LLM_ONLY_CATEGORIES)
-        async with self._requests:
-            try:
-                answers = await self._llm.classify(keys, categories)
-            except ClassificationFailed as cause:
-                self._observer.llm_failed(len(keys), cause)
-                return {}
-        return {key: answer for key, answer in zip(keys, answers, strict=True) if answer in categories}
+    def accept(self, names: Mapping[ActivityKey, str]) -> dict[ActivityKey, Classification]:
+        """The LLM's names as classifications; of a category that is gone meanwhile, the fallback."""
+        snapshot = self.snapshot
+        return {key: snapshot.answered(name, key, TIER_LLM) or snapshot.fallback(key) for key, name in names.items()}
 
 
 async def _first_of(stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:

@@ -1,31 +1,56 @@
-"""What the classifier wants from the outside: a memory that all instances share, and an LLM."""
+"""What the classifier wants from the outside: a memory that all instances share, a local model, and an LLM."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domains.errors import PipelineError
+from domains.patternClassifier.questions import Question
 from domains.patternClassifier.rules import PatternProblem
-from domains.pomodoro.model import ActivityKey
 
 
 class ClassificationCachePort(Protocol):
-    """Answers of the LLM, shared by all instances. A cache that is away is no reason to stop: see each method."""
+    """Answers of the LLM, shared by all instances and bounded in number. Both methods raise RedisOutage.
 
-    async def get_many(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, str]:
-        """The category names of the keys that are remembered, in one round trip. Raises RedisOutage."""
+    An empty name says that the LLM was asked and had no answer.
+    """
 
-    async def put_many(self, answers: Mapping[ActivityKey, str]) -> None:
-        """Remembers category names for a limited time. Raises RedisOutage."""
+    async def get_many(self, questions: Collection[Question]) -> dict[Question, str]:
+        """The category names of the questions that are remembered, in one round trip."""
+
+    async def put_many(self, answers: Mapping[Question, str]) -> None:
+        """Remembers category names for a limited time; empty ones, and `Uncategorized`, for a shorter one."""
+
+
+class LocalModelPort(Protocol):
+    def predict(self, questions: Sequence[Question]) -> list[str | None]:
+        """A category name for each question; None where the model is not sure enough. Takes CPU time alone."""
+
+
+class LLMAnswers(NamedTuple):
+    """A name for each question, in their order, None where there is no acceptable one; and what they cost."""
+
+    names: list[str | None]
+    tokens: int = 0
 
 
 class LLMClientPort(Protocol):
-    async def classify(self, keys: Sequence[ActivityKey], categories: Sequence[str]) -> list[str | None]:
-        """One category name of `categories` for each key, in their order, by one request.
+    async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
+        """One category name of `categories` for each question, by one request.
 
-        None stands where the answer for that key is missing or is not in `categories`; it does not affect the
+        None stands where the answer for that question is missing or is not in `categories`; it does not affect the
         others. Raises ClassificationFailed where there is no usable answer at all, after the adapter's own
         bounded retries. Windows are hostile text and must not be able to change another window's answer.
         """
+
+
+class LLMBudgetPort(Protocol):
+    """What all instances together may spend on the LLM. Both methods raise RedisOutage."""
+
+    async def take(self) -> float:
+        """Books one request. Returns 0, or the seconds until there is budget again; then nothing was booked."""
+
+    async def spend(self, tokens: int) -> None:
+        """Books what a request has cost."""
 
 
 class ClassifierObserver(Protocol):
@@ -35,6 +60,10 @@ class ClassifierObserver(Protocol):
 
     def patterns_not_loaded(self, cause: PipelineError) -> None: ...
 
-    def cache_failed(self, cause: PipelineError) -> None: ...
+    def tier_failed(self, tier: str, cause: PipelineError) -> None: ...
 
-    def llm_failed(self, windows: int, cause: PipelineError) -> None: ...
+    def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None: ...
+
+    def llm_failed(self, windows: int, cause: Exception) -> None: ...
+
+    def llm_paused(self, reason: str, seconds: float) -> None: ...

@@ -5,13 +5,14 @@ Why none counts twice: the commit counts only messages that are still pending (s
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
 from domains.errors import GroupMissing, RedisOutage
-from domains.patternClassifier.classifier import Classification, PatternClassifier
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.snapshot import Classification
 from domains.pomodoro.flow import AdaptiveBatch, Breaker, InFlight, pause
 from domains.pomodoro.model import (
     ActivityKey,
@@ -69,6 +70,7 @@ class PomodoroPatternConsumer:
         self._workers = asyncio.Semaphore(limits.worker_pool_size)
         self._batch = AdaptiveBatch(limits.batch_size, limits.batch_max)
         self._attempts: dict[str, int] = {}
+        self._asking = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._own_pending: str | None = "0"
         self._group_missing = False
@@ -217,36 +219,42 @@ class PomodoroPatternConsumer:
     # The slow lane
 
     async def _slow_lane(self, spans: Sequence[Span], started: float) -> None:
-        waiting: dict[ActivityKey, list[Span]] = {}
-        for span in spans:
-            waiting.setdefault(span.message.key, []).append(span)
-        remembered = await self._classifier.recall(waiting.keys())
-        unknown = [key for key in waiting if key not in remembered]
-        for first in range(0, len(unknown), self._classifier.llm_batch):
-            keys = unknown[first : first + self._classifier.llm_batch]
-            self._spawn(self._ask({key: waiting[key] for key in keys}, started), f"ask {spans[0].message.entry_id}")
-        await self._answered({key: waiting[key] for key in remembered}, remembered, started)
+        """First what others know of these windows; the LLM is asked for the rest, and not waited for here."""
+        found = await self._classifier.further({span.message.key for span in spans})
+        unknown = [span for span in spans if span.message.key not in found]
+        if unknown:
+            self._spawn(self._ask(unknown, started), f"ask {unknown[0].message.entry_id}")
+        known = [Decided(span, found[span.message.key]) for span in spans if span.message.key in found]
+        if known:
+            await self._settle(known, started)
 
-    async def _ask(self, waiting: Mapping[ActivityKey, list[Span]], started: float) -> None:
+    async def _ask(self, spans: Sequence[Span], started: float) -> None:
+        """Asks the LLM. What it does not answer now is committed all the same, with what can be said without it."""
         try:
-            names = await self._classifier.ask(list(waiting))
+            names = await self._names(spans)
             if missing := self._classifier.missing_categories(names.values()):
                 await self._store.run(lambda: self._classifier.create_categories(missing))
             answers = self._classifier.accept(names)
         except Exception as cause:
-            self._isolate([span.message for spans in waiting.values() for span in spans], cause)
+            self._isolate([span.message for span in spans], cause)
             return
-        await self._answered(waiting, answers, started)
+        decided = [self._decided(span, answers.get(span.message.key)) for span in spans]
+        await self._settle(decided, started)
 
-    async def _answered(
-        self,
-        waiting: Mapping[ActivityKey, list[Span]],
-        answers: Mapping[ActivityKey, Classification],
-        started: float,
-    ) -> None:
-        decided = [Decided(span, answers[key]) for key, spans in waiting.items() for span in spans]
-        if decided:
-            await self._settle(decided, started)
+    async def _names(self, spans: Sequence[Span]) -> dict[ActivityKey, str]:
+        """What the LLM answers. Half of what may be in flight stays free of its waiting: that is the fast lane's."""
+        if self._asking + len(spans) > self._limits.max_in_flight // 2:
+            return {}
+        self._asking += len(spans)
+        try:
+            return await self._classifier.ask({span.message.key for span in spans})
+        finally:
+            self._asking -= len(spans)
+
+    def _decided(self, span: Span, answer: Classification | None) -> Decided:
+        if answer is None:
+            return Decided(span, self._classifier.snapshot.fallback(span.message.key), deferred=True)
+        return Decided(span, answer)
 
     # Messages that fail alone
 

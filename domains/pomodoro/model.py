@@ -118,11 +118,15 @@ def best_by_key(documents: Iterable[CategorizedData]) -> dict[ActivityKey, Categ
 
 
 class CategoryUpdate(NamedTuple):
-    """Sets the category of the document `id`. `is_llm_based` matters to `categorized_data` alone."""
+    """Sets the category of the document `id`. `is_llm_based` matters to `categorized_data` alone.
+
+    One that is `provisional` gives way to a category that the document has already.
+    """
 
     id: str
     category_id: str
     is_llm_based: bool
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +140,43 @@ class SessionEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class DeferredMessage:
+    """What has to be known of a message that was committed with a provisional `category`, to give it its own later.
+
+    `id` is that of its stream entry, and once it is committed that of its record.
+    """
+
+    id: str
+    user_id: str
+    key: ActivityKey
+    duration: float
+    timestamp: float
+    category: str
+    categorized_data_id: str
+    pomodoro_usage_log_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Takes a user's seconds from boards to others, once: as long as the record of the deferred message is there."""
+
+    deferred_id: str
+    user_id: str
+    seconds: float
+    from_boards: Sequence[str] = ()
+    to_boards: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """What one commit acknowledges: messages that raise boards, ends among them, and dead letters."""
+    """What one commit acknowledges: messages that raise boards, ends and deferred ones among them, and dead letters;
+    and the moves of messages that were deferred."""
 
     entries: Sequence[LeaderboardEntry] = ()
     ends: Sequence[SessionEnd] = ()
     dead_letters: Sequence[DeadLetter] = ()
+    deferred: Sequence[DeferredMessage] = ()
+    moves: Sequence[Move] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +184,8 @@ class CommitResult:
     """What a commit did. Messages that were no longer pending count nowhere.
 
     `scores` is how many (board, user) scores were raised, `failed_scores` how many could not be and were kept for
-    replay; `failure` says what the first of them (or of the announcements) met with.
+    replay; `failure` says what the first of them (or of the announcements) met with. `moved` counts deferred messages
+    that got their category.
     """
 
     messages: int = 0
@@ -158,6 +194,7 @@ class CommitResult:
     dead_letters: int = 0
     ended_sessions: int = 0
     failure: str = ""
+    moved: int = 0
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
@@ -167,15 +204,16 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
 
 def categorized_data_id(key: ActivityKey) -> str:
     """The id under which the pipeline creates the document of a key: two instances create the same one."""
-    return _id_of("categorized_data", *key)
+    return digest_of("categorized_data", *key)
 
 
 def usage_log_id(stream: str, origin_id: str) -> str:
     """The id under which the pipeline creates a message's log: a redelivery or a replay creates the same one."""
-    return _id_of("pomodoro_usage_log", stream, origin_id)
+    return digest_of("pomodoro_usage_log", stream, origin_id)
 
 
-def _id_of(*parts: str) -> str:
+def digest_of(*parts: str) -> str:
+    """24 hex digits that no other sequence of parts has."""
     digest = blake2b(digest_size=12)
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")

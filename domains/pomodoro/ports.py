@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Protocol
 
-from domains.errors import Outage
+from domains.errors import Outage, PipelineError
 from domains.pomodoro.model import (
     ActivityKey,
     CategorizedData,
@@ -16,6 +16,7 @@ from domains.pomodoro.model import (
     Commit,
     CommitResult,
     DeadLetter,
+    DeferredMessage,
     PomodoroUsageLog,
     ReadBatch,
     StreamState,
@@ -60,10 +61,21 @@ class CommitPort(Protocol):
         """Acknowledges, counts and announces in one atomic step, for every message that is still pending.
 
         Raises each board by the durations of the messages acknowledged here, parks dead letters, and emits the
-        end of each session all of whose messages are committed. A score that its board cannot take is kept for
+        end of each session all of whose messages are committed. Keeps a record of each deferred message, and moves
+        scores of those whose record is still there, which it deletes. A score that its board cannot take is kept for
         replay and does not hinder the others. Raises RedisOutage; then all of it happened or nothing did, and the
         same call can be made again.
         """
+
+
+class DeferredMessagesPort(Protocol):
+    """Messages that were committed with a provisional category. Methods raise RedisOutage."""
+
+    async def lease(self, seconds: float) -> bool:
+        """Whether this instance is to see to them for the next `seconds`: one does, to ask nothing twice."""
+
+    async def after(self, record_id: str, limit: int) -> list[DeferredMessage]:
+        """Up to `limit` of them behind the record of that id ("0": from the first), oldest first."""
 
 
 class CategorizedDataRepositoryPort(Protocol):
@@ -81,17 +93,26 @@ class CategorizedDataRepositoryPort(Protocol):
         """Inserts, in one write, those whose id is not there yet. Returns {id: reason} of those that failed."""
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
-        """Sets categories, grouped, in one write. Unknown ids are no failure. Returns {id: reason} as above."""
+        """Sets categories, grouped, in one write; provisional ones where there is none yet.
+
+        Unknown ids are no failure. Returns {id: reason} as above.
+        """
 
 
 class PomodoroUsageLogRepositoryPort(Protocol):
     """The spans of each user. Methods behave as those of CategorizedDataRepositoryPort."""
 
-    async def save_all(self, documents: Sequence[PomodoroUsageLog]) -> dict[str, str]:
-        """Inserts, in one write, those whose id is not there yet. Returns {id: reason} of those that failed."""
+    async def save_all(
+        self, documents: Sequence[PomodoroUsageLog], provisional: Collection[str] = frozenset()
+    ) -> dict[str, str]:
+        """Inserts, in one write, those whose id is not there yet. Returns {id: reason} of those that failed.
+
+        Those that are there, from a delivery that was not committed, get the new category; those whose id is in
+        `provisional` keep the one they have.
+        """
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
-        """Sets categories, grouped, in one write. Unknown ids are no failure. Returns {id: reason} as above."""
+        """As that of CategorizedDataRepositoryPort."""
 
     async def find_by_session(self, user_id: str, session_date: date, session: int) -> list[PomodoroUsageLog]:
         """The logs of a session by timestamp, as Spring's scoring reads them."""
@@ -109,6 +130,10 @@ class ConsumerObserver(Protocol):
     def message_failed(self, entry_id: str, attempt: int, reason: str) -> None: ...
 
     def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None: ...
+
+    def reclassified(self, result: CommitResult) -> None: ...
+
+    def reclassification_failed(self, cause: PipelineError) -> None: ...
 
     def stream_tidied(self, state: StreamState) -> None: ...
 

@@ -5,13 +5,15 @@ from time import monotonic
 from typing import NamedTuple
 
 from domains.leaderboard.service import BoardCalendar, aggregate
-from domains.patternClassifier.classifier import Classification, PatternClassifier
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.snapshot import Classification
 from domains.pomodoro.model import (
     ActivityKey,
     CategorizedData,
     CategoryUpdate,
     Commit,
     DeadLetter,
+    DeferredMessage,
     PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
     SessionEnd,
@@ -29,8 +31,11 @@ class Span(NamedTuple):
 
 
 class Decided(NamedTuple):
+    """`deferred`: the category is provisional, and the LLM will be asked when it is back."""
+
     span: Span
     classification: Classification
+    deferred: bool = False
 
 
 class WriteSet:
@@ -42,9 +47,10 @@ class WriteSet:
         self.data_updates: list[CategoryUpdate] = []
         self.new_logs: list[PomodoroUsageLog] = []
         self.log_updates: list[CategoryUpdate] = []
+        self.provisional_logs: set[str] = set()
         self.owners: list[tuple[str, str, str]] = []
-        for span, classification in decided:
-            self._add(span, classification)
+        for item in decided:
+            self._add(item)
 
     def failed_messages(self, failures: dict[str, str]) -> dict[str, str]:
         """{entry id: reason} of the messages one of whose documents is among `failures` ({document id: reason})."""
@@ -55,29 +61,38 @@ class WriteSet:
                 failed[entry_id] = reasons[0]
         return failed
 
-    def _add(self, span: Span, classification: Classification) -> None:
-        message = span.message
+    def _add(self, item: Decided) -> None:
+        message = item.span.message
         data_id, log_id = message.categorized_data_id, message.pomodoro_usage_log_id
         if data_id is None or log_id is None:
-            data_id = self._data_of(span, classification)
-            log_id = usage_log_id(self._stream, message.origin_id)
-            self.new_logs.append(_log_of(message, log_id, data_id, classification.category_id))
+            data_id, log_id = document_ids(item.span, self._stream)
+            self._add_document(item)
+            self.new_logs.append(_log_of(message, log_id, data_id, item.classification.category_id))
+            if item.deferred:
+                self.provisional_logs.add(log_id)
         else:
-            _, category_id, is_llm_based = classification
-            self.data_updates.append(CategoryUpdate(data_id, category_id, is_llm_based))
-            self.log_updates.append(CategoryUpdate(log_id, category_id, is_llm_based))
+            _, category_id, is_llm_based, _ = item.classification
+            self.data_updates.append(CategoryUpdate(data_id, category_id, is_llm_based, item.deferred))
+            self.log_updates.append(CategoryUpdate(log_id, category_id, is_llm_based, item.deferred))
         self.owners.append((message.entry_id, data_id, log_id))
 
-    def _data_of(self, span: Span, classification: Classification) -> str:
-        """The id of the window's document, which is created or given its category where it has none."""
-        key, document = span.message.key, span.document
-        _, category_id, is_llm_based = classification
+    def _add_document(self, item: Decided) -> None:
+        """The window's document is created, or given its category where it has none."""
+        key, document = item.span.message.key, item.span.document
+        _, category_id, is_llm_based, _ = item.classification
         if document is None:
-            created = CategorizedData(categorized_data_id(key), key, category_id, is_llm_based)
-            return self.new_data.setdefault(key, created).id
-        if document.category_id != category_id:
-            self.data_updates.append(CategoryUpdate(document.id, category_id, is_llm_based))
-        return document.id
+            self.new_data.setdefault(key, CategorizedData(categorized_data_id(key), key, category_id, is_llm_based))
+        elif document.category_id != category_id:
+            self.data_updates.append(CategoryUpdate(document.id, category_id, is_llm_based, item.deferred))
+
+
+def document_ids(span: Span, stream: str) -> tuple[str, str]:
+    """The ids of the message's documents: of its window, and of its log."""
+    message, document = span
+    if message.categorized_data_id is not None and message.pomodoro_usage_log_id is not None:
+        return message.categorized_data_id, message.pomodoro_usage_log_id
+    data_id = categorized_data_id(message.key) if document is None else document.id
+    return data_id, usage_log_id(stream, message.origin_id)
 
 
 class KnownWindows:
@@ -152,9 +167,7 @@ class BatchClassification:
         decided, undecided = [], []
         for message in messages:
             document = documents.get(message.key) if message.categorized_data_id is None else None
-            classification = self._known(document) or self._classifier.by_rules(message.key)
-            if classification is None and not self._classifier.has_slow_tiers:
-                classification = self._classifier.uncategorized
+            classification = self._known(document) or self._classifier.at_once(message.key)
             span = Span(message, document)
             if classification is None:
                 undecided.append(span)
@@ -176,20 +189,37 @@ class BatchClassification:
         if writes.data_updates:
             failures |= await self._categorized.update_category_all(writes.data_updates)
         if writes.new_logs:
-            failures |= await self._logs.save_all(writes.new_logs)
+            failures |= await self._logs.save_all(writes.new_logs, writes.provisional_logs)
         if writes.log_updates:
             failures |= await self._logs.update_category_all(writes.log_updates)
         return writes.failed_messages(failures) if failures else {}
 
     def commit_of(self, decided: Iterable[Decided], dead_letters: Sequence[DeadLetter] = ()) -> Commit:
         """What committing these messages acknowledges, raises and ends."""
-        contributions, ends = [], []
-        for (message, _), classification in decided:
+        contributions, ends, postponed = [], [], []
+        for span, classification, deferred in decided:
+            message = span.message
             boards = self._calendar.boards(classification.category, message.timestamp)
             contributions.append((message.user_id, boards, message.entry_id, message.duration))
             if message.is_end:
                 ends.append(SessionEnd(message.entry_id, message.user_id, message.session_date, message.session))
-        return Commit(aggregate(contributions), ends, dead_letters)
+            if deferred:
+                postponed.append(self._deferred(span, classification))
+        return Commit(aggregate(contributions), ends, dead_letters, postponed)
+
+    def _deferred(self, span: Span, classification: Classification) -> DeferredMessage:
+        message = span.message
+        data_id, log_id = document_ids(span, self._stream)
+        return DeferredMessage(
+            id=message.entry_id,
+            user_id=message.user_id,
+            key=message.key,
+            duration=message.duration,
+            timestamp=message.timestamp,
+            category=classification.category,
+            categorized_data_id=data_id,
+            pomodoro_usage_log_id=log_id,
+        )
 
     def _known(self, document: CategorizedData | None) -> Classification | None:
         if document is None:

@@ -1,8 +1,12 @@
 """The boards in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from domains.leaderboard.model import LeaderboardEntry, LeaderboardResult, Neighbourhood
+from domains.pomodoro.model import Move
+
+_NOTHING_SECONDS = 1e-6
+"""What sums of floating-point numbers may leave where nothing is left."""
 
 
 class InMemoryLeaderboard:
@@ -23,6 +27,18 @@ class InMemoryLeaderboard:
                 raised.add((board, entry.user_id))
         return len(raised)
 
+    def move(self, move: Move) -> int:
+        """As the commit does: of a score that comes to nothing, nothing is left. Returns how many scores changed."""
+        for board in move.from_boards:
+            users = self.boards.setdefault(board, {})
+            users[move.user_id] = users.get(move.user_id, 0.0) - move.seconds
+            if abs(users[move.user_id]) < _NOTHING_SECONDS:
+                del users[move.user_id]
+        for board in move.to_boards:
+            users = self.boards.setdefault(board, {})
+            users[move.user_id] = users.get(move.user_id, 0.0) + move.seconds
+        return len(move.from_boards) + len(move.to_boards)
+
     async def top(self, board: str, limit: int, offset: int = 0) -> list[LeaderboardResult]:
         return self._ranked(board)[offset : offset + limit] if limit > 0 else []
 
@@ -35,6 +51,9 @@ class InMemoryLeaderboard:
             if row.user_id == user_id:
                 return Neighbourhood(row, ranked[max(0, i - distance) : i + distance + 1])
         return Neighbourhood(LeaderboardResult(user_id, 0.0, 0), [])
+
+    async def having(self, scores: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        return {(board, user) for board, user in scores if user in self.boards.get(board, {})}
 
     async def size(self, board: str) -> int:
         return len(self.boards.get(board, {}))

@@ -3,8 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from time import monotonic
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import (
     ActivityKey,
     CategorizedData,
@@ -41,8 +43,9 @@ class InMemoryCategorizedDataRepository:
         return {}
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
-        for document_id, category_id, is_llm_based in updates:
-            if document := self.documents.get(document_id):
+        for document_id, category_id, is_llm_based, provisional in updates:
+            document = self.documents.get(document_id)
+            if document and not (provisional and document.category_id):
                 self.documents[document_id] = replace(document, category_id=category_id, is_llm_based=is_llm_based)
         return {}
 
@@ -51,14 +54,19 @@ class InMemoryPomodoroUsageLogRepository:
     def __init__(self) -> None:
         self.documents: dict[str, PomodoroUsageLog] = {}
 
-    async def save_all(self, documents: Sequence[PomodoroUsageLog]) -> dict[str, str]:
+    async def save_all(
+        self, documents: Sequence[PomodoroUsageLog], provisional: Collection[str] = frozenset()
+    ) -> dict[str, str]:
         for document in documents:
-            self.documents.setdefault(document.id, document)
+            known = self.documents.setdefault(document.id, document)
+            if document.id not in provisional:
+                self.documents[document.id] = replace(known, category_id=document.category_id)
         return {}
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
         for update in updates:
-            if document := self.documents.get(update.id):
+            document = self.documents.get(update.id)
+            if document and not (update.provisional and document.category_id):
                 self.documents[update.id] = replace(document, category_id=update.category_id)
         return {}
 
@@ -73,12 +81,36 @@ class InMemoryClassificationCache:
 
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
-        self._answers: dict[ActivityKey, str] = {}
+        self._answers: dict[Question, str] = {}
 
-    async def get_many(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, str]:
-        return {key: self._answers[key] for key in keys if key in self._answers}
+    async def get_many(self, questions: Collection[Question]) -> dict[Question, str]:
+        return {question: self._answers[question] for question in questions if question in self._answers}
 
-    async def put_many(self, answers: Mapping[ActivityKey, str]) -> None:
+    async def put_many(self, answers: Mapping[Question, str]) -> None:
         self._answers |= answers
         while len(self._answers) > self._limit:
             del self._answers[next(iter(self._answers))]
+
+
+class InMemoryLLMBudget:
+    """LLMBudgetPort of one process: so many calls a minute and tokens in all; 0 is no limit."""
+
+    def __init__(self, calls_per_minute: int = 0, tokens: int = 0) -> None:
+        self._calls_per_minute = calls_per_minute
+        self._tokens = tokens
+        self._minute, self._calls = 0, 0
+        self.spent = 0
+
+    async def take(self) -> float:
+        if self._tokens and self.spent >= self._tokens:
+            return 86_400.0
+        minute = int(monotonic() // 60)
+        if minute != self._minute:
+            self._minute, self._calls = minute, 0
+        if self._calls_per_minute and self._calls >= self._calls_per_minute:
+            return 60 - monotonic() % 60
+        self._calls += 1
+        return 0.0
+
+    async def spend(self, tokens: int) -> None:
+        self.spent += tokens

@@ -9,6 +9,7 @@ from domains.pomodoro.model import (
     Commit,
     CommitResult,
     DeadLetter,
+    DeferredMessage,
     PomodoroPatternClassifyMessage,
     ReadBatch,
     SessionEnd,
@@ -28,6 +29,7 @@ class InMemoryStream:
         self.noted_ends: dict[str, SessionEnd] = {}
         self.ended: list[SessionEnd] = []
         self.dead_letters: list[DeadLetter] = []
+        self.deferred: dict[str, DeferredMessage] = {}
         self.added = asyncio.Event()
         self._added = 0
 
@@ -97,6 +99,20 @@ class InMemoryMessageSource:
         return batch
 
 
+class InMemoryDeferredMessages:
+    """DeferredMessagesPort on an InMemoryStream; whoever asks has the lease."""
+
+    def __init__(self, stream: InMemoryStream) -> None:
+        self._stream = stream
+
+    async def lease(self, seconds: float) -> bool:
+        return True
+
+    async def after(self, record_id: str, limit: int) -> list[DeferredMessage]:
+        records = sorted(self._stream.deferred.values(), key=lambda message: _order(message.id))
+        return [message for message in records if _order(message.id) > _order(record_id)][:limit]
+
+
 class InMemoryCommit:
     """CommitPort on an InMemoryStream and its boards."""
 
@@ -113,7 +129,10 @@ class InMemoryCommit:
         scores = self._boards.raise_boards(counted)
         self._stream.dead_letters += letters
         self._stream.noted_ends |= {end.entry_id: end for end in ends}
-        return CommitResult(len(committed), scores, 0, len(letters), self._announce())
+        self._stream.deferred |= {message.id: message for message in commit.deferred if message.id in committed}
+        moves = [move for move in commit.moves if self._stream.deferred.pop(move.deferred_id, None)]
+        scores += sum(map(self._boards.move, moves))
+        return CommitResult(len(committed), scores, 0, len(letters), self._announce(), moved=len(moves))
 
     def _announce(self) -> int:
         stream = self._stream

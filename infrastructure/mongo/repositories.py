@@ -6,7 +6,7 @@ category updates are one bulk of `UpdateMany` grouped by what is set.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
@@ -56,7 +56,8 @@ class CategoryPatternRepositoryAdapter:
             }
             for pattern in patterns
         ]
-        if failures := await _insert(self._collection, documents):
+        failures, _ = await _insert(self._collection, documents)
+        if failures:
             raise StoreOutage(f"{CATEGORY_PATTERN}: {next(iter(failures.values()))}")
 
 
@@ -86,7 +87,7 @@ class CategorizedDataRepositoryAdapter:
             self._index_wanted = False
 
     async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
-        return await _insert(
+        failures, _ = await _insert(
             self._collection,
             [
                 {
@@ -100,16 +101,17 @@ class CategorizedDataRepositoryAdapter:
                 for data in documents
             ],
         )
+        return failures
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
-        groups: dict[tuple[str, bool], list[str]] = {}
-        for document_id, category_id, is_llm_based in updates:
-            groups.setdefault((category_id, is_llm_based), []).append(document_id)
+        groups: dict[tuple[str, bool, bool], list[str]] = {}
+        for document_id, category_id, is_llm_based, provisional in updates:
+            groups.setdefault((category_id, is_llm_based, provisional), []).append(document_id)
         return await _update(
             self._collection,
             [
-                (ids, {"categoryId": ObjectId(category_id), "isLLMBased": is_llm_based})
-                for (category_id, is_llm_based), ids in groups.items()
+                _Group(ids, {"categoryId": ObjectId(category_id), "isLLMBased": is_llm_based}, provisional)
+                for (category_id, is_llm_based, provisional), ids in groups.items()
             ],
         )
 
@@ -121,9 +123,11 @@ class PomodoroUsageLogRepositoryAdapter:
         self._collection = database[POMODORO_USAGE_LOG]
         self._zone = zone
 
-    async def save_all(self, documents: Sequence[PomodoroUsageLog]) -> dict[str, str]:
+    async def save_all(
+        self, documents: Sequence[PomodoroUsageLog], provisional: Collection[str] = frozenset()
+    ) -> dict[str, str]:
         midnights = {log.session_date: start_of_day(log.session_date, self._zone) for log in documents}
-        return await _insert(
+        failures, there = await _insert(
             self._collection,
             [
                 {
@@ -140,14 +144,20 @@ class PomodoroUsageLogRepositoryAdapter:
                 for log in documents
             ],
         )
+        again = [log for log in documents if log.id in there - set(provisional)]
+        updates = [CategoryUpdate(log.id, log.category_id, False) for log in again if log.category_id]
+        return failures | await self.update_category_all(updates)
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
-        groups: dict[str, list[str]] = {}
-        for document_id, category_id, _ in updates:
-            groups.setdefault(category_id, []).append(document_id)
+        groups: dict[tuple[str, bool], list[str]] = {}
+        for document_id, category_id, _, provisional in updates:
+            groups.setdefault((category_id, provisional), []).append(document_id)
         return await _update(
             self._collection,
-            [(ids, {"categoryId": ObjectId(category_id)}) for category_id, ids in groups.items()],
+            [
+                _Group(ids, {"categoryId": ObjectId(category_id)}, provisional)
+                for (category_id, provisional), ids in groups.items()
+            ],
         )
 
     async def find_by_session(self, user_id: str, session_date: date, session: int) -> list[PomodoroUsageLog]:
@@ -160,32 +170,43 @@ class PomodoroUsageLogRepositoryAdapter:
             ]
 
 
-async def _insert(collection: Any, documents: list[dict[str, Any]]) -> dict[str, str]:
-    """Inserts what is not there yet. Returns {id: reason} of the documents that the server refused."""
-    if not documents:
-        return {}
-    with translated_errors():
-        try:
-            await collection.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            _raise_if_unconfirmed(error)
-            return {
-                str(documents[failed["index"]]["_id"]): str(failed["errmsg"])
-                for failed in error.details["writeErrors"]
-                if failed["code"] != _DUPLICATE_KEY
-            }
-    return {}
+async def _insert(collection: Any, documents: list[dict[str, Any]]) -> tuple[dict[str, str], set[str]]:
+    """Inserts what is not there yet.
+
+    Returns {id: reason} of the documents that the server refused, and the ids of those that were there.
+    """
+    if documents:
+        with translated_errors():
+            try:
+                await collection.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                _raise_if_unconfirmed(error)
+                failed = [(str(documents[e["index"]]["_id"]), e) for e in error.details["writeErrors"]]
+                there = {id_ for id_, e in failed if e["code"] == _DUPLICATE_KEY}
+                return {id_: str(e["errmsg"]) for id_, e in failed if id_ not in there}, there
+    return {}, set()
 
 
-async def _update(collection: Any, groups: list[tuple[list[str], dict[str, Any]]]) -> dict[str, str]:
-    """Sets, in one bulk, the same fields in all documents of a group. Returns {id: reason} as `_insert`."""
+class _Group(NamedTuple):
+    """Documents in which the same is set; where they have no category yet, if it is `provisional`."""
+
+    ids: list[str]
+    fields: dict[str, Any]
+    provisional: bool
+
+    def update(self) -> UpdateMany:
+        chosen: dict[str, Any] = {"_id": {"$in": [ObjectId(document_id) for document_id in self.ids]}}
+        if self.provisional:
+            chosen["categoryId"] = None  # absent, too
+        return UpdateMany(chosen, {"$set": self.fields})
+
+
+async def _update(collection: Any, groups: list[_Group]) -> dict[str, str]:
+    """Updates all groups in one bulk. Returns {id: reason} of the documents that the server refused."""
     if not groups:
         return {}
     with translated_errors():
-        updates = [
-            UpdateMany({"_id": {"$in": [ObjectId(document_id) for document_id in ids]}}, {"$set": fields})
-            for ids, fields in groups
-        ]
+        updates = [group.update() for group in groups]
         try:
             await collection.bulk_write(updates, ordered=False)
         except BulkWriteError as error:
@@ -193,7 +214,7 @@ async def _update(collection: Any, groups: list[tuple[list[str], dict[str, Any]]
             return {
                 document_id: str(failed["errmsg"])
                 for failed in error.details["writeErrors"]
-                for document_id in groups[failed["index"]][0]
+                for document_id in groups[failed["index"]].ids
             }
     return {}
 

@@ -7,7 +7,8 @@ from typing import Any
 from openai import AsyncOpenAI, OpenAIError
 
 from domains.errors import ClassificationFailed
-from domains.pomodoro.model import ActivityKey
+from domains.patternClassifier.ports import LLMAnswers
+from domains.patternClassifier.questions import Question
 from infrastructure.settings import Settings
 
 _SHOWN = 300
@@ -28,10 +29,10 @@ class LLMClient:
         self._client = client
         self._model = model
 
-    async def classify(self, keys: Sequence[ActivityKey], categories: Sequence[str]) -> list[str | None]:
+    async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
         windows = [
-            {"number": i, "app": key.app[:_SHOWN], "title": key.title[:_SHOWN], "url": key.url[:_SHOWN]}
-            for i, key in enumerate(keys)
+            {"number": i, "app": app[:_SHOWN], "title": title[:_SHOWN], "url": site[:_SHOWN]}
+            for i, (app, site, title) in enumerate(questions)
         ]
         try:
             completion = await self._client.chat.completions.create(
@@ -48,7 +49,8 @@ class LLMClient:
             status = getattr(cause, "status_code", None)
             raise ClassificationFailed(f"{type(cause).__name__}{f' {status}' if status else ''}") from cause
         content = completion.choices[0].message.content if completion.choices else None
-        return _accepted(content or "", len(keys), frozenset(categories))
+        names = _accepted(content or "", len(questions), frozenset(categories))
+        return LLMAnswers(names, completion.usage.total_tokens if completion.usage else 0)
 
 
 def make_client(settings: Settings) -> AsyncOpenAI:

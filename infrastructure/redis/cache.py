@@ -1,38 +1,50 @@
 """The LLM's answers in Redis, shared by all instances."""
 
 from collections.abc import Collection, Mapping
+from time import time
 
 from redis.asyncio import Redis
 
-from domains.pomodoro.model import ActivityKey, categorized_data_id
-from infrastructure.redis.client import translated_errors
-from infrastructure.redis.keys import CLASSIFICATION_PREFIX
+from domains.categoryPattern.model import UNCATEGORIZED
+from domains.patternClassifier.questions import Question
+from domains.pomodoro.model import digest_of
+from infrastructure.redis.client import guarded
+from infrastructure.redis.keys import CACHE_PUT_SCRIPT, LLMKeys
 
 
 class RedisClassificationCache:
-    """ClassificationCachePort. Keys are digests: titles and URLs do not show in Redis. `ttl` is in seconds."""
+    """ClassificationCachePort. Questions are kept as digests: titles and sites do not show in Redis.
 
-    def __init__(self, client: Redis, ttl: int) -> None:
+    An answer lasts `ttl` seconds, one that says nothing `negative_ttl`. Of more than `limit` answers those go first
+    that would be the first to expire.
+    """
+
+    def __init__(self, client: Redis, keys: LLMKeys, ttl: int, negative_ttl: int, limit: int) -> None:
         self._client = client
+        self._keys = keys
         self._ttl = ttl
+        self._negative_ttl = negative_ttl
+        self._limit = limit
+        self._put = client.register_script(CACHE_PUT_SCRIPT)
 
-    async def get_many(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, str]:
-        if not keys:
+    async def get_many(self, questions: Collection[Question]) -> dict[Question, str]:
+        if not questions:
             return {}
-        with translated_errors():
-            async with self._client.pipeline(transaction=False) as pipeline:  # no MGET: the keys lie in many slots
-                for key in keys:
-                    pipeline.get(_name(key))
-                names = await pipeline.execute()
-        return {key: str(name) for key, name in zip(keys, names, strict=True) if name is not None}
+        digests = [digest_of(*question) for question in questions]
+        found = await guarded(self._client, self._client.hmget(self._keys.answers, digests))
+        answers = {}
+        for question, kept in zip(questions, found, strict=True):
+            until, _, name = (kept or "0 ").partition(" ")
+            if int(until) > time():
+                answers[question] = name
+        return answers
 
-    async def put_many(self, answers: Mapping[ActivityKey, str]) -> None:
-        with translated_errors():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for key, name in answers.items():
-                    pipeline.set(_name(key), name, ex=self._ttl)
-                await pipeline.execute()
-
-
-def _name(key: ActivityKey) -> str:
-    return CLASSIFICATION_PREFIX + categorized_data_id(key)
+    async def put_many(self, answers: Mapping[Question, str]) -> None:
+        if not answers:
+            return
+        now = int(time())
+        arguments: list[str | int] = [now, self._limit]
+        for question, name in answers.items():
+            ttl = self._negative_ttl if name in ("", UNCATEGORIZED) else self._ttl
+            arguments += [digest_of(*question), now + ttl, name]
+        await guarded(self._client, self._put(keys=[self._keys.answers, self._keys.expiries], args=arguments))

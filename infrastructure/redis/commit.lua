@@ -3,22 +3,26 @@
 -- Why nothing counts twice: a message contributes only if XACK says, in this same script, that it was pending.
 -- Why nothing is lost: what may fail after the first XACK (the keys that others own) is kept where it can be replayed.
 --
--- KEYS  stream, ends, announced, dead letters, failed scores, session score stream (with an outbox: that instead)
--- ARGV  group, greatest length of the dead letters, seconds to remember announced sessions, the commit (msgpack):
+-- KEYS  stream, ends, announced, dead letters, failed scores, deferred messages, session score stream (with an outbox:
+--       that instead)
+-- ARGV  group, greatest length of the dead letters, of the deferred messages, seconds to remember announced sessions,
+--       the commit (msgpack):
 --         boards   {key, …}
 --         entries  {{user, {index in boards, …}, {id, …}, {seconds, …}}, …}
 --         ends     {{id, user, date, session}, …}
 --         letters  {{id, {field, value, …}}, …}
+--         deferred {{id, {field, value, …}}, …}: records to be kept of messages among the entries
+--         moves    {{id of such a record, user, seconds, {index of a board to lower, …}, {of one to raise, …}}, …}
 --       '1' where there is an outbox
 -- Boards are no KEYS: there are hundreds in a batch, and on a single node, or with all keys in one slot, they need not
 -- be. On a cluster boards and the session score stream lie in other slots, which a script cannot reach: what they are
 -- to get is put into the outbox in this same step, and `deliver.lua` serves them from there.
--- Returns {messages, scores raised, scores failed, dead letters, sessions ended, first failure or ''}
+-- Returns {messages, scores raised, scores failed, dead letters, sessions ended, first failure or '', messages moved}
 
-local stream, ends, announced, dead_letters, failed_scores, events = unpack(KEYS)
-local outbox = ARGV[5] == '1' and events
-local group, dead_letters_max, remember = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local commit = cmsgpack.unpack(ARGV[4])
+local stream, ends, announced, dead_letters, failed_scores, deferred, events = unpack(KEYS)
+local outbox = ARGV[6] == '1' and events
+local group, dead_letters_max, deferred_max, remember = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local commit = cmsgpack.unpack(ARGV[5])
 local call, attempt = redis.call, redis.pcall
 
 local function failure(reply)
@@ -26,7 +30,9 @@ local function failure(reply)
 end
 
 -- A bookkeeping key of the wrong type stops the commit before it has changed anything.
-local kinds = {[ends] = 'zset', [announced] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash'}
+local kinds = {
+  [ends] = 'zset', [announced] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash', [deferred] = 'stream'
+}
 if outbox then kinds[outbox] = 'stream' end
 for key, kind in pairs(kinds) do
   local found = call('TYPE', key).ok
@@ -46,7 +52,14 @@ local function padded(id)
 end
 
 local acknowledged, messages = {}, 0
-local scores = {}
+local scores = {}  -- what each board (by its index) is to get, by user
+
+local function add(board, user, seconds)
+  local users = scores[board]
+  if not users then users = {}; scores[board] = users end
+  users[user] = (users[user] or 0) + seconds
+end
+
 for _, entry in ipairs(commit.entries) do
   local user, boards, ids, seconds = entry[1], entry[2], entry[3], entry[4]
   local sum, counted = 0, false
@@ -57,11 +70,18 @@ for _, entry in ipairs(commit.entries) do
     end
   end
   if counted then
-    for _, board in ipairs(boards) do
-      local users = scores[board]
-      if not users then users = {}; scores[board] = users end
-      users[user] = (users[user] or 0) + sum
-    end
+    for _, board in ipairs(boards) do add(board, user, sum) end
+  end
+end
+
+-- A message moves once: when its record goes.
+local moved = 0
+for _, move in ipairs(commit.moves) do
+  local id, user, seconds, from, to = unpack(move)
+  if call('XDEL', deferred, id) == 1 then
+    for _, board in ipairs(from) do add(board, user, -seconds) end
+    for _, board in ipairs(to) do add(board, user, seconds) end
+    moved = moved + 1
   end
 end
 
@@ -71,7 +91,9 @@ for board, users in pairs(scores) do
   local key = commit.boards[board + 1]
   if outbox then outgoing.boards[key] = users end
   for user, sum in pairs(outbox and {} or users) do
-    local err = failure(attempt('ZINCRBY', key, sum, user))  -- Redis writes a number as %.17g: exactly
+    local reply = attempt('ZINCRBY', key, sum, user)  -- Redis writes a number as %.17g: exactly
+    local err = failure(reply)
+    if sum < 0 and not err and math.abs(tonumber(reply)) < 1e-6 then call('ZREM', key, user) end  -- all moved away
     if err then
       local lost = failure(attempt('HINCRBYFLOAT', failed_scores, key .. '\n' .. user, sum))
       if lost then err = err .. '; not kept: ' .. lost end
@@ -88,6 +110,12 @@ for _, letter in ipairs(commit.letters) do
   if acknowledge(letter[1]) then
     call('XADD', dead_letters, 'MAXLEN', '~', dead_letters_max, '*', unpack(letter[2]))
     parked = parked + 1
+  end
+end
+
+for _, record in ipairs(commit.deferred) do
+  if acknowledged[record[1]] then
+    call('XADD', deferred, 'MAXLEN', '~', deferred_max, '*', unpack(record[2]))
   end
 end
 
@@ -142,4 +170,4 @@ if next(outgoing.boards) or next(outgoing.events) then
   call('XADD', outbox, '*', 'commit', cmsgpack.pack(outgoing))
 end
 
-return {messages, raised, failed, parked, ended, first_failure}
+return {messages, raised, failed, parked, ended, first_failure, moved}

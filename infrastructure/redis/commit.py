@@ -1,7 +1,7 @@
 """The commit of a batch as one call of `commit.lua`, in which the guarantee lies."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import time
 
 from msgspec import msgpack
@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from domains.pomodoro.model import Commit, CommitResult, DeadLetter
 from infrastructure.redis.client import guarded
+from infrastructure.redis.deferred import record_of
 from infrastructure.redis.keys import COMMIT_SCRIPT, StreamKeys
 
 _ANNOUNCED_SECONDS = 14 * 86_400
@@ -18,12 +19,13 @@ _ANNOUNCED_SECONDS = 14 * 86_400
 class RedisCommit:
     """CommitPort where one script reaches all keys: on a single node, or with a prefix that puts them in one slot.
 
-    `dead_letters_max` bounds the dead-letter stream (approximately): the oldest go first.
+    `dead_letters_max` bounds the dead-letter stream, `deferred_max` the records of deferred messages (both
+    approximately): the oldest go first.
     """
 
     with_outbox = False
 
-    def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int) -> None:
+    def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int, deferred_max: int) -> None:
         self._client = client
         self._script = client.register_script(COMMIT_SCRIPT)
         self._keys = [
@@ -32,9 +34,10 @@ class RedisCommit:
             keys.announced,
             keys.dead_letters,
             keys.failed_scores,
+            keys.deferred,
             keys.outbox if self.with_outbox else keys.session_scores,
         ]
-        self._settings: list[str | int] = [group, dead_letters_max, _ANNOUNCED_SECONDS]
+        self._settings: list[str | int] = [group, dead_letters_max, deferred_max, _ANNOUNCED_SECONDS]
 
     async def commit(self, commit: Commit) -> CommitResult:
         arguments = [*self._settings, _payload(commit), int(self.with_outbox)]
@@ -45,18 +48,27 @@ class RedisCommit:
 def _payload(commit: Commit) -> bytes:
     """The commit as `commit.lua` describes it; every board's key stands in it once."""
     boards: dict[str, int] = {}
-    entries = [
-        (
-            entry.user_id,
-            [boards.setdefault(board, len(boards)) for board in entry.boards],
-            entry.message_ids,
-            entry.durations,
-        )
-        for entry in commit.entries
+
+    def indexes(keys: Iterable[str]) -> list[int]:
+        return [boards.setdefault(key, len(boards)) for key in keys]
+
+    entries = [(entry.user_id, indexes(entry.boards), entry.message_ids, entry.durations) for entry in commit.entries]
+    moves = [
+        (move.deferred_id, move.user_id, move.seconds, indexes(move.from_boards), indexes(move.to_boards))
+        for move in commit.moves
     ]
     ends = [(end.entry_id, end.user_id, end.session_date.isoformat(), str(end.session)) for end in commit.ends]
     letters = [(letter.entry_id, _fields_of(letter)) for letter in commit.dead_letters]
-    return msgpack.encode({"boards": list(boards), "entries": entries, "ends": ends, "letters": letters})
+    return msgpack.encode(
+        {
+            "boards": list(boards),
+            "entries": entries,
+            "ends": ends,
+            "letters": letters,
+            "deferred": [(message.id, record_of(message)) for message in commit.deferred],
+            "moves": moves,
+        }
+    )
 
 
 def _fields_of(letter: DeadLetter) -> list[str]:

@@ -48,7 +48,8 @@ for _, delivery in ipairs(deliveries) do
 end
 
 for user, seconds in pairs(sums) do
-  redis.call('ZINCRBY', target, seconds, user)
+  local sum = tonumber(redis.call('ZINCRBY', target, seconds, user))
+  if seconds < 0 and math.abs(sum) < 1e-6 then redis.call('ZREM', target, user) end  -- all moved away
   writes = writes + 1
 end
 if last then

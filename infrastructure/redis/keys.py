@@ -50,8 +50,50 @@ return {rank + 1, first + 1, redis.call('ZREVRANGE', KEYS[1], first, rank + ARGV
 SESSION_SCORE_STREAM = "session_score_stream"
 """One entry a finished session, for Spring. Fields: userId, sessionDate, session."""
 
-CLASSIFICATION_PREFIX = "pomocore:classification:"
-"""Strings with a TTL: the category that the LLM named for a window."""
+CACHE_PUT_SCRIPT = """
+local function drop(digests)
+  for _, digest in ipairs(digests) do
+    redis.call('HDEL', KEYS[1], digest)
+    redis.call('ZREM', KEYS[2], digest)
+  end
+end
+for i = 3, #ARGV, 3 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1] .. ' ' .. ARGV[i + 2])
+  redis.call('ZADD', KEYS[2], ARGV[i + 1], ARGV[i])
+end
+drop(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, 1000))
+local over = redis.call('ZCARD', KEYS[2]) - ARGV[2]
+if over > 0 then drop(redis.call('ZRANGE', KEYS[2], 0, over - 1)) end
+"""
+"""KEYS answers, expiries. ARGV now, limit, then digest, Unix seconds of its expiry, category name, …"""
+
+TAKE_BUDGET_SCRIPT = """
+local calls_max, tokens_max = tonumber(ARGV[1]), tonumber(ARGV[2])
+if tokens_max > 0 and tonumber(redis.call('GET', KEYS[2]) or 0) >= tokens_max then return 2 end
+if calls_max > 0 and tonumber(redis.call('GET', KEYS[1]) or 0) >= calls_max then return 1 end
+redis.call('INCR', KEYS[1])
+redis.call('EXPIRE', KEYS[1], 120)
+return 0
+"""
+"""KEYS calls of the minute, tokens of the day. ARGV the most of each, 0: no limit. 1: no more calls, 2: tokens."""
+
+
+class LLMKeys:
+    """The keys that all instances share about the LLM, in one slot. `minute` and `day` are of UTC."""
+
+    def __init__(self, prefix: str = "") -> None:
+        own = f"{prefix}{{pomocore:llm}}" if "{" not in prefix else f"{prefix}pomocore:llm"
+        self.answers = f"{own}:answers"
+        """HASH: its expiry (Unix seconds) and the category that the LLM named, by the digest of the question."""
+        self.expiries = f"{own}:expiries"
+        """ZSET: the same digests by their expiry."""
+        self._own = own
+
+    def calls(self, minute: str) -> str:
+        return f"{self._own}:calls:{minute}"
+
+    def tokens(self, day: str) -> str:
+        return f"{self._own}:tokens:{day}"
 
 
 class StreamKeys:
@@ -72,6 +114,10 @@ class StreamKeys:
         """ZSET: sessions already announced, by the time (Unix seconds) of their announcement."""
         self.failed_scores = f"{own}:failed_scores"
         """HASH: seconds that a board could not take, by "board<newline>user"."""
+        self.deferred = f"{own}:deferred"
+        """Stream: userId, app, title, url, duration, timestamp, category, categorizedDataId, pomodoroUsageLogId."""
+        self.deferred_lease = f"{own}:deferred:lease"
+        """String with a TTL: the consumer that sees to the deferred messages."""
         self.outbox = f"{own}:outbox"
         """Stream, on a cluster only: committed scores and events on their way to the slots of their keys."""
         self.sample = f"{own}:sample"

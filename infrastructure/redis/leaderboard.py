@@ -1,6 +1,6 @@
 """The boards as ZSETs, read as Spring reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -48,6 +48,17 @@ class LeaderboardCacheAdapter:
         ]
         own = found[rank - first] if rank else LeaderboardResult(user_id, 0.0, 0)
         return Neighbourhood(own, found)
+
+    async def having(self, scores: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        with translated_errors():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for board, user_id in scores:
+                    pipeline.zscore(board, user_id)
+                found = await pipeline.execute(raise_on_error=False)
+            for reply in found:
+                if isinstance(reply, Exception) and "WRONGTYPE" not in str(reply):
+                    raise reply
+        return {score for score, reply in zip(scores, found, strict=True) if reply is not None}
 
     async def size(self, board: str) -> int:
         with translated_errors():

@@ -37,8 +37,8 @@ class OutboxCommit(RedisCommit):
 
     with_outbox = True
 
-    def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int) -> None:
-        super().__init__(client, keys, group, dead_letters_max)
+    def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int, deferred_max: int) -> None:
+        super().__init__(client, keys, group, dead_letters_max, deferred_max)
         self._outbox = keys.outbox
         self._failed_scores = keys.failed_scores
         self._session_scores = keys.session_scores

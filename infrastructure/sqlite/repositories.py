@@ -78,8 +78,9 @@ class SqliteCategorizedDataRepository:
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
         await self._database.write(
-            "UPDATE categorized_data SET category_id = ?, is_llm_based = ? WHERE id = ?",
-            [(update.category_id, update.is_llm_based, update.id) for update in updates],
+            "UPDATE categorized_data SET category_id = ?, is_llm_based = ?"
+            " WHERE id = ? AND NOT (? AND category_id IS NOT NULL)",
+            [(update.category_id, update.is_llm_based, update.id, update.provisional) for update in updates],
         )
         return {}
 
@@ -90,9 +91,12 @@ class SqlitePomodoroUsageLogRepository:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
-    async def save_all(self, documents: Sequence[PomodoroUsageLog]) -> dict[str, str]:
+    async def save_all(
+        self, documents: Sequence[PomodoroUsageLog], provisional: Collection[str] = frozenset()
+    ) -> dict[str, str]:
         await self._database.write(
-            "INSERT OR IGNORE INTO pomodoro_usage_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO pomodoro_usage_log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+            " ON CONFLICT (id) DO UPDATE SET category_id = ?4 WHERE NOT ?10",
             [
                 (
                     log.id,
@@ -104,6 +108,7 @@ class SqlitePomodoroUsageLogRepository:
                     log.session_date.isoformat(),
                     log.timestamp,
                     log.duration,
+                    log.id in provisional,
                 )
                 for log in documents
             ],
@@ -112,8 +117,8 @@ class SqlitePomodoroUsageLogRepository:
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
         await self._database.write(
-            "UPDATE pomodoro_usage_log SET category_id = ? WHERE id = ?",
-            [(update.category_id, update.id) for update in updates],
+            "UPDATE pomodoro_usage_log SET category_id = ? WHERE id = ? AND NOT (? AND category_id IS NOT NULL)",
+            [(update.category_id, update.id, update.provisional) for update in updates],
         )
         return {}
 

@@ -1,0 +1,142 @@
+"""The tiers between the rules and the LLM, in their order: each is asked for what those before it left.
+
+Each can be left out. None of them is needed: one that is away is passed over.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from time import monotonic
+from typing import Protocol
+
+from domains.categoryPattern.model import UNCATEGORIZED
+from domains.errors import RedisOutage
+from domains.patternClassifier.ports import ClassificationCachePort, ClassifierObserver, LocalModelPort
+from domains.patternClassifier.questions import Question
+from domains.patternClassifier.snapshot import (
+    TIER_CACHE,
+    TIER_DOCUMENTS,
+    TIER_MODEL,
+    Classification,
+    PatternSnapshot,
+)
+from domains.pomodoro.model import ActivityKey
+from domains.pomodoro.ports import CategorizedDataRepositoryPort
+
+Windows = Mapping[Question, ActivityKey]
+"""A question and a window of which it is asked: there may be others."""
+
+
+class Tier(Protocol):
+    name: str
+
+    async def classify(self, windows: Windows, snapshot: PatternSnapshot) -> dict[Question, Classification]:
+        """What it knows of `windows`. May raise Outage or StoreRefused."""
+
+
+class AnswerMemory:
+    """The LLM's answers: in this process the `limit` used last, each for `seconds` at most, and in `cache`, if any.
+
+    An empty name says that the LLM was asked and had no answer.
+    """
+
+    def __init__(
+        self, observer: ClassifierObserver, cache: ClassificationCachePort | None, limit: int, seconds: float = 600.0
+    ) -> None:
+        self._observer = observer
+        self._cache = cache
+        self._limit = limit
+        self._seconds = seconds
+        self._answers: OrderedDict[Question, tuple[str, float]] = OrderedDict()
+
+    def get(self, question: Question) -> str | None:
+        found = self._answers.get(question)
+        if found is None or found[1] < monotonic():
+            return None
+        self._answers.move_to_end(question)
+        return found[0]
+
+    async def recall(self, questions: Collection[Question]) -> dict[Question, str]:
+        """What the cache remembers, from now on in this process too. Raises RedisOutage."""
+        names = await self._cache.get_many(questions) if self._cache is not None else {}
+        self._keep(names)
+        return names
+
+    async def remember(self, answers: Mapping[Question, str]) -> None:
+        """Keeps new answers. A cache that is away does not learn them."""
+        self._keep(answers)
+        if self._cache is not None:
+            try:
+                await self._cache.put_many(answers)
+            except RedisOutage as cause:
+                self._observer.tier_failed(TIER_CACHE, cause)
+
+    def _keep(self, answers: Mapping[Question, str]) -> None:
+        until = monotonic() + self._seconds
+        for question, name in answers.items():
+            self._answers[question] = (name, until)
+            self._answers.move_to_end(question)
+        while len(self._answers) > self._limit:
+            self._answers.popitem(last=False)
+
+
+class CacheTier:
+    """What the LLM has answered to any instance."""
+
+    name = TIER_CACHE
+
+    def __init__(self, memory: AnswerMemory) -> None:
+        self._memory = memory
+
+    async def classify(self, windows: Windows, snapshot: PatternSnapshot) -> dict[Question, Classification]:
+        names = await self._memory.recall(windows.keys())
+        found = {question: snapshot.answered(name, windows[question], self.name) for question, name in names.items()}
+        return {question: classification for question, classification in found.items() if classification}
+
+
+class DocumentsTier:
+    """What `categorized_data` says of exactly these windows, unless that is no more than a fallback."""
+
+    name = TIER_DOCUMENTS
+
+    _SECONDS = 60.0
+    """A window that was looked up in vain is not looked up again for so long: it may have thousands of documents."""
+
+    def __init__(self, categorized: CategorizedDataRepositoryPort) -> None:
+        self._categorized = categorized
+        self._in_vain: set[Question] = set()
+        self._since = monotonic()
+
+    async def classify(self, windows: Windows, snapshot: PatternSnapshot) -> dict[Question, Classification]:
+        if monotonic() - self._since > self._SECONDS:
+            self._in_vain.clear()
+            self._since = monotonic()
+        wanted = {question: key for question, key in windows.items() if question not in self._in_vain}
+        documents = await self._categorized.find_many_by_app_url_title_batch(set(wanted.values()))
+        found = {}
+        for question, key in wanted.items():
+            if document := documents.get(key):
+                stored = snapshot.stored(document.category_id, document.is_llm_based)
+                if stored and stored.category_id != snapshot.fallback(key).category_id:
+                    found[question] = stored
+        self._in_vain |= wanted.keys() - found.keys()
+        return found
+
+
+class ModelTier:
+    """The local classifier, where it is sure enough."""
+
+    name = TIER_MODEL
+
+    def __init__(self, model: LocalModelPort) -> None:
+        self._model = model
+
+    async def classify(self, windows: Windows, snapshot: PatternSnapshot) -> dict[Question, Classification]:
+        questions = list(windows)
+        names = await asyncio.to_thread(self._model.predict, questions)
+        of_model = snapshot.by_tier[self.name]
+        return {
+            question: of_model[name]
+            for question, name in zip(questions, names, strict=True)
+            if name in of_model and name != UNCATEGORIZED
+        }

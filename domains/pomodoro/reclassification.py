@@ -1,0 +1,137 @@
+"""Messages that were committed while the LLM could not be asked get their category when it can.
+
+Why no second counts twice or is lost: the documents are written first, idempotently, and then one commit moves the
+seconds and deletes the record of the message, if it is still there (see CommitPort).
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from domains.errors import Outage, StoreRefused
+from domains.leaderboard.model import Period
+from domains.leaderboard.ports import LeaderboardCachePort
+from domains.leaderboard.service import BoardCalendar
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.snapshot import Classification
+from domains.pomodoro.flow import pause
+from domains.pomodoro.model import ActivityKey, CategoryUpdate, Commit, DeferredMessage, Move
+from domains.pomodoro.ports import (
+    CategorizedDataRepositoryPort,
+    CommitPort,
+    ConsumerObserver,
+    DeferredMessagesPort,
+    PomodoroUsageLogRepositoryPort,
+)
+
+_AT_ONCE = 200
+_LEASE_SECONDS = 30.0
+
+
+class Reclassification:
+    """Sees to the deferred messages every `interval_seconds`, as long as the LLM can be asked.
+
+    One instance does at a time; if two do all the same, the LLM is asked twice and nothing else happens.
+    """
+
+    def __init__(
+        self,
+        deferred: DeferredMessagesPort,
+        commits: CommitPort,
+        classifier: PatternClassifier,
+        categorized: CategorizedDataRepositoryPort,
+        logs: PomodoroUsageLogRepositoryPort,
+        leaderboard: LeaderboardCachePort,
+        calendar: BoardCalendar,
+        observer: ConsumerObserver,
+        interval_seconds: float,
+    ) -> None:
+        self._deferred = deferred
+        self._commits = commits
+        self._classifier = classifier
+        self._categorized = categorized
+        self._logs = logs
+        self._leaderboard = leaderboard
+        self._calendar = calendar
+        self._observer = observer
+        self._interval_seconds = interval_seconds
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await pause(stop, self._interval_seconds)
+            try:
+                await self.reclassify_all(stop)
+            except (Outage, StoreRefused) as cause:
+                self._observer.reclassification_failed(cause)
+
+    async def reclassify_all(self, stop: asyncio.Event) -> int:
+        """Goes through the deferred messages once, while the LLM answers. Returns how many got their category.
+
+        Raises Outage and StoreRefused; what was done until then stays done.
+        """
+        moved, after = 0, "0"
+        while self._classifier.can_ask and not stop.is_set():
+            messages = await self._deferred.after(after, _AT_ONCE)
+            if not messages or not await self._deferred.lease(_LEASE_SECONDS):
+                break
+            moved += await self._reclassify(messages)
+            after = messages[-1].id
+        return moved
+
+    async def _reclassify(self, messages: Sequence[DeferredMessage]) -> int:
+        answers = await self._answers({message.key for message in messages})
+        answered = [message for message in messages if message.key in answers]
+        changed = [message for message in answered if answers[message.key].category != message.category]
+        failed = await self._write(changed, answers)
+        settled = [message for message in answered if message not in failed]
+        return await self._move(settled, answers) if settled else 0
+
+    async def _answers(self, keys: set[ActivityKey]) -> dict[ActivityKey, Classification]:
+        """From the cheapest tier that knows; the rules may have learnt meanwhile."""
+        answers = {key: found for key in keys if (found := self._classifier.at_once(key))}
+        answers |= await self._classifier.further(keys - answers.keys())
+        names = await self._classifier.ask(keys - answers.keys())
+        if missing := self._classifier.missing_categories(names.values()):
+            await self._classifier.create_categories(missing)
+        return answers | self._classifier.accept(names)
+
+    async def _write(
+        self, messages: Sequence[DeferredMessage], answers: Mapping[ActivityKey, Classification]
+    ) -> list[DeferredMessage]:
+        """Gives the documents their category. Returns the messages whose documents could not be written."""
+        failures: dict[str, str] = {}
+        if messages:
+            data, logs = [], []
+            for message in messages:
+                _, category_id, is_llm_based, _ = answers[message.key]
+                data.append(CategoryUpdate(message.categorized_data_id, category_id, is_llm_based))
+                logs.append(CategoryUpdate(message.pomodoro_usage_log_id, category_id, is_llm_based))
+            failures |= await self._categorized.update_category_all(data)
+            failures |= await self._logs.update_category_all(logs)
+        return [m for m in messages if {m.categorized_data_id, m.pomodoro_usage_log_id} & failures.keys()]
+
+    async def _move(self, messages: Sequence[DeferredMessage], answers: Mapping[ActivityKey, Classification]) -> int:
+        await self._commits.commit(Commit())  # on a cluster the scores of these messages may still be under way
+        counted = await self._leaderboard.having(
+            {(board, message.user_id) for message in messages for board in self._boards(message, message.category)}
+        )
+        moves = [self._move_of(message, answers[message.key].category, counted) for message in messages]
+        result = await self._commits.commit(Commit(moves=moves))
+        self._observer.reclassified(result)
+        return result.moved
+
+    def _move_of(self, message: DeferredMessage, category: str, counted: Collection[tuple[str, str]]) -> Move:
+        """Without the periods whose boards Spring has archived and deleted meanwhile: they must not come back."""
+        old, new = self._boards(message, message.category), self._boards(message, category)
+        periods = [i for i in range(len(Period)) if (old[i], message.user_id) in counted]
+        left = [board for i in periods for board in old[i :: len(Period)]]
+        raised = [board for i in periods for board in new[i :: len(Period)]]
+        return Move(
+            message.id,
+            message.user_id,
+            message.duration,
+            [board for board in left if board not in raised],
+            [board for board in raised if board not in left],
+        )
+
+    def _boards(self, message: DeferredMessage, category: str) -> tuple[str, ...]:
+        return self._calendar.boards(category, message.timestamp)

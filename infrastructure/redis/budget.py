@@ -1,0 +1,35 @@
+"""What all instances together have spent on the LLM: requests of this minute, tokens of this day (UTC)."""
+
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from infrastructure.redis.client import guarded
+from infrastructure.redis.keys import TAKE_BUDGET_SCRIPT, LLMKeys
+
+_DAY = 86_400
+
+
+class RedisLLMBudget:
+    """LLMBudgetPort. A limit of 0 is none."""
+
+    def __init__(self, client: Redis, keys: LLMKeys, calls_per_minute: int, tokens_per_day: int) -> None:
+        self._client = client
+        self._keys = keys
+        self._limits = [calls_per_minute, tokens_per_day]
+        self._take = client.register_script(TAKE_BUDGET_SCRIPT)
+
+    async def take(self) -> float:
+        now = datetime.now(UTC)
+        keys = [self._keys.calls(f"{now:%H:%M}"), self._keys.tokens(f"{now:%Y-%m-%d}")]
+        spent = await guarded(self._client, self._take(keys=keys, args=self._limits))
+        if spent == 0:
+            return 0.0
+        return 60 - now.timestamp() % 60 if spent == 1 else _DAY - now.timestamp() % _DAY
+
+    async def spend(self, tokens: int) -> None:
+        key = self._keys.tokens(f"{datetime.now(UTC):%Y-%m-%d}")
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.incrby(key, tokens)
+            pipeline.expire(key, 2 * _DAY)
+            await guarded(self._client, pipeline.execute())

@@ -1,0 +1,64 @@
+"""The records of deferred messages: written by `commit.lua`, read here, deleted by the commit that moves them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+
+from domains.pomodoro.model import ActivityKey, DeferredMessage
+from infrastructure.redis.client import guarded
+from infrastructure.redis.keys import StreamKeys
+
+_KEPT = 2000
+"""Characters of a title or URL: more than anybody looks at to tell what a window is."""
+
+
+class RedisDeferredMessages:
+    """DeferredMessagesPort. `consumer` is the name under which the lease is taken."""
+
+    def __init__(self, client: Redis, keys: StreamKeys, consumer: str) -> None:
+        self._client = client
+        self._keys = keys
+        self._consumer = consumer
+
+    async def lease(self, seconds: float) -> bool:
+        key, milliseconds = self._keys.deferred_lease, int(seconds * 1000)
+        if await guarded(self._client, self._client.set(key, self._consumer, nx=True, px=milliseconds)):
+            return True
+        if await guarded(self._client, self._client.get(key)) != self._consumer:
+            return False
+        return bool(await guarded(self._client, self._client.pexpire(key, milliseconds)))
+
+    async def after(self, record_id: str, limit: int) -> list[DeferredMessage]:
+        reading = self._client.xrange(self._keys.deferred, min=f"({record_id}", count=limit)
+        records: Any = await guarded(self._client, reading)
+        return [_message_of(found_id, fields) for found_id, fields in records]
+
+
+def record_of(message: DeferredMessage) -> list[str]:
+    """The fields of its record, flat."""
+    fields = {
+        "userId": message.user_id,
+        "app": message.key.app[:_KEPT],
+        "title": message.key.title[:_KEPT],
+        "url": message.key.url[:_KEPT],
+        "duration": repr(message.duration),
+        "timestamp": repr(message.timestamp),
+        "category": message.category,
+        "categorizedDataId": message.categorized_data_id,
+        "pomodoroUsageLogId": message.pomodoro_usage_log_id,
+    }
+    return [text for pair in fields.items() for text in pair]
+
+
+def _message_of(record_id: str, fields: Mapping[str, str]) -> DeferredMessage:
+    return DeferredMessage(
+        id=record_id,
+        user_id=fields["userId"],
+        key=ActivityKey(fields["app"], fields["url"], fields["title"]),
+        duration=float(fields["duration"]),
+        timestamp=float(fields["timestamp"]),
+        category=fields["category"],
+        categorized_data_id=fields["categorizedDataId"],
+        pomodoro_usage_log_id=fields["pomodoroUsageLogId"],
+    )
