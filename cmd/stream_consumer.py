@@ -49,7 +49,7 @@ def main(help: bool = typer.Option(False, "--help", is_eager=True, callback=_sho
 async def consume(settings: Settings) -> int:
     stop, reload = stop_on_signals(), reload_on_signal()
     if settings.consumer_processes > 1:
-        return await _supervise(settings, stop)
+        return await _supervise(settings, stop, reload)
     async with running_container(settings) as container:
         announce_stores(settings)
         await run_pipeline(container, stop, reload)
@@ -67,7 +67,7 @@ async def run_pipeline(container: Container, stop: asyncio.Event, reload: asynci
             group.create_task(part.reclassification().run(stop), name=f"reclassification of {name}")
 
 
-async def _supervise(settings: Settings, stop: asyncio.Event) -> int:
+async def _supervise(settings: Settings, stop: asyncio.Event, reload: asyncio.Event) -> int:
     """Runs `CONSUMER_PROCESSES` consumers as children, and keeps an embedded redis-server for all of them."""
     command = [sys.executable, "-m", "cmd.stream_consumer"]
     environments = [
@@ -76,7 +76,7 @@ async def _supervise(settings: Settings, stop: asyncio.Event) -> int:
     ]
     async with running_container(settings):
         announce_stores(settings)
-        await Supervisor(command, environments, settings.shutdown_timeout + 5).run(stop)
+        await Supervisor(command, environments, settings.shutdown_timeout + 5).run(stop, reload)
     return 0
 
 

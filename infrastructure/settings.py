@@ -233,6 +233,13 @@ class Settings(BaseSettings):
             raise ValueError("must be host:port or unix:///path")
         return value
 
+    @field_validator("redis_tls_ca")
+    @classmethod
+    def _is_readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError("no file that can be read")
+        return value
+
     @field_validator("mongo_uri")
     @classmethod
     def _is_mongo_uri(cls, value: SecretStr | None) -> SecretStr | None:

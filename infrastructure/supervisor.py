@@ -29,13 +29,26 @@ class Supervisor:
         self._command = command
         self._environments = environments
         self._stop_seconds = stop_seconds
+        self._children: set[asyncio.subprocess.Process] = set()
         self._log = structlog.stdlib.get_logger("pomocore")
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set and all children have ended."""
+    async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
+        """Until `stop` is set and all children have ended. Each time `reload` is set, the children are told."""
         async with asyncio.TaskGroup() as group:
-            for number, environment in enumerate(self._environments, 1):
+            telling = group.create_task(self._pass_on(reload), name="reload")
+            children = [
                 group.create_task(self._keep(number, environment, stop), name=f"child {number}")
+                for number, environment in enumerate(self._environments, 1)
+            ]
+            await asyncio.wait(children)
+            telling.cancel()
+
+    async def _pass_on(self, reload: asyncio.Event) -> None:
+        while True:
+            await reload.wait()
+            reload.clear()
+            for child in self._children:
+                child.send_signal(signal.SIGHUP)
 
     async def _keep(self, number: int, environment: Mapping[str, str], stop: asyncio.Event) -> None:
         delay = _FIRST_DELAY
@@ -62,6 +75,7 @@ class Supervisor:
         child = await asyncio.create_subprocess_exec(
             *self._command, env={**os.environ, **environment}, start_new_session=True
         )
+        self._children.add(child)
         ended = asyncio.create_task(child.wait())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -70,6 +84,7 @@ class Supervisor:
                 child.send_signal(signal.SIGTERM)
                 await asyncio.wait({ended}, timeout=self._stop_seconds)
         finally:
+            self._children.discard(child)
             stopping.cancel()
             if not ended.done():
                 child.kill()

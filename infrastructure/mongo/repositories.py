@@ -6,6 +6,7 @@ category updates are one bulk of `UpdateMany` grouped by what is set.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
+from math import isfinite
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -43,7 +44,8 @@ class CategoryPatternRepositoryAdapter:
 
     async def find_all(self) -> list[CategoryPattern]:
         with translated_errors():
-            return [_pattern_of(document) async for document in self._collection.find().sort("_id", 1)]
+            found = [_pattern_of(document) async for document in self._collection.find().sort("_id", 1)]
+        return [pattern for pattern in found if pattern.category]
 
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         documents = [
@@ -249,17 +251,20 @@ def _data_of(document: Mapping[str, Any]) -> CategorizedData:
 
 
 def _pattern_of(document: Mapping[str, Any]) -> CategoryPattern:
+    """Whatever stands in it: a document that somebody has spoilt must not stop the pipeline."""
+    category, priority = document.get("category"), document.get("priority")
     return CategoryPattern(
         str(document["_id"]),
-        str(document.get("category") or ""),
-        None if (priority := document.get("priority")) is None else int(priority),
+        category if isinstance(category, str) else "",
+        int(priority) if isinstance(priority, int | float) and isfinite(priority) else None,
         _texts(document.get("appPatterns")),
         _texts(document.get("domainPatterns")),
     )
 
 
 def _texts(values: Any) -> tuple[str, ...]:
-    return tuple(value for value in values or () if isinstance(value, str))
+    listed = values if isinstance(values, list) else [values]
+    return tuple(value for value in listed if isinstance(value, str))
 
 
 def _log_of(document: Mapping[str, Any], zone: ZoneInfo) -> PomodoroUsageLog:

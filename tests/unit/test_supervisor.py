@@ -11,9 +11,11 @@ from infrastructure.supervisor import Supervisor
 CHILD = """
 import os, pathlib, signal, sys, time
 run = pathlib.Path(os.environ["CHILD_DIRECTORY"]) / f"{os.environ['CHILD']}-{os.getpid()}"
+signal.signal(signal.SIGHUP, lambda *_: run.with_suffix(".reloaded").touch())
 signal.signal(signal.SIGTERM, lambda *_: (run.with_suffix(".stopped").touch(), sys.exit(0)))
 run.touch()
-time.sleep(60)
+while True:
+    time.sleep(60)
 """
 
 
@@ -22,7 +24,7 @@ async def test_a_killed_child_is_started_again_and_a_stop_reaches_all(tmp_path: 
     supervisor = Supervisor([sys.executable, "-c", CHILD], environments, stop_seconds=10)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group, asyncio.timeout(30):
-        group.create_task(supervisor.run(stop))
+        group.create_task(supervisor.run(stop, asyncio.Event()))
         (first,) = await started(tmp_path, "a", 1)
         await started(tmp_path, "b", 1)
         os.kill(int(first.name.removeprefix("a-")), signal.SIGKILL)
@@ -34,6 +36,22 @@ async def test_a_killed_child_is_started_again_and_a_stop_reaches_all(tmp_path: 
     assert len(stopped) == 2
 
 
+async def test_a_reload_reaches_all_children_each_time(tmp_path: Path) -> None:
+    environments = [{"CHILD": name, "CHILD_DIRECTORY": str(tmp_path)} for name in "ab"]
+    stop, reload = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        group.create_task(Supervisor([sys.executable, "-c", CHILD], environments, stop_seconds=10).run(stop, reload))
+        await started(tmp_path, "a", 1)
+        await started(tmp_path, "b", 1)
+        for _ in range(2):
+            reload.set()
+            while len(reloaded := list(tmp_path.glob("*.reloaded"))) < 2:
+                await asyncio.sleep(0.02)
+            for path in reloaded:
+                path.unlink()
+        stop.set()
+
+
 async def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path) -> None:
     deaf = (
         "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -41,7 +59,7 @@ async def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path) -> N
     )
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group, asyncio.timeout(30):
-        group.create_task(Supervisor([sys.executable, "-c", deaf], [{}], stop_seconds=0.2).run(stop))
+        group.create_task(Supervisor([sys.executable, "-c", deaf], [{}], stop_seconds=0.2).run(stop, asyncio.Event()))
         await started(tmp_path, "up", 1)
         stop.set()
 
