@@ -13,7 +13,7 @@ from bench.plot import HOW_TO_GET_IT, draw
 from bench.report import as_json, print_table, write_json
 from bench.scenarios import SCENARIOS, Options
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _QUICK = {"messages": 20_000, "many": None, "repeats": 1, "n_plus_one_messages": 100, "latency_seconds": 4.0}
 

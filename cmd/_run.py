@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -20,14 +21,20 @@ def settings_or_exit(**overrides: Any) -> Settings:
         fail(f"Wrong settings:\n{error}", 2)
 
 
-def run(work: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
-    """Runs a coroutine on uvloop where there is one and exits with what it returns; foreseen errors take a line."""
+def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False) -> None:
+    """Runs a coroutine on uvloop where there is one and exits with what it returns; foreseen errors take a line.
+
+    `at_once`: without waiting for threads in which a driver still waits for a server that stalls.
+    """
     # Messages are many, short-lived and free of cycles: the collector would spend a third of the time looking at them
     gc.set_threshold(50_000, 20, 20)
     gc.freeze()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             code = runner.run(work())
+            if at_once:
+                sys.stdout.flush()
+                os._exit(code or 0)
     except SettingsError as error:
         fail(str(error), 2)
     except PipelineError as error:

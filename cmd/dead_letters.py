@@ -24,7 +24,7 @@ from infrastructure.settings import Settings
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 Ids = Annotated[list[str] | None, typer.Argument(help="ids of dead letters, as `list` shows them")]
 Reason = Annotated[str, typer.Option(help="only those whose reason contains this text, in any case")]

@@ -10,7 +10,7 @@ import typer
 from infrastructure.container import running_container
 from infrastructure.settings import HOST_NAME, Settings
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -28,7 +28,8 @@ async def _check(settings: Settings) -> int:
     allowed = 3 * max(settings.claim_idle_ms / 1000, settings.block_ms / 1000)
     async with running_container(settings) as container:
         silent = await container.backlog().seconds_since_seen(
-            f"{settings.stream_consumer}-{HOST_NAME}-", settings.consumer_name
+            f"{settings.stream_consumer}-{HOST_NAME}",  # an INSTANCE_ID is made anew in every process
+            settings.consumer_name,
         )
     if silent is None:
         fail("no consumer of this host has ever asked for work", 1)

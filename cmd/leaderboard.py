@@ -18,7 +18,7 @@ from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, 
 from infrastructure.container import running_container
 from infrastructure.settings import Settings
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()

@@ -30,7 +30,7 @@ from infrastructure.wire import MessageSpellingError, spring_fields
 
 _CHUNK = 500
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()

@@ -26,7 +26,7 @@ _CHUNK = 200
 _TOP = 5
 _LAST_DAY = SAMPLE_START + timedelta(days=6)
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()

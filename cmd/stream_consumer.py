@@ -15,7 +15,7 @@ from infrastructure.settings import Settings, describe_settings
 from infrastructure.signals import reload_on_signal, stop_on_signals
 from infrastructure.supervisor import Supervisor
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 _HELP = """\
@@ -32,9 +32,11 @@ def _show_help(wanted: bool) -> None:
     if not wanted:
         return
     typer.echo(_HELP)
-    for setting in describe_settings():
+    settings = describe_settings()
+    width = max(len(setting.name) for setting in settings) + 2
+    for setting in settings:
         default = f"{setting.default} {setting.unit}".strip() if setting.default else "not set"
-        typer.echo(f"  {setting.name:<26}{default}\n      {setting.description}")
+        typer.echo(f"  {setting.name:<{width}}{default}\n      {setting.description}")
     typer.echo("\nExit codes: 0 stopped as asked, 1 it failed, 2 the settings are wrong.")
     raise typer.Exit
 
@@ -43,7 +45,7 @@ def _show_help(wanted: bool) -> None:
 def main(help: bool = typer.Option(False, "--help", is_eager=True, callback=_show_help)) -> None:
     settings = settings_or_exit()
     configure_logging(settings)
-    run(lambda: consume(settings))
+    run(lambda: consume(settings), at_once=True)
 
 
 async def consume(settings: Settings) -> int:
@@ -60,11 +62,16 @@ async def run_pipeline(container: Container, stop: asyncio.Event, reload: asynci
     """All that works side by side in one process, until `stop` is set."""
     classifier, seconds = container.classifier(), container.settings().pattern_refresh_seconds
     async with asyncio.TaskGroup() as group:
-        group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")
+        beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
+        consumers = []
         for part in partitions(container):
             name = part.keys().stream
-            group.create_task(part.consumer().run(stop), name=f"consumer of {name}")
-            group.create_task(part.reclassification().run(stop), name=f"reclassification of {name}")
+            consumers.append(group.create_task(part.consumer().run(stop), name=f"consumer of {name}"))
+            reclassifying = part.reclassification().run(stop)
+            beside.append(group.create_task(reclassifying, name=f"reclassification of {name}"))
+        await asyncio.wait(consumers)
+        for task in beside:  # what they are at can be broken off anywhere, and may wait for a server that stalls
+            task.cancel()
 
 
 async def _supervise(settings: Settings, stop: asyncio.Event, reload: asyncio.Event) -> int:

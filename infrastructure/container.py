@@ -6,7 +6,7 @@ Building connects to nothing: clients do so at their first call, and `running_co
 import asyncio
 import inspect
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from dependency_injector import containers, providers
@@ -245,6 +245,8 @@ class Container(containers.DeclarativeContainer):
     )
 
 
+_CLOSE_SECONDS = 2.0
+
 _SHARED_BY_PARTITIONS = (
     "redis",
     "reading_redis",
@@ -293,10 +295,9 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
 
 async def _close(close: Any) -> None:
     """Closes a client of either MongoDB driver: PyMongo's `close` is a coroutine, Motor's blocks."""
-    if inspect.iscoroutinefunction(close):
-        await close()
-    else:
-        await asyncio.to_thread(close)
+    with suppress(TimeoutError):  # a server that stalls does not keep us
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 
 
 async def _close_lane(container: Container) -> None:

@@ -107,7 +107,11 @@ class EmbeddedRedis:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One process at a time starts or stops the server."""
-        with (self._directory / "redis.lock").open("w") as lock:
+        try:
+            lock = (self._directory / "redis.lock").open("w")
+        except OSError as error:
+            raise SettingsError(f"DATA_DIR: {error}") from None
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

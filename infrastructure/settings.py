@@ -17,6 +17,10 @@ HOST_NAME = socket.gethostname()
 OPTIONAL_TIERS = (TIER_MEMORY, TIER_CACHE, TIER_DOCUMENTS, TIER_MODEL, TIER_LLM)
 
 
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) < 65536
+
+
 class SettingsError(Exception):
     """The settings are wrong; the text names every offender and is meant for a person."""
 
@@ -38,7 +42,7 @@ class Settings(BaseSettings):
 
     # Stores
     mongo_uri: SecretStr | None = Field(None, description="MongoDB; not set: SQLite in DATA_DIR")
-    mongo_database: str = Field("pomocore", min_length=1, description="database name")
+    mongo_database: str = Field("pomocore", pattern=r'^[^/\\. "$*<>:|?\x00]{1,63}$', description="database name")
     mongo_driver: Literal["motor", "pymongo"] = Field("motor", description="which asynchronous driver to use")
     mongo_create_indexes: bool = Field(
         True, description="create the (not unique) index on (app, url, title) that look-ups need"
@@ -229,7 +233,7 @@ class Settings(BaseSettings):
         if value is None or value.startswith("unix:///"):
             return value
         host, _, port = value.rpartition(":")
-        if not host or "/" in host or "@" in host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not host or "/" in host or "@" in host or not _is_port(port):
             raise ValueError("must be host:port or unix:///path")
         return value
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
-from domains.errors import Outage, StoreOutage, StoreRefused
+from domains.errors import Outage, PipelineError, StoreRefused
 from domains.patternClassifier.lane import LLMLane
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.questions import Question, Questions
@@ -93,7 +93,7 @@ class PatternClassifier:
             if not stop.is_set():
                 try:
                     await self.load()
-                except (StoreOutage, StoreRefused) as cause:
+                except PipelineError as cause:
                     self._observer.patterns_not_loaded(cause)
 
     def at_once(self, key: ActivityKey) -> Classification | None:
@@ -132,8 +132,8 @@ class PatternClassifier:
         return names | dict.fromkeys(keys - asked.keys(), "")
 
     def missing_categories(self, names: Iterable[str]) -> set[str]:
-        """Categories among `names` that the store does not have: those that only the LLM may name."""
-        return set(names) - self.snapshot.categories - {""}
+        """Categories among `names` that only the LLM may name, and that the store does not have yet."""
+        return (set(names) & LLM_ONLY_CATEGORIES) - self.snapshot.categories
 
     async def create_categories(self, categories: Iterable[str]) -> None:
         """Creates categories in the store where they are missing. Raises StoreOutage."""

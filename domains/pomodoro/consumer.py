@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
-from domains.errors import GroupMissing, RedisOutage
+from domains.errors import GroupMissing, Outage, RedisOutage
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.snapshot import Classification
 from domains.pomodoro.flow import AdaptiveBatch, Breaker, InFlight, pause
 from domains.pomodoro.model import (
     ActivityKey,
     Commit,
+    CommitResult,
     DeadLetter,
     PomodoroPatternClassifyMessage,
     ReadBatch,
@@ -25,6 +26,7 @@ from domains.pomodoro.ports import CommitPort, ConsumerObserver, MessageSourcePo
 from domains.pomodoro.service import BatchClassification, Decided, Span
 
 _RETRY_ALONE_SECONDS = 0.2
+_OUTAGE_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class PomodoroPatternConsumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._own_pending: str | None = "0"
         self._group_missing = False
+        self._patterns_loaded = False
 
     async def run(self, stop: asyncio.Event) -> int:
         """Consumes until `stop` is set, then finishes what is in flight within the deadline.
@@ -102,20 +105,26 @@ class PomodoroPatternConsumer:
     # Reading
 
     async def _consume(self, stop: asyncio.Event) -> None:
-        await self._store.run(self._classifier.load)
-        await self._redis.run(self._source.ensure_group)
-        self._spawn(self._claim_loop(stop), "claim")
-        await self._read_loop(stop)
+        try:
+            await self._redis.run(self._source.ensure_group, stop)
+            self._spawn(self._claim_loop(stop), "claim")  # also a sign of life, while the store is away
+            await self._store.run(self._classifier.load, stop)
+            self._patterns_loaded = True
+            await self._read_loop(stop)
+        except Outage:
+            if not stop.is_set():
+                raise
 
     async def _read_loop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await self._store.wait_closed()
             await self._workers.acquire()
             room = await self._in_flight.room()
             batch = ReadBatch()
-            if not stop.is_set():
+            if self._store.is_open:
+                await pause(stop, _OUTAGE_PAUSE_SECONDS)
+            elif not stop.is_set():
                 asked = min(self._batch.size, room)
-                batch = await self._redis.run(partial(self._read, asked))
+                batch = await self._redis.run(partial(self._read, asked), stop)
                 self._batch.read(asked, len(batch))
             if not self._start(batch, after=self._workers.release):
                 self._workers.release()
@@ -138,15 +147,26 @@ class PomodoroPatternConsumer:
 
     async def _claim_loop(self, stop: asyncio.Event) -> None:
         """Takes over what others left behind, and keeps the stream tidy; also while nothing can be read."""
-        while not stop.is_set():
-            limit = max(1, min(self._in_flight.free, self._limits.batch_max))
-            batch = await self._redis.run(lambda: self._source.claim_abandoned(limit, self._in_flight.sizes))  # noqa: B023
-            self._start(batch)
-            if not batch.cursor:
+        try:
+            while not stop.is_set():
+                if await self._claim(stop):
+                    continue
                 # entries that vanished from the stream may have been the last thing a session's end waited for
-                await self._redis.run(lambda: self._commits.commit(Commit()))
-                self._observer.stream_tidied(await self._redis.run(self._source.tidy))
+                await self._redis.run(lambda: self._commits.commit(Commit()), stop)
+                self._observer.stream_tidied(await self._redis.run(self._source.tidy, stop))
                 await pause(stop, self._limits.claim_interval_seconds)
+        except Outage:
+            if not stop.is_set():
+                raise
+
+    async def _claim(self, stop: asyncio.Event) -> bool:
+        """Takes over one batch, if it can be worked on now. Returns whether there may be more."""
+        limit = min(self._in_flight.free, self._limits.batch_max)
+        if limit <= 0 or self._store.is_open or not self._patterns_loaded:
+            return False
+        batch = await self._redis.run(lambda: self._source.claim_abandoned(limit, self._in_flight.sizes), stop)
+        self._start(batch)
+        return bool(batch.cursor)
 
     async def _leave_stream(self) -> int:
         try:
@@ -201,13 +221,15 @@ class PomodoroPatternConsumer:
                 self._retry(item.span.message, reason)
 
     async def _park(self, letters: Sequence[DeadLetter]) -> None:
-        await self._commit(Commit(dead_letters=letters), monotonic())
+        result = await self._commit(Commit(dead_letters=letters), monotonic())
         self._leave(letter.entry_id for letter in letters)
-        self._observer.dead_lettered(letters)
+        if result.dead_letters:  # else another instance has parked them
+            self._observer.dead_lettered(letters)
 
-    async def _commit(self, commit: Commit, started: float) -> None:
+    async def _commit(self, commit: Commit, started: float) -> CommitResult:
         result = await self._redis.run(lambda: self._commits.commit(commit))
         self._observer.batch_committed(result, monotonic() - started)
+        return result
 
     def _leave(self, entry_ids: Iterable[str]) -> None:
         ids = list(entry_ids)

@@ -27,9 +27,10 @@ class InFlight:
 
     @property
     def free(self) -> int:
-        """How many more messages there is room for."""
+        """How many more messages there is room for: at least one where there are none, however large it may be."""
         by_bytes = int((self._max_bytes - self.bytes) / self._mean_bytes)
-        return min(self._max_messages - len(self.sizes), by_bytes)
+        room = min(self._max_messages - len(self.sizes), by_bytes)
+        return room if self.sizes else max(1, room)
 
     def enter(self, sizes: Mapping[str, int]) -> None:
         """`sizes`: entry ids that are not in flight yet, and the bytes of each."""
@@ -104,22 +105,23 @@ class Breaker:
     def is_open(self) -> bool:
         return not self._closed.is_set()
 
-    async def wait_closed(self) -> None:
-        await self._closed.wait()
+    async def run(self, call: Callable[[], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
+        """The result of `call`, repeated until it is no Outage; once `stop` is set the Outage passes.
 
-    async def run(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of `call`, repeated until it is no Outage. Other exceptions pass. Cancel it to give up."""
+        Other exceptions pass at once.
+        """
         while True:
             try:
                 if not self.is_open:
                     return await self._attempt(call)
                 async with self._probe:
                     if self.is_open:
-                        await asyncio.sleep(self._delay())
+                        await pause(stop, self._delay())
                         self._probes += 1
                         return await self._attempt(call)
             except Outage:
-                continue
+                if stop is not None and stop.is_set():
+                    raise
 
     async def _attempt(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -146,8 +148,11 @@ class Breaker:
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, no secret
 
 
-async def pause(stop: asyncio.Event, seconds: float) -> None:
+async def pause(stop: asyncio.Event | None, seconds: float) -> None:
     """Returns after `seconds`, or as soon as `stop` is set."""
+    if stop is None:
+        await asyncio.sleep(seconds)
+        return
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:

@@ -1,6 +1,6 @@
 """The use case: decide what each span of a batch was, write it, and say what its commit counts."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from time import monotonic
 from typing import NamedTuple
 
@@ -12,7 +12,6 @@ from domains.pomodoro.model import (
     CategorizedData,
     CategoryUpdate,
     Commit,
-    DeadLetter,
     DeferredMessage,
     PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
@@ -185,16 +184,15 @@ class BatchClassification:
         failures: dict[str, str] = {}
         if writes.new_data:
             failures |= await self._categorized.save_all(list(writes.new_data.values()))
-            self._known_windows.remember(data for data in writes.new_data.values() if data.id not in failures)
         if writes.data_updates:
             failures |= await self._categorized.update_category_all(writes.data_updates)
-        if writes.new_logs:
-            failures |= await self._logs.save_all(writes.new_logs, writes.provisional_logs)
+        if new_logs := [log for log in writes.new_logs if log.categorized_data_id not in failures]:
+            failures |= await self._logs.save_all(new_logs, writes.provisional_logs)
         if writes.log_updates:
             failures |= await self._logs.update_category_all(writes.log_updates)
         return writes.failed_messages(failures) if failures else {}
 
-    def commit_of(self, decided: Iterable[Decided], dead_letters: Sequence[DeadLetter] = ()) -> Commit:
+    def commit_of(self, decided: Iterable[Decided]) -> Commit:
         """What committing these messages acknowledges, raises and ends."""
         contributions, ends, postponed = [], [], []
         for span, classification, deferred in decided:
@@ -205,7 +203,7 @@ class BatchClassification:
                 ends.append(SessionEnd(message.entry_id, message.user_id, message.session_date, message.session))
             if deferred:
                 postponed.append(self._deferred(span, classification))
-        return Commit(aggregate(contributions), ends, dead_letters, postponed)
+        return Commit(aggregate(contributions), ends, deferred=postponed)
 
     def _deferred(self, span: Span, classification: Classification) -> DeferredMessage:
         message = span.message

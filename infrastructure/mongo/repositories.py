@@ -30,7 +30,8 @@ CATEGORY_PATTERN = "category_pattern"
 CATEGORIZED_DATA = "categorized_data"
 POMODORO_USAGE_LOG = "pomodoro_usage_log"
 
-_ONE_BATCH = 1_000_000  # documents: else the server sends 101 and waits to be asked for more
+_LOOKED_UP = 5000
+"""Documents in one answer of a look-up. Spring inserts one a message, so a popular window has thousands."""
 _DUPLICATE_KEY = 11000
 _OUTAGE_CODES = frozenset({6, 7, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 14031})
 """Host unreachable, timeouts, shutting down, not primary, conflicts, out of disk space."""
@@ -76,10 +77,21 @@ class CategorizedDataRepositoryAdapter:
         if not keys:
             return {}
         await self._create_index()
+        found: dict[ActivityKey, CategorizedData] = {}
+        while True:
+            left = set(keys) - found.keys()
+            page = await self._look_up(left) if left else []
+            found |= best_by_key(page)
+            if len(page) < _LOOKED_UP:
+                return found
+
+    async def _look_up(self, keys: Collection[ActivityKey]) -> list[CategorizedData]:
+        """The first documents of `keys`, those that have a category before all others."""
         wanted = [{"app": _part(key.app), "url": _part(key.url), "title": _part(key.title)} for key in keys]
         with translated_errors():
-            found = self._collection.find({"$or": wanted}, batch_size=_ONE_BATCH)
-            return best_by_key([_data_of(document) async for document in found])
+            documents = self._collection.find({"$or": wanted}, batch_size=_LOOKED_UP + 1)
+            first = documents.sort([("categoryId", -1), ("_id", 1)]).limit(_LOOKED_UP)
+            return [_data_of(document) async for document in first]
 
     async def _create_index(self) -> None:
         """Once, the index that the look-up needs. Not unique: Spring inserts one document a message."""

@@ -24,17 +24,14 @@ class StreamBacklog:
             waiting: Any = await self._client.xrange(self._stream, min=f"({delivered}", count=at_most)
         return pending + len(waiting)
 
-    async def seconds_since_seen(self, name: str, exact: str) -> float | None:
-        """Since a consumer named `exact`, or `name` and more, last asked for entries; None: there is none."""
+    async def seconds_since_seen(self, *names: str) -> float | None:
+        """Since a consumer named so, or so with `-` and more, last asked for entries; None: there is none."""
         with translated_errors():
             if not await self._client.exists(self._stream):
                 return None
             consumers: Any = await self._client.xinfo_consumers(self._stream, self._group)
-        idle = [
-            consumer["idle"]
-            for consumer in consumers
-            if consumer["name"].startswith(name) or consumer["name"] == exact
-        ]
+        prefixes = tuple(f"{name}-" for name in names)
+        idle = [consumer["idle"] for consumer in consumers if f"{consumer['name']}-".startswith(prefixes)]
         return min(idle) / 1000 if idle else None
 
     async def _group_state(self) -> tuple[int, str]:

@@ -31,6 +31,7 @@ def make_client(settings: Settings, reply_timeout: float = 5.0) -> Any:
         "encoding_errors": "surrogateescape",
         "socket_timeout": reply_timeout,
         "socket_connect_timeout": 5.0,
+        "max_connections": 10_000,  # one a partition that reads, and as many as commit at once: never a limit of ours
     }
     if settings.redis_tls:
         options |= {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca and str(settings.redis_tls_ca)}

@@ -14,8 +14,10 @@ TIDY_SCRIPT = _script("tidy.lua")
 LEAVE_SCRIPT = _script("leave.lua")
 
 REPLAY_SCRIPT = """
-if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return false end
-return redis.call('XADD', KEYS[2], '*', unpack(ARGV, 2))
+if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return false end
+local id = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 2))  -- first: it may fail, and then the letter stays
+redis.call('XDEL', KEYS[1], ARGV[1])
+return id
 """
 """KEYS dead letters, stream. ARGV id of the letter, field, value, … The new entry's id, or nil: it was gone."""
 
