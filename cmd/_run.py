@@ -4,16 +4,20 @@ import asyncio
 import gc
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from domains.errors import PipelineError
-from infrastructure.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:  # pydantic doubles the start-up time of a command that needs no settings
+    from infrastructure.settings import Settings
 
 
-def settings_or_exit(**overrides: Any) -> Settings:
+def settings_or_exit(**overrides: Any) -> "Settings":
     """The settings; where they are wrong, says so on stderr and exits with 2."""
+    from infrastructure.settings import SettingsError, load_settings
+
     try:
         return load_settings(**overrides)
     except SettingsError as error:
@@ -22,6 +26,8 @@ def settings_or_exit(**overrides: Any) -> Settings:
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
     """Runs a coroutine on uvloop where there is one and exits with what it returns; foreseen errors take a line."""
+    from infrastructure.settings import SettingsError
+
     # Messages are many, short-lived and free of cycles: the collector would spend a third of the time looking at them
     gc.set_threshold(50_000, 20, 20)
     gc.freeze()
