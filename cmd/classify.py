@@ -133,13 +133,13 @@ def _trace_document(trace: Trace) -> dict[str, Any]:
 
 def _trace_lines(window: Window, trace: Trace) -> list[str]:
     name = " ".join(trace.words[: len(trace.words) - len(trace.qualifiers)])
-    lines = ["", "URL"]
+    lines = ["", "URL, without user info, port, query and fragment"]
     lines += [f"  host  {trace.host or '-'}", f"  path  {trace.path or '-'}"] if window.url else ["  none"]
     lines += ["App"]
     lines += (
         [f"  name  {name or '-'}", f"  may be left off  {_listed(trace.qualifiers)}"] if window.app else ["  none"]
     )
-    lines += [f"Note\n  {trace.note}"] if trace.note else []
+    lines += ["Note", f"  {trace.note}"] if trace.note else []
     lines += ["Matches, best first" if trace.matched else "Nothing matches"]
     for number, (rule, reason) in enumerate(trace.matched, 1):
         priority = "none" if rule.priority is None else rule.priority

@@ -20,7 +20,7 @@ class PatternFileError(Exception):
 
 class _Entry(msgspec.Struct, rename="camel"):
     category: str
-    priority: int | None = None
+    priority: int | float | None = None  # exports of MongoDB write 2.0 for 2
     app_patterns: list[str] | None = None
     domain_patterns: list[str] | None = None
 
@@ -53,10 +53,16 @@ def _pattern(number: int, data: Any) -> CategoryPattern:
         raise PatternFileError(f"item {number}{called}: {error}") from None
     if not entry.category:
         raise PatternFileError(f"item {number}: category is empty")
+    if isinstance(entry.priority, float) and not entry.priority.is_integer():
+        raise PatternFileError(f"item {number} ({entry.category}): priority is not a whole number")
+    try:
+        id_ = category_id(entry.category)
+    except UnicodeEncodeError:
+        raise PatternFileError(f"item {number}: category {entry.category!r} is no text") from None
     return CategoryPattern(
-        id=category_id(entry.category),
+        id=id_,
         category=entry.category,
-        priority=entry.priority,
+        priority=None if entry.priority is None else int(entry.priority),
         app_patterns=tuple(entry.app_patterns or ()),
         domain_patterns=tuple(entry.domain_patterns or ()),
     )
