@@ -5,16 +5,20 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from domains.errors import PipelineError
-from infrastructure.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:  # pydantic doubles the start-up time of a command that needs no settings
+    from infrastructure.settings import Settings
 
 
-def settings_or_exit(**overrides: Any) -> Settings:
+def settings_or_exit(**overrides: Any) -> "Settings":
     """The settings; where they are wrong, says so on stderr and exits with 2."""
+    from infrastructure.settings import SettingsError, load_settings
+
     try:
         return load_settings(**overrides)
     except SettingsError as error:
@@ -26,6 +30,8 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = Fal
 
     `at_once`: without waiting for threads in which a driver still waits for a server that stalls.
     """
+    from infrastructure.settings import SettingsError
+
     # Messages are many, short-lived and free of cycles: the collector would spend a third of the time looking at them
     gc.set_threshold(50_000, 20, 20)
     gc.freeze()

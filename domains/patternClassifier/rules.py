@@ -42,6 +42,7 @@ class RuleMatch:
     tier: str
     pattern: str
     category_id: str
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,10 @@ class RuleSet:
         """All rules that match this window, best first: the first is what `match` returns."""
         return [*self._urls.find(url), *self._apps.find(app)]
 
+    def app_prefixes(self, app: str) -> list[RuleMatch]:
+        """All rules whose words begin the app's name, longest first, whatever stands behind them."""
+        return list(self._apps.find_prefixes(app))
+
     def _match_app(self, app: str) -> RuleMatch | None:
         # Remembered by itself: a browser shows a thousand URLs under one name.
         found: RuleMatch | None = self._names.get(app, _UNKNOWN)
@@ -121,7 +126,10 @@ def _in_order(patterns: Iterable[CategoryPattern]) -> list[RuleMatch]:
         for tier, pattern in _patterns_of(document)
     ]
     keyed.sort()
-    return [RuleMatch(category, tier, pattern, id_) for _, _, category, pattern, id_, tier in keyed]
+    return [
+        RuleMatch(category, tier, pattern, id_, None if without else priority)
+        for without, priority, category, pattern, id_, tier in keyed
+    ]
 
 
 def _patterns_of(document: CategoryPattern) -> Iterator[tuple[str, str]]:

@@ -47,6 +47,11 @@ class AppTrie(Generic[T]):
             if length == len(words) or only_qualifiers(words, length):
                 yield from values
 
+    def find_prefixes(self, name: str) -> Iterator[T]:
+        """The values of the patterns that begin the name, the longest first, whatever stands behind them."""
+        for _, values in reversed(self._prefixes(split_name(name))):
+            yield from values
+
     def _prefixes(self, words: list[str]) -> list[tuple[int, list[T]]]:
         node, found = self._root, []
         for length, word in enumerate(words, start=1):

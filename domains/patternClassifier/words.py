@@ -19,7 +19,8 @@ def _table(text: str) -> frozenset[str]:
 
 
 VERSIONS = _table("""
-    version, ver, v, release, lts, long term support, new, 버전, 판, 최신, 신규, 신버전, 구버전
+    version, ver, v, release, lts, ltsc, long term support, new, latest
+    버전, 판, 최신, 신규, 신버전, 구버전, 릴리스, 릴리즈
     ii, iii, iv, vi, vii, viii, ix, x, xi, xii, xiii, xiv, xv, xvi
 """)
 CHANNELS = _table("""
@@ -28,27 +29,32 @@ CHANNELS = _table("""
     developer preview, technology preview, technical preview, insider preview, work preview
     developer beta, public beta, open beta, closed beta, for testing, extended support release
     beta channel, dev channel, canary channel, stable channel, nightly build, daily build, dev build
-    베타, 알파, 카나리, 나이틀리, 프리뷰, 미리보기, 미리 보기, 얼리 액세스, 앞서 해보기, 공개 베타
+    canary build, test build, preview build, release build, debug build, official build, public test build, ptb
+    베타, 알파, 카나리, 카나리아, 나이틀리, 나이틀리 빌드, 프리뷰, 미리보기, 미리 보기, 얼리 액세스, 앞서 해보기
+    공개 베타, 비공개 베타, 오픈 베타, 클로즈 베타, 클로즈드 베타, 출시 후보, 개발판, 개발 버전, 테스트판, 테스트 빌드
+    정식 빌드, 공식 빌드, 공식 버전, 안정화
     정식, 안정, 클래식, 레거시, 인사이더, 개발자용, 개발자 프리뷰, 개발자 버전, 테스트 버전, 베타 채널
 """)
 EDITIONS = _table("""
     edition, community, ce, professional, pro, premium, ultimate, enterprise, education, educational, academic
     student, students, home, business, personal, standard, basic, starter, express, free, trial, demo, lite
-    plus, portable, cc, dc, goty, remastered, evaluation, registered, unregistered, licensed, unlicensed
+    extended, edu, plus, portable
+    cc, dc, goty, remastered, evaluation, registered, unregistered, licensed, unlicensed
     developer edition, dev edition, definitive edition, special edition, deluxe edition, anniversary edition
+    limited edition, gold edition, complete edition, first edition, second edition, 2nd edition, 3rd edition
     collectors edition, collector s edition, game of the year edition, java edition, bedrock edition
     server edition, team edition, for business, for education, for enterprise, for work, for home, work or school
     home and student, home and business
     에디션, 커뮤니티, 프로, 프로페셔널, 프리미엄, 얼티밋, 엔터프라이즈, 비즈니스, 스탠다드, 스탠더드, 베이직
     라이트, 플러스, 익스프레스, 포터블, 무설치, 무료, 유료, 데모, 체험판, 평가판, 시험판, 교육판
     개인용, 가정용, 기업용, 업무용, 교육용, 학생용, 학교용, 교육기관용, 공공기관용, 전문가용, 회사 또는 학교
-    개발자 에디션
+    개발자 에디션, 홈 에디션, 얼티메이트, 퍼스널, 에듀, 국제판, 배포판, 설치판
     한글판, 한국어판, 영문판, 한국어, 한국어 korean
 """)
 _PLATFORM_NAMES = _table("""
     windows, win, win32, win64, uwp, mac, macos, mac os, macosx, mac os x, osx, os x, linux, ubuntu, debian
     fedora, chromeos, android, ios, ipados, iphone, ipad, desktop, mobile, tablet, pc, web
-    데스크톱, 데스크탑, 모바일, 태블릿, 피시, 웹, 윈도, 윈도우, 윈도우즈, 맥, 리눅스
+    데스크톱, 데스크탑, 모바일, 태블릿, 피시, 웹, 웹앱, 윈도, 윈도우, 윈도우즈, 맥, 맥os, 맥 os, 리눅스, 우분투
     안드로이드, 아이폰, 아이패드
 """)
 PLATFORMS = (
@@ -57,8 +63,9 @@ PLATFORMS = (
     | {f"{name}용" for name in _PLATFORM_NAMES}
     | _table("""
         x64, x86, x86 64, amd64, arm, arm32, arm64, aarch64, bit, bits, intel, apple silicon, universal
+        apple m1, apple m2, apple m3, apple m4, apple m5
         client, app, snap, flatpak, appimage, microsoft store, windows store, app store, mac app store
-        비트, 앱, 어플, 클라이언트, 애플 실리콘
+        비트, 앱, 어플, 클라이언트, 인텔, 애플 실리콘, 마이크로소프트 스토어, ms 스토어
     """)
 )
 DOMAIN_TAILS = frozenset({".us", ".com", ".ai", ".so", ".co", ".kr"})
@@ -72,7 +79,7 @@ LONGEST_QUALIFIER = max(phrase.count(" ") + 1 for phrase in QUALIFIERS)
 # `build 1234`. A digit followed by any other letter is part of a name: 3D, 4K, 7zip.
 _VERSION = re.compile(
     r"(?:build|update|patch|rev|revision|hotfix|service pack|빌드|업데이트|r) [0-9]+"
-    r"|\.?(?:v|ver|r|rc|sp|cs|cc|b|m|u|beta|alpha|build|preview|eap|베타|버전|빌드)?"
+    r"|\.?(?:v|ver|r|rc|sp|cs|cc|b|m|u|beta|alpha|build|preview|eap|베타|버전|빌드|제)?"
     r"[0-9]+(?:(?:a|b|c|f|h|p|r|u|rc|beta|alpha|dev|pre)[0-9]*)?(?:bit|비트|년|년판|판|버전)?|\.x"
 )
 

@@ -44,7 +44,8 @@ def test_every_command_says_what_it_does(command: str) -> None:
 
 
 def test_all_commands_are_known() -> None:
-    assert {"stream_consumer", "publish", "leaderboard", "dead_letters", "sample", "healthcheck"} <= set(COMMANDS)
+    known = {"stream_consumer", "publish", "leaderboard", "dead_letters", "sample", "healthcheck", "classify"}
+    assert known <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -63,6 +64,10 @@ def test_every_subcommand_says_what_it_does(subcommand: str) -> None:
         ("publish", ["FILE", "--rate", "--json", "stdin"]),
         ("leaderboard", ["CATEGORY", "--period", "--date", "--user", "--limit", "--json", "day", "week", "month"]),
         ("sample", ["--exit"]),
+        (
+            "classify",
+            ["--app", "--title", "--url", "--file", "--patterns", "--rules-only", "--why", "--json", "stdin"],
+        ),
     ],
 )
 def test_options_are_listed(command: str, options: list[str]) -> None:

@@ -1,0 +1,271 @@
+"""Says which category a window has and why, with the rules alone: no Redis, no store, no settings.
+
+python -m cmd.classify --app "IntelliJ IDEA 2024.2" --why
+"""
+
+import json
+import os
+import sys
+from cmd._run import fail, shown
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from domains.patternClassifier.explain import Trace, explain
+from domains.patternClassifier.rules import RuleMatch, RuleSet
+from domains.patternClassifier.urls import split_url
+from infrastructure.patterns import PatternFileError, default_patterns, read_patterns
+from infrastructure.windows import BadLine, Window, read_windows
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_MOST_FREQUENT = 10
+_SHOWN_CHARACTERS = 200
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    app_name: Annotated[str | None, typer.Option("--app", help="the app's name")] = None,
+    title: Annotated[str | None, typer.Option(help="the window's title; the rules do not look at it")] = None,
+    url: Annotated[str | None, typer.Option(help="the URL, of a browser")] = None,
+    file: Annotated[
+        str | None, typer.Option(help="JSON lines with app, title and url, each of which may be missing; -: stdin")
+    ] = None,
+    patterns: Annotated[
+        str | None,
+        typer.Option(help="another set: a JSON array of {category, priority, appPatterns, domainPatterns}"),
+    ] = None,
+    rules_only: Annotated[bool, typer.Option("--rules-only", help="ask nothing that is behind the rules")] = False,
+    why: Annotated[bool, typer.Option("--why", help="trace the decision step by step")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print JSON; for --file one object a line, in the order of the input")
+    ] = False,
+) -> None:
+    """Classifies one window, or all windows of a file.
+
+    With --file --json, each line that is not blank gives one line with category, tier and pattern; all three are
+    null where nothing decided, and a line that is no window has an error beside them. Bad lines make the exit
+    code 1.
+    """
+    alone = app_name is not None or title is not None or url is not None
+    if alone == (file is not None):
+        fail("Say what to classify: --app, --title and --url, or --file", 2)
+    if file is not None and why:
+        fail("--why is for one window, not for --file", 2)
+    rules = _rules(patterns)
+    if file is None:
+        _show(rules, Window(app_name, title, url), why, as_json)
+    else:
+        raise typer.Exit(_classify_file(rules, file, as_json))
+
+
+def _rules(file: str | None) -> RuleSet:
+    try:
+        rules = RuleSet(default_patterns() if file is None else read_patterns(Path(file).read_bytes()))
+    except OSError as error:
+        fail(f"{file}: {error.strerror}", 2)
+    except PatternFileError as error:
+        fail(shown(f"{file}: {error}"), 2)
+    for problem in rules.problems:
+        typer.echo(shown(f"skipped {problem.pattern!r} of {problem.category}: {problem.reason}"), err=True)
+    return rules
+
+
+def _decide(rules: RuleSet, windows: Sequence[Window | BadLine]) -> list[RuleMatch | None]:
+    """The answer for each window, in order; None where there is none."""
+    match = rules.match
+    return [match(w.app or "", w.url or "") if isinstance(w, Window) else None for w in windows]
+
+
+# ------------------------------------------------------------------------------------------ one window
+
+
+def _show(rules: RuleSet, window: Window, why: bool, as_json: bool) -> None:
+    name, url = window.app or "", window.url or ""
+    (found,) = _decide(rules, [window])
+    others = rules.candidates(name, url)[1:]
+    trace = explain(rules, name, url) if why else None
+    if as_json:
+        document = _answer(found) | {"also": [_answer(other) for other in others]}
+        if trace is not None:
+            document["why"] = _trace_document(trace)
+        sys.stdout.buffer.write(_json_line(document))
+        return
+    if found is None:
+        typer.echo("No rule matches.")
+    else:
+        typer.echo(shown(f"{found.category}: {found.tier} pattern {found.pattern}"))
+    for other in others:
+        typer.echo(shown(f"also matches: {other.category}, {other.tier} pattern {other.pattern}"))
+    if trace is not None:
+        for line in _trace_lines(window, trace):
+            typer.echo(line)
+
+
+def _answer(found: RuleMatch | None) -> dict[str, Any]:
+    if found is None:
+        return {"category": None, "tier": None, "pattern": None}
+    return {"category": found.category, "tier": found.tier, "pattern": found.pattern}
+
+
+def _json_line(document: dict[str, Any]) -> bytes:
+    # Half a surrogate pair, which no UTF-8 can hold, becomes the escape that JSON has for it
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _trace_document(trace: Trace) -> dict[str, Any]:
+    document = trace._asdict()
+    for steps in ("matched", "missed"):
+        document[steps] = [
+            _answer(step.rule) | {"priority": step.rule.priority, "reason": step.reason} for step in document[steps]
+        ]
+    return document
+
+
+def _trace_lines(window: Window, trace: Trace) -> list[str]:
+    name = " ".join(trace.words[: len(trace.words) - len(trace.qualifiers)])
+    lines = ["", "URL, without user info, port, query and fragment"]
+    lines += [f"  host  {trace.host or '-'}", f"  path  {trace.path or '-'}"] if window.url else ["  none"]
+    lines += ["App"]
+    lines += (
+        [f"  name  {name or '-'}", f"  may be left off  {_listed(trace.qualifiers)}"] if window.app else ["  none"]
+    )
+    lines += ["Note", f"  {trace.note}"] if trace.note else []
+    lines += ["Matches, best first" if trace.matched else "Nothing matches"]
+    for number, (rule, reason) in enumerate(trace.matched, 1):
+        priority = "none" if rule.priority is None else rule.priority
+        lines.append(f"  {number}. {rule.tier} pattern {rule.pattern}: {rule.category}, priority {priority}")
+        lines.append(f"     {reason}")
+    lines += ["Begin the name, but do not match"] if trace.missed else []
+    for rule, reason in trace.missed:
+        lines += [f"  {rule.tier} pattern {rule.pattern}: {rule.category}", f"     {reason}"]
+    lines += ["Behind the rules", "  nothing was asked"]
+    return [_cut(line) for line in lines]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words) or "-"
+
+
+def _cut(line: str) -> str:
+    text = shown(line[:_SHOWN_CHARACTERS])
+    return text if len(line) <= _SHOWN_CHARACTERS else text + "…"
+
+
+# ---------------------------------------------------------------------------------------------- a file
+
+
+def _classify_file(rules: RuleSet, file: str, as_json: bool) -> int:
+    try:
+        opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
+        size = os.stat(file).st_size if os.path.isfile(file) else None
+    except OSError as error:
+        fail(f"{file}: {error.strerror}", 2)
+    tally, bad, started = _Tally(), 0, perf_counter()
+    with opened as source, _progress(hidden=as_json and sys.stdout.isatty()) as progress:
+        task = progress.add_task("classifying", total=size)
+        for windows in read_windows(source):
+            found = _decide(rules, windows)
+            if as_json:
+                sys.stdout.buffer.write(b"".join(map(_line, windows, found)))
+            else:
+                tally.add(windows, found)
+            for window in windows:
+                if isinstance(window, BadLine):
+                    bad += 1
+                    typer.echo(f"line {window.number}: {shown(window.reason)}", err=True)
+            if size:
+                progress.update(task, completed=source.tell())
+    if as_json:
+        sys.stdout.buffer.flush()
+    else:
+        tally.show(perf_counter() - started)
+    return 1 if bad else 0
+
+
+def _line(window: Window | BadLine, found: RuleMatch | None) -> bytes:
+    if isinstance(window, BadLine):
+        return _json_line(_answer(None) | {"error": window.reason})
+    return _found_line(found)
+
+
+@cache
+def _found_line(found: RuleMatch | None) -> bytes:
+    return _json_line(_answer(found))
+
+
+class _Tally:
+    """What the tables of a file need."""
+
+    def __init__(self) -> None:
+        self.decided: Counter[tuple[str, str]] = Counter()
+        self.unknown_hosts: Counter[str] = Counter()
+        self.unknown_apps: Counter[str] = Counter()
+        self.empty = 0
+
+    def add(self, windows: Sequence[Window | BadLine], found: Sequence[RuleMatch | None]) -> None:
+        self.decided.update((answer.tier, answer.category) for answer in found if answer is not None)
+        for window, answer in zip(windows, found, strict=True):
+            if answer is None and isinstance(window, Window):
+                self._add_unknown(window)
+
+    def _add_unknown(self, window: Window) -> None:
+        host = split_url(window.url)[0] if window.url else ""
+        if host:
+            self.unknown_hosts[host] += 1
+        elif window.app:
+            self.unknown_apps[window.app] += 1
+        else:
+            self.empty += 1
+
+    def show(self, seconds: float) -> None:
+        unknown = self.unknown_hosts.total() + self.unknown_apps.total() + self.empty
+        total = self.decided.total() + unknown
+        tiers: Counter[str] = Counter()
+        categories: Counter[str] = Counter()
+        for (tier, category), count in self.decided.items():
+            tiers[tier] += count
+            categories[category] += count
+        _print_counts("Tier", tiers + Counter({"unknown": unknown}), total)
+        _print_counts("Category", categories, total)
+        _print_counts("Unknown host", self.unknown_hosts, total, _MOST_FREQUENT)
+        _print_counts("Unknown app, without a host", self.unknown_apps, total, _MOST_FREQUENT)
+        typer.echo(f"{total:,} windows in {seconds:.1f} s, {total / seconds:,.0f} a second")
+
+
+def _print_counts(heading: str, counts: Counter[str], total: int, rows: int | None = None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not counts:
+        return
+    table = Table(heading, "Windows", "Share", min_width=50)
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for name, count in counts.most_common(rows):
+        table.add_row(Text(_cut(name)), f"{count:,}", f"{count / total:.1%}")
+    if rows is not None and len(counts) > rows:
+        table.caption = f"and {len(counts) - rows:,} more"
+    Console().print(table)
+
+
+def _progress(hidden: bool) -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal)
+
+
+if __name__ == "__main__":
+    app()
