@@ -15,7 +15,7 @@ from tests.messages import message, unix_seconds
 STREAM = "pomodoro_pattern_match_stream"
 GROUP = "pomodoro_pattern_match_group"
 DEAD_LETTERS = f"{STREAM}:dlq"
-COMMANDS = ["stream_consumer", "publish", "leaderboard", "dead_letters", "sample", "healthcheck"]
+COMMANDS = ["stream_consumer", "publish", "leaderboard", "dead_letters", "sample", "healthcheck", "patterns"]
 
 
 def one_readable_message(result: Result, code: int) -> str:
