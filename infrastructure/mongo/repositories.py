@@ -38,6 +38,7 @@ POMODORO_USAGE_LOG = "pomodoro_usage_log"
 PATTERN_PROPOSAL = "pattern_proposal"
 
 _ONE_BATCH = 1_000_000  # documents: else the server sends 101 and waits to be asked for more
+_PAGE = 1000  # documents: filling 16 MiB with rare ones could outlast the socket's timeout
 _DUPLICATE_KEY = 11000
 _OUTAGE_CODES = frozenset({6, 7, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 14031})
 """Host unreachable, timeouts, shutting down, not primary, conflicts, out of disk space."""
@@ -169,7 +170,7 @@ class CategorizedDataRepositoryAdapter:
     async def find_llm_based(self) -> AsyncIterator[CategorizedData]:
         wanted = {"app": 1, "url": 1, "title": 1, "categoryId": 1, "isLLMBased": 1}
         with translated_errors():
-            async for document in self._collection.find({"isLLMBased": True}, wanted):
+            async for document in self._collection.find({"isLLMBased": True}, wanted, batch_size=_PAGE):
                 yield _data_of(document)
 
 

@@ -101,6 +101,7 @@ def test_a_window_with_a_url_says_nothing_about_its_app() -> None:
     [
         "http://10.0.0.7/a",
         "http://[2001:db8::1]:80/",
+        "http://[::ffff:10.0.0.7]/",
         "http://localhost:3000/",
         "http://intranet/wiki",
         "http://nas.local/",
@@ -177,6 +178,14 @@ def test_a_host_below_which_answers_differ_is_not_proposed() -> None:
     answers = site("https://portal.com/", "Browsing", 30) + site("https://comic.portal.com/", "Entertainment", 30)
 
     assert found(answers) == {"comic.portal.com": "Entertainment"}
+
+
+def test_much_below_a_host_does_not_outvote_the_host_itself() -> None:
+    below = site("https://shop.portal.com/", "Finance", 1000)
+
+    assert found([*below, *site("https://portal.com/", "Browsing")]) == {"shop.portal.com": "Finance"}
+    mixed = site("https://portal.com/", "Finance", 20) + site("https://portal.com/", "Browsing", 5)
+    assert found([*below, *mixed]) == {"shop.portal.com": "Finance"}
 
 
 def test_what_a_rule_decides_below_a_host_does_not_speak_against_it() -> None:
