@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MOST_FREQUENT = 10
 _SHOWN_CHARACTERS = 200
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()

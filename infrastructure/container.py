@@ -149,6 +149,7 @@ class Container(containers.DeclarativeContainer):
 
     # Stores
     store_kind = providers.Callable(_store_kind, settings)
+    default_patterns = providers.Callable(_defaults, settings)
     category_patterns = providers.Selector(
         store_kind,
         mongo=providers.Singleton(mongo_repositories.CategoryPatternRepositoryAdapter, mongo_database),
@@ -160,6 +161,11 @@ class Container(containers.DeclarativeContainer):
             mongo_repositories.CategorizedDataRepositoryAdapter, mongo_database, option.mongo_create_indexes
         ),
         sqlite=providers.Singleton(sqlite_repositories.SqliteCategorizedDataRepository, sqlite),
+    )
+    proposals = providers.Selector(
+        store_kind,
+        mongo=providers.Singleton(mongo_repositories.PatternProposalRepositoryAdapter, mongo_database),
+        sqlite=providers.Singleton(sqlite_repositories.SqlitePatternProposalRepository, sqlite),
     )
     usage_logs = providers.Selector(
         store_kind,
@@ -220,7 +226,7 @@ class Container(containers.DeclarativeContainer):
         PatternClassifier,
         category_patterns,
         observer,
-        providers.Callable(_defaults, settings),
+        default_patterns,
         questions,
         answer_memory,
         tiers,
@@ -281,16 +287,30 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             stack.callback(embedded.close)
             settings = settings.model_copy(update={"redis_addr": embedded.address})
         container = Container(settings=providers.Object(settings))
-        if container.store_kind() == "mongo":
-            stack.push_async_callback(_close, container.mongo().close)
-        else:
-            stack.push_async_callback(container.sqlite().close)
+        stack.push_async_callback(_close_store, container)
         stack.push_async_callback(_close_lane, container)
         if settings.openai_api_key is not None:
             stack.push_async_callback(container.openai().close)
         stack.push_async_callback(container.redis().aclose)
         stack.push_async_callback(container.reading_redis().aclose)
         yield container
+
+
+@asynccontextmanager
+async def stores_container(settings: Settings) -> AsyncIterator[Container]:
+    """A container for what uses the document store alone: no Redis is started or connected to."""
+    container = Container(settings=providers.Object(settings))
+    try:
+        yield container
+    finally:
+        await _close_store(container)
+
+
+async def _close_store(container: Container) -> None:
+    if container.store_kind() == "mongo":
+        await _close(container.mongo().close)
+    else:
+        await container.sqlite().close()
 
 
 async def _close(close: Any) -> None:

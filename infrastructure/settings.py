@@ -212,6 +212,18 @@ class Settings(BaseSettings):
         100_000, ge=1, description="answers remembered in Redis", json_schema_extra=_unit("answers")
     )
 
+    # Learning (cmd.patterns)
+    pattern_min_evidence: int = Field(
+        20,
+        ge=1,
+        description="as often the LLM must have given a host or an app the same category, to propose a pattern",
+        json_schema_extra=_unit("answers"),
+    )
+    pattern_min_share: float = Field(
+        0.95, gt=0.5, le=1, description="share that this category must have in the answers for it"
+    )
+    pattern_auto_accept: bool = Field(False, description="accept at once what `cmd.patterns propose` proposes")
+
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:

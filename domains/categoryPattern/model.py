@@ -3,7 +3,9 @@
 Source: contract, "Out: MongoDB" (the document) and "Out: Redis leaderboards" (the list of work categories).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import blake2b
 
 UNCATEGORIZED = "Uncategorized"
@@ -51,3 +53,50 @@ class CategoryPattern:
 def category_id(category: str) -> str:
     """The id under which the pipeline creates a category that the store lacks: every instance the same one."""
     return blake2b(f"category_pattern:{category}".encode(), digest_size=12).hexdigest()
+
+
+def new_category(category: str) -> CategoryPattern:
+    """A category as the pipeline creates it: without patterns and priority, which are the administrators' to give."""
+    return CategoryPattern(category_id(category), category)
+
+
+class PatternKind(StrEnum):
+    APP = "app"
+    DOMAIN = "domain"
+
+
+class ProposalStatus(StrEnum):
+    PROPOSED = "proposed"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for a pattern: the LLM's answers for the windows that it would match.
+
+    `answers` are those that name its category, `windows` how many different windows they were for (1000 stands for
+    more, too), `others` the answers by the other categories that were named. `examples` are up to 3 hosts or apps as
+    they were seen, the most frequent first. Titles are in none of it.
+    """
+
+    answers: int
+    windows: int
+    others: Mapping[str, int]
+    examples: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        return self.answers / (self.answers + sum(self.others.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class PatternProposal:
+    """A pattern that the LLM's answers suggest. There is one for each host or app, so `id` follows from these."""
+
+    id: str
+    kind: PatternKind
+    pattern: str
+    category: str
+    evidence: Evidence
+    status: ProposalStatus = ProposalStatus.PROPOSED

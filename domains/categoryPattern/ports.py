@@ -1,9 +1,9 @@
 """What the category pattern domain wants from its store."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from domains.categoryPattern.model import CategoryPattern
+from domains.categoryPattern.model import CategoryPattern, PatternProposal
 
 
 class CategoryPatternRepositoryPort(Protocol):
@@ -14,3 +14,25 @@ class CategoryPatternRepositoryPort(Protocol):
 
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         """Inserts those whose id is not there yet and leaves the others as they are."""
+
+    async def add_patterns(
+        self, category: str, app_patterns: Sequence[str] = (), domain_patterns: Sequence[str] = ()
+    ) -> None:
+        """Adds, behind the others, the patterns that are not there yet; atomic beside what others add and remove.
+
+        They go to the document with the lowest id of those of that category; where there is none, it is created
+        under `category_id`, without a priority. Raises StoreRefused where that document cannot take them.
+        """
+
+
+class PatternProposalRepositoryPort(Protocol):
+    """The pipeline's own proposals. Methods raise StoreOutage, or StoreRefused where data are to blame."""
+
+    async def find_all(self) -> list[PatternProposal]:
+        """All proposals, by id."""
+
+    async def save_all(self, proposals: Sequence[PatternProposal]) -> None:
+        """Inserts them, in place of those with the same id."""
+
+    async def delete_all(self, ids: Collection[str]) -> None:
+        """Unknown ids are no failure."""

@@ -4,7 +4,7 @@ All methods may be cancelled at any await and then may or may not have taken eff
 inserts keep what is there, updates set the same value again, a commit counts a message once.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -97,6 +97,9 @@ class CategorizedDataRepositoryPort(Protocol):
 
         Unknown ids are no failure. Returns {id: reason} as above.
         """
+
+    def find_llm_based(self) -> AsyncIterator[CategorizedData]:
+        """The documents whose category the LLM named, in any order, never all of them in memory."""
 
 
 class PomodoroUsageLogRepositoryPort(Protocol):

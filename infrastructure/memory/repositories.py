@@ -1,11 +1,11 @@
 """The stores in memory, for trials and tests: the same ports and the same behaviour, gone with the process."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from time import monotonic
 
-from domains.categoryPattern.model import CategoryPattern
+from domains.categoryPattern.model import CategoryPattern, PatternProposal, new_category
 from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import (
     ActivityKey,
@@ -26,6 +26,32 @@ class InMemoryCategoryPatternRepository:
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         for pattern in patterns:
             self.documents.setdefault(pattern.id, pattern)
+
+    async def add_patterns(
+        self, category: str, app_patterns: Sequence[str] = (), domain_patterns: Sequence[str] = ()
+    ) -> None:
+        same = [pattern for pattern in self.documents.values() if pattern.category == category]
+        old = min(same, key=lambda pattern: pattern.id, default=new_category(category))
+        self.documents[old.id] = replace(
+            old,
+            app_patterns=tuple(dict.fromkeys((*old.app_patterns, *app_patterns))),
+            domain_patterns=tuple(dict.fromkeys((*old.domain_patterns, *domain_patterns))),
+        )
+
+
+class InMemoryPatternProposalRepository:
+    def __init__(self) -> None:
+        self.documents: dict[str, PatternProposal] = {}
+
+    async def find_all(self) -> list[PatternProposal]:
+        return [self.documents[proposal_id] for proposal_id in sorted(self.documents)]
+
+    async def save_all(self, proposals: Sequence[PatternProposal]) -> None:
+        self.documents |= {proposal.id: proposal for proposal in proposals}
+
+    async def delete_all(self, ids: Collection[str]) -> None:
+        for proposal_id in ids:
+            self.documents.pop(proposal_id, None)
 
 
 class InMemoryCategorizedDataRepository:
@@ -48,6 +74,11 @@ class InMemoryCategorizedDataRepository:
             if document and not (provisional and document.category_id):
                 self.documents[document_id] = replace(document, category_id=category_id, is_llm_based=is_llm_based)
         return {}
+
+    async def find_llm_based(self) -> AsyncIterator[CategorizedData]:
+        for document in list(self.documents.values()):
+            if document.is_llm_based:
+                yield document
 
 
 class InMemoryPomodoroUsageLogRepository:

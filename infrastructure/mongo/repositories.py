@@ -1,21 +1,28 @@
-"""The three collections, as Spring reads and writes them. Source: contract, "Out: MongoDB".
+"""The three collections as Spring reads and writes them (source: contract, "Out: MongoDB"), and one of our own.
 
 Inserts are `insert_many(ordered=False)` that take a duplicate key for success, so that they can be repeated;
 category updates are one bulk of `UpdateMany` grouped by what is set.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from math import isfinite
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
-from pymongo import UpdateMany
+from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from domains.categoryPattern.model import CategoryPattern
-from domains.errors import StoreOutage
+from domains.categoryPattern.model import (
+    CategoryPattern,
+    Evidence,
+    PatternKind,
+    PatternProposal,
+    ProposalStatus,
+    new_category,
+)
+from domains.errors import StoreOutage, StoreRefused
 from domains.pomodoro.model import (
     ActivityKey,
     CategorizedData,
@@ -29,9 +36,11 @@ from infrastructure.mongo.client import translated_errors
 CATEGORY_PATTERN = "category_pattern"
 CATEGORIZED_DATA = "categorized_data"
 POMODORO_USAGE_LOG = "pomodoro_usage_log"
+PATTERN_PROPOSAL = "pattern_proposal"
 
 _LOOKED_UP = 5000
 """Documents in one answer of a look-up. Spring inserts one a message, so a popular window has thousands."""
+_PAGE = 1000  # documents: filling 16 MiB with rare ones could outlast the socket's timeout
 _DUPLICATE_KEY = 11000
 _OUTAGE_CODES = frozenset({6, 7, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 14031})
 """Host unreachable, timeouts, shutting down, not primary, conflicts, out of disk space."""
@@ -62,6 +71,51 @@ class CategoryPatternRepositoryAdapter:
         failures, _ = await _insert(self._collection, documents)
         if failures:
             raise StoreOutage(f"{CATEGORY_PATTERN}: {next(iter(failures.values()))}")
+
+    async def add_patterns(
+        self, category: str, app_patterns: Sequence[str] = (), domain_patterns: Sequence[str] = ()
+    ) -> None:
+        if not (document_id := await self._lowest_id(category)):
+            await self.save_all([new_category(category)])
+            document_id = await self._lowest_id(category)
+        new = {"appPatterns": list(app_patterns), "domainPatterns": list(domain_patterns)}
+        with translated_errors():
+            for name in new:  # $addToSet refuses a null
+                await self._collection.update_one({"_id": document_id, name: None}, {"$set": {name: []}})
+            added = {name: {"$each": patterns} for name, patterns in new.items()}
+            await self._collection.update_one({"_id": document_id}, {"$addToSet": added})
+
+    async def _lowest_id(self, category: str) -> ObjectId | None:
+        with translated_errors():
+            found = await self._collection.find_one({"category": category}, {"_id": 1}, sort=[("_id", 1)])
+        return None if found is None else found["_id"]
+
+
+class PatternProposalRepositoryAdapter:
+    """PatternProposalRepositoryPort on MongoDB, in a collection that Spring does not know."""
+
+    def __init__(self, database: Any) -> None:
+        self._collection = database[PATTERN_PROPOSAL]
+
+    async def find_all(self) -> list[PatternProposal]:
+        with translated_errors():
+            return [_proposal_of(document) async for document in self._collection.find().sort("_id", 1)]
+
+    async def save_all(self, proposals: Sequence[PatternProposal]) -> None:
+        if not proposals:
+            return
+        documents = [_proposal_document(proposal) for proposal in proposals]
+        failures, there = await _insert(self._collection, documents)
+        if failures:
+            raise StoreRefused(f"{PATTERN_PROPOSAL}: {next(iter(failures.values()))}")
+        updates = [UpdateOne({"_id": id_}, {"$set": d}) for d in documents if (id_ := d.pop("_id")) in there]
+        if updates:
+            with translated_errors():
+                await self._collection.bulk_write(updates, ordered=False)
+
+    async def delete_all(self, ids: Collection[str]) -> None:
+        with translated_errors():
+            await self._collection.delete_many({"_id": {"$in": list(ids)}})
 
 
 class CategorizedDataRepositoryAdapter:
@@ -128,6 +182,12 @@ class CategorizedDataRepositoryAdapter:
                 for (category_id, is_llm_based, provisional), ids in groups.items()
             ],
         )
+
+    async def find_llm_based(self) -> AsyncIterator[CategorizedData]:
+        wanted = {"app": 1, "url": 1, "title": 1, "categoryId": 1, "isLLMBased": 1}
+        with translated_errors():
+            async for document in self._collection.find({"isLLMBased": True}, wanted, batch_size=_PAGE):
+                yield _data_of(document)
 
 
 class PomodoroUsageLogRepositoryAdapter:
@@ -271,6 +331,34 @@ def _pattern_of(document: Mapping[str, Any]) -> CategoryPattern:
         int(priority) if isinstance(priority, int | float) and isfinite(priority) else None,
         _texts(document.get("appPatterns")),
         _texts(document.get("domainPatterns")),
+    )
+
+
+def _proposal_document(proposal: PatternProposal) -> dict[str, Any]:
+    evidence = proposal.evidence
+    return {
+        "_id": proposal.id,
+        "kind": proposal.kind.value,
+        "pattern": proposal.pattern,
+        "category": proposal.category,
+        "answers": evidence.answers,
+        "windows": evidence.windows,
+        # a list, since a category's name may hold what the name of a field may not
+        "others": [{"category": name, "answers": count} for name, count in evidence.others.items()],
+        "examples": list(evidence.examples),
+        "status": proposal.status.value,
+    }
+
+
+def _proposal_of(document: Mapping[str, Any]) -> PatternProposal:
+    others = {other["category"]: other["answers"] for other in document["others"]}
+    return PatternProposal(
+        document["_id"],
+        PatternKind(document["kind"]),
+        document["pattern"],
+        document["category"],
+        Evidence(document["answers"], document["windows"], others, tuple(document["examples"])),
+        ProposalStatus(document["status"]),
     )
 
 

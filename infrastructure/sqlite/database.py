@@ -31,6 +31,11 @@ CREATE TABLE IF NOT EXISTS pomodoro_usage_log (
     timestamp REAL NOT NULL, duration REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pomodoro_usage_log_session ON pomodoro_usage_log (user_id, session_date, session);
+CREATE TABLE IF NOT EXISTS pattern_proposal (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, pattern TEXT NOT NULL, category TEXT NOT NULL,
+    answers INTEGER NOT NULL, windows INTEGER NOT NULL, others TEXT NOT NULL, examples TEXT NOT NULL,
+    status TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 

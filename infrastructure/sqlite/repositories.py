@@ -1,10 +1,18 @@
-"""The three collections as tables of the embedded store, behind the same ports as MongoDB."""
+"""The collections as tables of the embedded store, behind the same ports as MongoDB."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
+from typing import Any
 
-from domains.categoryPattern.model import CategoryPattern
+from domains.categoryPattern.model import (
+    CategoryPattern,
+    Evidence,
+    PatternKind,
+    PatternProposal,
+    ProposalStatus,
+    new_category,
+)
 from domains.pomodoro.model import (
     ActivityKey,
     CategorizedData,
@@ -13,6 +21,21 @@ from domains.pomodoro.model import (
     best_by_key,
 )
 from infrastructure.sqlite.database import Row, SqliteDatabase
+
+_PAGE = 1000
+
+_ADDED = """(
+    SELECT json_group_array(value) FROM (
+        SELECT value FROM json_each({column})
+        UNION ALL
+        SELECT value FROM json_each(?) WHERE value NOT IN (SELECT value FROM json_each({column}))
+    )
+)"""
+_ADD_PATTERNS = (
+    f"UPDATE category_pattern SET app_patterns = {_ADDED.format(column='app_patterns')},"  # noqa: S608
+    f" domain_patterns = {_ADDED.format(column='domain_patterns')}"
+    " WHERE id = (SELECT min(id) FROM category_pattern WHERE category = ?)"
+)
 
 
 class SqliteCategoryPatternRepository:
@@ -38,12 +61,69 @@ class SqliteCategoryPatternRepository:
                     pattern.id,
                     pattern.category,
                     pattern.priority,
-                    json.dumps(pattern.app_patterns, ensure_ascii=False),
-                    json.dumps(pattern.domain_patterns, ensure_ascii=False),
+                    _json(pattern.app_patterns),
+                    _json(pattern.domain_patterns),
                 )
                 for pattern in patterns
             ],
         )
+
+    async def add_patterns(
+        self, category: str, app_patterns: Sequence[str] = (), domain_patterns: Sequence[str] = ()
+    ) -> None:
+        await self._database.write(
+            "INSERT OR IGNORE INTO category_pattern SELECT ?, ?, NULL, '[]', '[]'"
+            " WHERE NOT EXISTS (SELECT 1 FROM category_pattern WHERE category = ?)",
+            [(new_category(category).id, category, category)],
+        )
+        new = [_json(tuple(dict.fromkeys(patterns))) for patterns in (app_patterns, domain_patterns)]
+        await self._database.write(_ADD_PATTERNS, [(*new, category)])
+
+
+class SqlitePatternProposalRepository:
+    """PatternProposalRepositoryPort on SQLite."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def find_all(self) -> list[PatternProposal]:
+        rows = await self._database.read(
+            "SELECT id, kind, pattern, category, answers, windows, others, examples, status"
+            " FROM pattern_proposal ORDER BY id"
+        )
+        return [
+            PatternProposal(
+                proposal_id,
+                PatternKind(kind),
+                pattern,
+                category,
+                Evidence(answers, windows, json.loads(others), tuple(json.loads(examples))),
+                ProposalStatus(status),
+            )
+            for proposal_id, kind, pattern, category, answers, windows, others, examples, status in rows
+        ]
+
+    async def save_all(self, proposals: Sequence[PatternProposal]) -> None:
+        await self._database.write(
+            "INSERT OR REPLACE INTO pattern_proposal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    proposal.id,
+                    proposal.kind,
+                    proposal.pattern,
+                    proposal.category,
+                    proposal.evidence.answers,
+                    proposal.evidence.windows,
+                    _json(proposal.evidence.others),
+                    _json(proposal.evidence.examples),
+                    proposal.status,
+                )
+                for proposal in proposals
+            ],
+        )
+
+    async def delete_all(self, ids: Collection[str]) -> None:
+        await self._database.write("DELETE FROM pattern_proposal WHERE id = ?", [(each,) for each in ids])
 
 
 class SqliteCategorizedDataRepository:
@@ -83,6 +163,17 @@ class SqliteCategorizedDataRepository:
             [(update.category_id, update.is_llm_based, update.id, update.provisional) for update in updates],
         )
         return {}
+
+    async def find_llm_based(self) -> AsyncIterator[CategorizedData]:
+        last = ""
+        while rows := await self._database.read(
+            "SELECT id, app, url, title, category_id FROM categorized_data"
+            " WHERE is_llm_based AND id > ? ORDER BY id LIMIT ?",
+            (last, _PAGE),
+        ):
+            for data_id, app, url, title, category in rows:
+                yield CategorizedData(data_id, ActivityKey(app, url, title), category, is_llm_based=True)
+            last = rows[-1][0]
 
 
 class SqlitePomodoroUsageLogRepository:
@@ -129,6 +220,10 @@ class SqlitePomodoroUsageLogRepository:
             (user_id, session_date.isoformat(), session),
         )
         return [_log_of(row) for row in rows]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _log_of(row: Row) -> PomodoroUsageLog:

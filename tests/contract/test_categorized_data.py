@@ -201,6 +201,31 @@ async def test_updating_nothing_is_no_failure(stores: Stores) -> None:
     assert await stores.categorized.update_category_all([]) == {}
 
 
+# What the LLM named
+
+
+async def test_all_documents_that_the_llm_named_are_found(stores: Stores) -> None:
+    named = [
+        categorized(number, "Foo", "https://a.com/?q", "제목 🍜", category_id=SNS, is_llm_based=True)
+        for number in range(1, 2501)
+    ]
+    await stores.categorized.save_all([*named, categorized(3000, category_id=SNS), categorized(3001)])
+
+    found = [document async for document in stores.categorized.find_llm_based()]
+
+    assert sorted(found, key=lambda document: document.id) == named
+
+
+async def test_what_spring_left_out_of_a_document_is_empty(mongo: MongoStores) -> None:
+    document = spring_data(1, isLLMBased=True)
+    mongo.raw.categorized_data.insert_one(document)
+
+    (found,) = [each async for each in mongo.categorized.find_llm_based()]
+
+    assert (found.key.url, found.category_id) == ("", None)
+    assert list(mongo.raw.categorized_data.index_information()) == ["_id_"]
+
+
 # In memory and SQLite
 
 

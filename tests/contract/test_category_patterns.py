@@ -1,11 +1,12 @@
 """CategoryPatternRepositoryPort on every store."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from bson import Int64, ObjectId
 
-from domains.categoryPattern.model import CategoryPattern
+from domains.categoryPattern.model import CategoryPattern, category_id
 from tests.contract.conftest import MongoStores, Stores
 from tests.messages import hex_id, patterns
 
@@ -71,6 +72,43 @@ async def test_patterns_may_come_from_a_generator(stores: Stores) -> None:
     await stores.patterns.save_all(pattern for pattern in patterns())
 
     assert await stores.patterns.find_all() == patterns()
+
+
+# Adding patterns
+
+
+async def test_patterns_are_added_behind_the_others_once(stores: Stores) -> None:
+    await stores.patterns.save_all(patterns())
+
+    for _ in range(2):
+        await stores.patterns.add_patterns("SNS", ["라인 💬", "카카오톡", "라인 💬"], ["'\"%_$.com"])
+
+    found = await stores.patterns.find_all()
+    assert found[2] == CategoryPattern(hex_id(3), "SNS", 3, ("카카오톡", "라인 💬"), ("instagram.com", "'\"%_$.com"))
+    assert [*found[:2], found[3]] == [*patterns()[:2], patterns()[3]]
+
+
+async def test_patterns_go_to_the_lowest_of_several_documents(stores: Stores) -> None:
+    high, low = CategoryPattern(hex_id(9), "Game", 1, ("a",)), CategoryPattern(hex_id(8), "Game", 2)
+    await stores.patterns.save_all([high, low])
+
+    await stores.patterns.add_patterns("Game", domain_patterns=["a.com"])
+
+    assert await stores.patterns.find_all() == [CategoryPattern(hex_id(8), "Game", 2, (), ("a.com",)), high]
+
+
+async def test_a_category_that_is_missing_is_created_for_its_patterns(stores: Stores) -> None:
+    for pattern in ("a", "b"):
+        await stores.patterns.add_patterns("Game", [pattern])
+
+    assert await stores.patterns.find_all() == [CategoryPattern(category_id("Game"), "Game", None, ("a", "b"))]
+
+
+async def test_additions_at_the_same_time_are_all_there(stores: Stores) -> None:
+    await asyncio.gather(*(stores.patterns.add_patterns("Game", [f"app {number}"]) for number in range(10)))
+
+    (game,) = await stores.patterns.find_all()
+    assert sorted(game.app_patterns) == [f"app {number}" for number in range(10)]
 
 
 # MongoDB's documents

@@ -15,7 +15,16 @@ from tests.messages import message, unix_seconds
 STREAM = "pomodoro_pattern_match_stream"
 GROUP = "pomodoro_pattern_match_group"
 DEAD_LETTERS = f"{STREAM}:dlq"
-COMMANDS = ["stream_consumer", "publish", "leaderboard", "dead_letters", "sample", "healthcheck", "classify"]
+COMMANDS = [
+    "stream_consumer",
+    "publish",
+    "leaderboard",
+    "dead_letters",
+    "sample",
+    "healthcheck",
+    "classify",
+    "patterns",
+]
 
 
 def one_readable_message(result: Result, code: int) -> str:

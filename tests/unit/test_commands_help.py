@@ -58,6 +58,11 @@ def test_every_subcommand_says_what_it_does(subcommand: str) -> None:
     assert "--json" in help_of("dead_letters", subcommand)
 
 
+@pytest.mark.parametrize("subcommand", ["propose", "list", "accept", "reject", "export", "import"])
+def test_every_subcommand_on_patterns_says_what_it_does(subcommand: str) -> None:
+    assert "--json" in help_of("patterns", subcommand)
+
+
 @pytest.mark.parametrize(
     ("command", "options"),
     [
@@ -152,6 +157,12 @@ def test_a_file_that_is_no_text_is_a_bad_line() -> None:
         ("leaderboard", ["work", "--date", "2025-02-30"], "--date 2025-02-30: not a date such as 2025-09-02"),
         ("leaderboard", ["work", "--period", "year"], "--period"),
         ("leaderboard", [], "Missing argument"),
+        ("patterns", ["accept"], "Say which: either ids, or --all, or --min-answers"),
+        ("patterns", ["accept", "0a0a", "--all"], "Say which: either ids, or --all, or --min-answers"),
+        ("patterns", ["accept", "--min-answers", "0"], "--min-answers"),
+        ("patterns", ["reject"], "Missing argument"),
+        ("patterns", ["list", "--status", "new"], "--status"),
+        ("patterns", ["import", "nowhere.json"], "nowhere.json: No such file or directory"),
         ("dead_letters", ["replay"], "Say which: ids, --reason, --older-than or --all"),
         ("dead_letters", ["drop"], "Say which: ids, --reason, --older-than or --all"),
         ("dead_letters", ["drop", "yesterday"], "yesterday: not an id such as"),
