@@ -38,4 +38,11 @@ class StoreRefused(PipelineError):
 
 
 class ClassificationFailed(PipelineError):
-    """The LLM gave no answer in time, or none that can be accepted."""
+    """The LLM gave no answer in time, or none that can be accepted.
+
+    `retry_after` is how many seconds it wants to be left alone, where it said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -14,6 +14,7 @@ from dependency_injector import containers, providers
 from domains.categoryPattern.model import CategoryPattern
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.questions import Questions
 from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
 from domains.pomodoro.service import BatchClassification
 from infrastructure.embedded import EmbeddedRedis
@@ -31,7 +32,7 @@ from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.redis.stream import RedisStreamConsumer
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, names_of
 from infrastructure.sqlite import repositories as sqlite_repositories
 from infrastructure.sqlite.database import SqliteDatabase
 from infrastructure.wire import MessageParser
@@ -77,10 +78,16 @@ def _openai(settings: Settings) -> Any:
     return make_client(settings)
 
 
-def _llm(client: Any, model: str) -> Any:
+def _llm(client: Any, model: str, temperature: float | None) -> Any:
     from infrastructure.openai.client import LLMClient
 
-    return LLMClient(client, model)
+    return LLMClient(client, model, temperature)
+
+
+def _questions(settings: Settings) -> Questions:
+    return Questions(
+        names_of(settings.private_apps), names_of(settings.private_hosts), with_titles=settings.llm_send_titles
+    )
 
 
 def _limits(settings: Settings) -> ConsumerLimits:
@@ -159,8 +166,9 @@ class Container(containers.DeclarativeContainer):
     llm = providers.Selector(
         providers.Callable(lambda settings: "none" if settings.openai_api_key is None else "openai", settings),
         none=providers.Object(None),
-        openai=providers.Singleton(_llm, openai, option.openai_model),
+        openai=providers.Singleton(_llm, openai, option.openai_model, option.openai_temperature),
     )
+    questions = providers.Singleton(_questions, settings)
     classifier = providers.Singleton(
         PatternClassifier,
         category_patterns,
@@ -170,6 +178,7 @@ class Container(containers.DeclarativeContainer):
         providers.Callable(_defaults, settings),
         option.llm_batch_size,
         option.worker_pool_size,
+        questions,
     )
     batches = providers.Singleton(
         BatchClassification, classifier, categorized_data, usage_logs, calendar, keys.provided.stream

@@ -14,6 +14,7 @@ from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, Ca
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.errors import ClassificationFailed, RedisOutage, StoreOutage
 from domains.patternClassifier.ports import ClassificationCachePort, ClassifierObserver, LLMClientPort
+from domains.patternClassifier.questions import Questions
 from domains.patternClassifier.rules import RuleSet
 from domains.pomodoro.model import ActivityKey
 
@@ -64,12 +65,14 @@ class PatternClassifier:
         defaults: Sequence[CategoryPattern] = (),
         llm_batch: int = 20,
         llm_concurrency: int = 10,
+        questions: Questions | None = None,
     ) -> None:
         self._patterns = patterns
         self._cache = cache
         self._llm = llm
         self._observer = observer
         self._defaults = defaults
+        self._questions = questions or Questions()
         self.llm_batch = llm_batch
         self._requests = asyncio.Semaphore(llm_concurrency)
         self._asked: dict[ActivityKey, asyncio.Future[str | None]] = {}
@@ -173,13 +176,16 @@ class PatternClassifier:
     async def _request(self, keys: list[ActivityKey]) -> dict[ActivityKey, str]:
         assert self._llm is not None, "keys are only asked for where there is an LLM"
         categories = sorted(self.snapshot.ruled.keys() | LLM_ONLY_CATEGORIES)
+        keys = [key for key in keys if self._questions.may_leave(key)]
+        if not keys:
+            return {}
         async with self._requests:
             try:
-                answers = await self._llm.classify(keys, categories)
+                answers = await self._llm.classify([self._questions.of(key) for key in keys], categories)
             except ClassificationFailed as cause:
                 self._observer.llm_failed(len(keys), cause)
                 return {}
-        return {key: answer for key, answer in zip(keys, answers, strict=True) if answer in categories}
+        return {key: answer for key, answer in zip(keys, answers.names, strict=True) if answer in categories}
 
 
 async def _first_of(stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:

@@ -1,9 +1,10 @@
 """What the classifier wants from the outside: a memory that all instances share, and an LLM."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domains.errors import PipelineError
+from domains.patternClassifier.questions import Question
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.model import ActivityKey
 
@@ -18,13 +19,20 @@ class ClassificationCachePort(Protocol):
         """Remembers category names for a limited time. Raises RedisOutage."""
 
 
-class LLMClientPort(Protocol):
-    async def classify(self, keys: Sequence[ActivityKey], categories: Sequence[str]) -> list[str | None]:
-        """One category name of `categories` for each key, in their order, by one request.
+class LLMAnswers(NamedTuple):
+    """A name for each question, in their order, or None where none can be accepted; and the tokens spent."""
 
-        None stands where the answer for that key is missing or is not in `categories`; it does not affect the
+    names: list[str | None]
+    tokens: int = 0
+
+
+class LLMClientPort(Protocol):
+    async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
+        """One category name of `categories` for each question, by one request.
+
+        None stands where the answer for a question is missing or is not in `categories`; it does not affect the
         others. Raises ClassificationFailed where there is no usable answer at all, after the adapter's own
-        bounded retries. Windows are hostile text and must not be able to change another window's answer.
+        bounded retries. Questions are hostile text and must not be able to change another one's answer.
         """
 
 
