@@ -12,7 +12,7 @@
 | phone, card, account, resident number, amount | [number]                    | 7 digits, with or without separators |
 | 5 digits in a row; `JIRA-123`, `#42`, `66.7%` | [number]; `JIRA-`, `#`, `%` | names one thing of many, or changes  |
 | date, time, a timer's `24:59`                 | [date], [time]              | equal windows are to share an answer |
-| `(12) `, `● `, `*` at the beginning           | nothing                     | unread, unsaved: the same window     |
+| `(12)`; `● `, `*` at the beginning            | nothing                     | unread, unsaved: the same window     |
 | `Windows 11`, `H2O`, `3D`, `2024`, `v2.3.1`,  | as it stands                | part of a name: it decides           |
 | `1000번`, `SHA-256`, `S01E02`, `focus-timer`  |                             |                                      |
 
@@ -316,6 +316,7 @@ _IP6 = re.compile(
 _TICKET = re.compile(
     r"(?<![\w-])(?!(?:SHA|RFC|ISO|UTF|AES|IEEE|CVE|CES|BOJ|GPT|MD|PEP|RTX|GTX)-)([A-Z][A-Z0-9]{1,9}-)\d{3,}"
 )
+_COUNTER = re.compile(r" \(\d{1,3}\+?\)(?= |\Z)")  # Inbox (3) - Gmail; a year has four digits
 _REFERENCE = re.compile(r"(?<!\w)#\d{2,}+(?!\w)")
 
 
@@ -364,6 +365,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = tuple(
         (r":\w*:", lambda text: _IP6.sub("[address]", text)),
         (r"\d", lambda text: _NUMBERS.sub(_number, text)),
         (r"[A-Z0-9]-\d", lambda text: _TICKET.sub(r"\1[number]", text)),
+        (r" \(\d", lambda text: _COUNTER.sub("", text)),
         (r"#\d", lambda text: _REFERENCE.sub("#[number]", text)),
     )
 )

@@ -74,6 +74,8 @@ TITLE_ROWS = [
     ("Pull Request #42", "Pull Request #[number]", "one of many"),
     ("(12) Inbox", "Inbox", "unread"),
     ("(99+) Feed", "Feed", "unread, many"),
+    ("받은편지함 (3) - Gmail", "받은편지함 - Gmail", "unread, further right"),
+    ("Dune (1984) f(2)", "Dune (1984) f(2)", "a year and a call are no counters"),
     ("● main.py — focus-timer", "main.py — focus-timer", "unsaved"),
     ("*Untitled - Notepad", "Untitled - Notepad", "unsaved"),
     ("● (3) * Slack", "Slack", "all at once"),
