@@ -85,6 +85,7 @@ TITLE_ROWS = [
     ("banner.psd @ 66.7% (RGB/8)", "banner.psd @ [number]% (RGB/8)", "a zoom"),
     ("  Inbox \t-\n Gmail ", "Inbox - Gmail", "blanks"),
     ("\u1112\u1161\u11ab\u1100\u1173\u11af", "한글", "decomposed"),
+    ("12345~/plans", "[number][path]", "what a mask lays bare is masked too"),
     # -- gone, because nobody sees it
     ("a\u200bb\u202ec\x00d\ufeff", "abcd", "zero width, bidi, controls"),
     ("x\U000e0041\U000e0042y\ufe0f", "xy", "tags, in which text can hide"),
@@ -348,9 +349,16 @@ def test_no_e_mail_address_survives(before: str, name: str, behind: str) -> None
         " ",
     ],
 )
-def test_what_lies_far_behind_is_not_read(noise: str) -> None:
-    """So that no text, however long, takes longer than one of the length that is read."""
+def test_length_does_not_change_what_comes_out(noise: str) -> None:
     short = noise * (512 // len(noise) + 1)
     asked = QUESTIONS.of(ActivityKey(short, "", short))
 
     assert QUESTIONS.of(ActivityKey(noise * 100_000, "", noise * 100_000)) == asked
+
+
+def test_what_lies_far_behind_is_not_read() -> None:
+    """However little is left of what is before it: so no text takes longer than one of the length that is read."""
+    title = QUESTIONS.of(ActivityKey("", "", "a1" * 250 + " x" * 40 + " marker end")).title
+
+    assert title.startswith("[token] x x")
+    assert "marker" not in title
