@@ -38,7 +38,7 @@ from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.redis.stream import RedisStreamConsumer
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, names_of
 from infrastructure.sqlite import repositories as sqlite_repositories
 from infrastructure.sqlite.database import SqliteDatabase
 from infrastructure.wire import MessageParser
@@ -84,10 +84,16 @@ def _openai(settings: Settings) -> Any:
     return make_client(settings)
 
 
-def _llm(client: Any, model: str) -> Any:
+def _llm(client: Any, model: str, temperature: float | None) -> Any:
     from infrastructure.openai.client import LLMClient
 
-    return LLMClient(client, model)
+    return LLMClient(client, model, temperature)
+
+
+def _questions(settings: Settings) -> Questions:
+    return Questions(
+        names_of(settings.private_apps), names_of(settings.private_hosts), with_titles=settings.llm_send_titles
+    )
 
 
 def _lane(llm: Any, budget: Any, memory: AnswerMemory, observer: Any, settings: Settings) -> LLMLane | None:
@@ -215,9 +221,9 @@ class Container(containers.DeclarativeContainer):
     llm = providers.Selector(
         providers.Callable(lambda settings: "none" if settings.openai_api_key is None else "openai", settings),
         none=providers.Object(None),
-        openai=providers.Singleton(_llm, openai, option.openai_model),
+        openai=providers.Singleton(_llm, openai, option.openai_model, option.openai_temperature),
     )
-    questions = providers.Singleton(Questions)
+    questions = providers.Singleton(_questions, settings)
     answer_memory = providers.Singleton(_memory, observer, classification_cache, settings)
     model: providers.Provider[Any] = providers.Object(None)
     lane = providers.Singleton(_lane, llm, llm_budget, answer_memory, observer, settings)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domains.patternClassifier.questions import Questions
 from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_LLM, TIER_MEMORY, TIER_MODEL
 
 HOST_NAME = socket.gethostname()
@@ -27,6 +28,11 @@ class SettingsError(Exception):
 
 def _unit(unit: str) -> dict[str, Any]:
     return {"unit": unit}
+
+
+def names_of(value: str) -> list[str]:
+    """The names in a setting that separates them by commas."""
+    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 class Settings(BaseSettings):
@@ -158,6 +164,9 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(None, description="not set: no LLM, rules alone")
     openai_base_url: str | None = Field(None, description="any server that speaks the OpenAI API")
     openai_model: str = Field("gpt-4o-mini", min_length=1, description="model that is asked")
+    openai_temperature: float | None = Field(
+        0.0, ge=0, le=2, description="how much answers vary; none: not sent, for models that refuse it"
+    )
     openai_timeout: float = Field(10.0, gt=0, description="for one request", json_schema_extra=_unit("s"))
     openai_max_retries: int = Field(2, ge=0, le=10, description="of one request, with backoff")
     llm_batch_size: int = Field(20, ge=1, le=100, description="windows in one request, at most")
@@ -195,6 +204,16 @@ class Settings(BaseSettings):
     )
     classification_memory_max: int = Field(
         20_000, ge=1, description="answers remembered in the process", json_schema_extra=_unit("answers")
+    )
+    llm_send_titles: bool = Field(True, description="false: apps and sites alone are sent to the LLM")
+    private_hosts: str = Field(
+        "",
+        description="hosts, with all below them, addresses and networks (10.0.0.0/8) that the LLM never gets to see,"
+        " separated by commas; beside localhost, *.local, *.internal and all addresses that are not public",
+    )
+    private_apps: str = Field(
+        "",
+        description="names of apps that the LLM never gets to see, separated by commas; beside password managers",
     )
     classification_cache_ttl: int = Field(
         int(timedelta(days=30).total_seconds()),
@@ -277,6 +296,23 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("must be an IANA zone such as Asia/Seoul") from None
+        return value
+
+    @field_validator("openai_temperature", mode="before")
+    @classmethod
+    def _none_is_none(cls, value: Any) -> Any:
+        return None if value == "none" else value
+
+    @field_validator("private_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str) -> str:
+        Questions(private_hosts=names_of(value))
+        return value
+
+    @field_validator("private_apps")
+    @classmethod
+    def _are_apps(cls, value: str) -> str:
+        Questions(private_apps=names_of(value))
         return value
 
     @property

@@ -21,7 +21,7 @@ DEFAULT_CATEGORY = "Documentation"
 
 @dataclass(frozen=True)
 class Request:
-    """What the pipeline asked: its windows, the categories it offered, and all of the request."""
+    """What the pipeline asked: its windows, the categories its schema offered, and all of the request."""
 
     windows: list[dict[str, Any]]
     categories: list[str]
@@ -85,13 +85,20 @@ class LLMServer:
     async def _complete(self, request: web.Request) -> web.Response:
         body = await request.json()
         windows = json.loads(body["messages"][-1]["content"])
-        schema = body["response_format"]["json_schema"]["schema"]
-        categories = schema["properties"]["answers"]["items"]["properties"]["category"]["enum"]
+        categories = _offered(body.get("response_format", {}))
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
         asked = Request(windows, categories, body["model"], key, body)
         self.requests.append(asked)
         behaviour = self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
         return await behaviour(self, asked)
+
+
+def _offered(response_format: Mapping[str, Any]) -> list[str]:
+    if response_format.get("type") != "json_schema":
+        return []
+    answers = response_format["json_schema"]["schema"]["properties"]["answers"]
+    categories: list[str] = answers["items"]["properties"]["category"]["enum"]
+    return categories
 
 
 Behaviour = Callable[[LLMServer, Request], Awaitable[web.Response]]
@@ -117,12 +124,24 @@ def llm_server() -> Iterator[LLMServer]:
         thread.join(10)
 
 
-def completion(content: str) -> web.Response:
+TOKENS = 321
+"""What every completion says that it cost."""
+
+
+def completion(content: str | None, finish_reason: str = "stop", refusal: str | None = None) -> web.Response:
     """`content` as the model's answer, in the API's own form."""
-    message = {"role": "assistant", "content": content}
-    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    message = {"role": "assistant", "content": content, "refusal": refusal}
+    choice = {"index": 0, "finish_reason": finish_reason, "message": message}
+    usage = {"prompt_tokens": TOKENS - 21, "completion_tokens": 21, "total_tokens": TOKENS}
     return web.json_response(
-        {"id": "test", "object": "chat.completion", "created": 0, "model": "test", "choices": [choice]}
+        {
+            "id": "test",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "test",
+            "choices": [choice],
+            "usage": usage,
+        }
     )
 
 
@@ -148,12 +167,13 @@ def slowly(seconds: float) -> Behaviour:
     return behaviour
 
 
-def status(code: int, text: str = "no") -> Behaviour:
-    """An error as the API sends it, which says that it may be asked again at once."""
+def status(code: int, text: str = "no", **headers: str) -> Behaviour:
+    """An error as the API sends it, which says that it may be asked again at once; `retry_after` says when else."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def behaviour(server: LLMServer, request: Request) -> web.Response:
         error = {"error": {"message": text, "type": "test", "code": None, "param": None}}
-        return web.json_response(error, status=code, headers={"retry-after-ms": "1"})
+        return web.json_response(error, status=code, headers=named or {"retry-after-ms": "1"})
 
     return behaviour
 
@@ -163,6 +183,49 @@ def says(content: str) -> Behaviour:
 
     async def behaviour(server: LLMServer, request: Request) -> web.Response:
         return completion(content)
+
+    return behaviour
+
+
+def around(before: str, behind: str) -> Behaviour:
+    """Good answers with text around them: a fence, or prose."""
+
+    async def behaviour(server: LLMServer, request: Request) -> web.Response:
+        answers = [server.answer(window) for window in request.windows]
+        return completion(before + json.dumps({"answers": answers}) + behind)
+
+    return behaviour
+
+
+def ending(finish_reason: str, refusal: str | None = None) -> Behaviour:
+    """Good answers, of which the server says that they came to a bad end."""
+
+    async def behaviour(server: LLMServer, request: Request) -> web.Response:
+        answers = [server.answer(window) for window in request.windows]
+        return completion(json.dumps({"answers": answers}), finish_reason, refusal)
+
+    return behaviour
+
+
+def body(text: str, content_type: str = "application/json") -> Behaviour:
+    """A response with status 200 that need not be a completion."""
+
+    async def behaviour(server: LLMServer, request: Request) -> web.Response:
+        return web.Response(text=text, content_type=content_type)
+
+    return behaviour
+
+
+def taking(*formats: str) -> Behaviour:
+    """Good answers, but only for requests with one of these response formats ("" is none)."""
+
+    async def behaviour(server: LLMServer, request: Request) -> web.Response:
+        kind = request.body.get("response_format", {}).get("type", "")
+        if kind not in formats:
+            return await status(400, f"'response_format' of type '{kind}' is not supported with this model")(
+                server, request
+            )
+        return await well(server, request)
 
     return behaviour
 

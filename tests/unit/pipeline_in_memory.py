@@ -11,6 +11,8 @@ from domains.categoryPattern.model import CategoryPattern
 from domains.errors import Outage, PipelineError
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.ports import LLMAnswers
+from domains.patternClassifier.questions import Question
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
 from domains.pomodoro.model import (
@@ -157,12 +159,12 @@ class LLM:
         self.asked = 0
         self.error: Exception | None = None
 
-    async def classify(self, keys: Sequence[ActivityKey], categories: Sequence[str]) -> list[str | None]:
-        self.asked += len(keys)
+    async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
+        self.asked += len(questions)
         await self.gate.wait()
         if self.error is not None:
             raise self.error
-        return ["Documentation"] * len(keys)
+        return LLMAnswers(["Documentation"] * len(questions))
 
 
 class Seen:

@@ -9,6 +9,8 @@ import pytest
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.errors import ClassificationFailed, PipelineError, RedisOutage, StoreOutage
 from domains.patternClassifier.classifier import Classification, PatternClassifier, PatternSnapshot
+from domains.patternClassifier.ports import LLMAnswers
+from domains.patternClassifier.questions import Question
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.model import ActivityKey
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository, InMemoryClassificationCache
@@ -17,7 +19,8 @@ from tests.messages import DEVELOPMENT, DOCUMENTATION, hex_id, patterns
 
 EDITOR = ActivityKey("Visual Studio Code", "", "")
 STRANGE = ActivityKey("Frobnicator", "", "notes")
-STRANGER = ActivityKey("Zyzzyva", "https://zyzzyva.example", "")
+STRANGER = ActivityKey("Zyzzyva", "zyzzyva.example", "")
+PRIVATE = ActivityKey("1Password", "", "my bank")
 
 
 class LLM:
@@ -32,8 +35,9 @@ class LLM:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def classify(self, keys: Sequence[ActivityKey], categories: Sequence[str]) -> list[str | None]:
-        self.asked.append(list(keys))
+    async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
+        keys = [ActivityKey(question.app, question.site, question.title) for question in questions]
+        self.asked.append(keys)
         self.categories = list(categories)
         self.now += 1
         self.most = max(self.most, self.now)
@@ -41,7 +45,7 @@ class LLM:
             await self.gate.wait()
             if self.error is not None:
                 raise self.error
-            return [self.answers.get(key) for key in keys]
+            return LLMAnswers([self.answers.get(key) for key in keys])
         finally:
             self.now -= 1
 
@@ -384,6 +388,21 @@ async def test_nobody_waits_for_ever_where_the_llm_client_breaks() -> None:
 
     assert isinstance(first, RuntimeError)
     assert second == {STRANGE: it.classifier.uncategorized}
+
+
+async def test_the_llm_gets_to_see_the_least_that_decides() -> None:
+    it = await side()
+    await asked(it.classifier, [ActivityKey("Frobnicator", "https://a.com/x?token=1", "for kim@corp.com")])
+
+    assert it.llm.asked == [[ActivityKey("Frobnicator", "a.com/x", "for [email]")]]
+
+
+async def test_what_is_private_is_not_asked_for() -> None:
+    it = await side({STRANGE: "SNS", PRIVATE: "SNS"})
+    answers = await asked(it.classifier, [PRIVATE, STRANGE])
+
+    assert it.llm.asked == [[STRANGE]]
+    assert [answers[PRIVATE].category, answers[STRANGE].category] == [UNCATEGORIZED, "SNS"]
 
 
 async def test_no_more_requests_at_once_than_allowed() -> None:

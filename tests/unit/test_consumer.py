@@ -7,6 +7,7 @@ import pytest
 
 from domains.errors import ClassificationFailed, GroupMissing, RedisOutage, StoreOutage, StoreRefused
 from domains.patternClassifier.classifier import Classification
+from domains.patternClassifier.ports import LLMAnswers
 from domains.pomodoro.flow import Breaker
 from domains.pomodoro.model import usage_log_id
 from tests.messages import (
@@ -317,9 +318,9 @@ async def test_a_missing_category_is_created_without_asking_the_llm_again(world:
 
     world.patterns.__class__ = Away
 
-    async def music(keys: object, categories: object) -> list[str | None]:
+    async def music(keys: object, categories: object) -> LLMAnswers:
         world.llm.asked += 1
-        return ["Music"]
+        return LLMAnswers(["Music"])
 
     world.llm.classify = music  # type: ignore[method-assign]
     instance = Instance(world)

@@ -116,6 +116,10 @@ def test_the_consumer_name_is_unique_to_the_process(monkeypatch: pytest.MonkeyPa
         ("WORKER_POOL_SIZE", "0", "greater than or equal to 1"),
         ("SHUTDOWN_TIMEOUT", "-1", "greater than or equal to 0"),
         ("OPENAI_TIMEOUT", "0", "greater than 0"),
+        ("OPENAI_TEMPERATURE", "2.5", "less than or equal to 2"),
+        ("OPENAI_TEMPERATURE", "hot", "a valid number"),
+        ("PRIVATE_HOSTS", "corp.example, not a host", "'not a host' is no host"),
+        ("PRIVATE_APPS", "Slack, ---", "'---' is no name of an app"),
         ("REDIS_TLS", "perhaps", "a valid boolean"),
     ],
 )
@@ -125,6 +129,12 @@ def test_an_offender_is_named_with_what_is_expected(name: str, value: str, told:
     assert line.startswith(f"{name}: ")
     assert told in line
     assert "\n" not in line
+
+
+def test_a_temperature_of_none_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_TEMPERATURE", "none")
+
+    assert load_settings().openai_temperature is None
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:6379", "redis:1", "[::1]:6379", "unix:///run/redis.sock"])
