@@ -12,12 +12,14 @@ from typing import Any
 from dependency_injector import containers, providers
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.errors import PipelineError
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.ports import LocalModelPort
 from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
 from domains.pomodoro.service import BatchClassification
 from infrastructure.embedded import EmbeddedRedis
-from infrastructure.logs import LoggingObserver
+from infrastructure.logs import LoggingObserver, announce_no_model
 from infrastructure.mongo import client as mongo_client
 from infrastructure.mongo import repositories as mongo_repositories
 from infrastructure.patterns import default_patterns
@@ -81,6 +83,19 @@ def _llm(client: Any, model: str) -> Any:
     from infrastructure.openai.client import LLMClient
 
     return LLMClient(client, model)
+
+
+def _model(settings: Settings) -> LocalModelPort | None:
+    """None without a model file, and where it cannot be used."""
+    if settings.model_file is None and not settings.model_path.exists():
+        return None
+    try:
+        from infrastructure.model.linear import load_model  # numpy: only where there is a model
+
+        return load_model(settings.model_path)
+    except (ImportError, PipelineError) as cause:
+        announce_no_model(cause)
+        return None
 
 
 def _limits(settings: Settings) -> ConsumerLimits:
@@ -161,6 +176,7 @@ class Container(containers.DeclarativeContainer):
         none=providers.Object(None),
         openai=providers.Singleton(_llm, openai, option.openai_model),
     )
+    model = providers.Singleton(_model, settings)
     classifier = providers.Singleton(
         PatternClassifier,
         category_patterns,
@@ -211,16 +227,25 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             await asyncio.to_thread(embedded.start)
             stack.callback(embedded.close)
             settings = settings.model_copy(update={"redis_addr": embedded.address})
-        container = Container(settings=providers.Object(settings))
-        if container.store_kind() == "mongo":
-            stack.push_async_callback(_close, container.mongo().close)
-        else:
-            stack.push_async_callback(container.sqlite().close)
+        container = await stack.enter_async_context(running_store(settings))
         if settings.openai_api_key is not None:
             stack.push_async_callback(container.openai().close)
         stack.push_async_callback(container.redis().aclose)
         stack.push_async_callback(container.reading_redis().aclose)
         yield container
+
+
+@asynccontextmanager
+async def running_store(settings: Settings) -> AsyncIterator[Container]:
+    """A container of whose parts the document store alone may be used; starts no redis-server."""
+    container = Container(settings=providers.Object(settings))
+    try:
+        yield container
+    finally:
+        if container.store_kind() == "mongo":
+            await _close(container.mongo().close)
+        else:
+            await container.sqlite().close()
 
 
 async def _close(close: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from domains.errors import PipelineError
+from domains.patternClassifier.questions import Question
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.model import ActivityKey
 
@@ -25,6 +26,16 @@ class LLMClientPort(Protocol):
         None stands where the answer for that key is missing or is not in `categories`; it does not affect the
         others. Raises ClassificationFailed where there is no usable answer at all, after the adapter's own
         bounded retries. Windows are hostile text and must not be able to change another window's answer.
+        """
+
+
+class LocalModelPort(Protocol):
+    """A statistical classifier in this process, trained beforehand."""
+
+    def predict(self, questions: Sequence[Question]) -> list[str | None]:
+        """A category name for each question, in their order; None where it is not confident enough.
+
+        Works the processor for some 50 µs a question, so it is called in a thread. Never raises, whatever the text.
         """
 
 

@@ -78,6 +78,12 @@ class CategorizedDataRepositoryAdapter:
             found = self._collection.find({"$or": wanted}, batch_size=_ONE_BATCH)
             return best_by_key([_data_of(document) async for document in found])
 
+    async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
+        with translated_errors():
+            query = {"categoryId": {"$in": [ObjectId(category_id) for category_id in category_ids]}}
+            found = self._collection.find(query).sort("_id", -1).limit(limit)
+            return [_data_of(document) async for document in found]
+
     async def _create_index(self) -> None:
         """Once, the index that the look-up needs. Not unique: Spring inserts one document a message."""
         if self._index_wanted:
