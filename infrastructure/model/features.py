@@ -19,6 +19,7 @@ _WORD = re.compile(r"[^\W_]+")
 _MAX_CHARACTERS = 200
 _MAX_WORD = 30
 _LETTERS = range(3, 6)
+_SYLLABLES = range(2, 5)
 
 
 class Features(NamedTuple):
@@ -37,7 +38,8 @@ def features(question: Question) -> Features:
 def _of_site(site: str) -> Iterator[str]:
     host, _, path = site.partition("/")
     *names, top = host.split(".")
-    yield f"top {top}"
+    if top:
+        yield f"top {top}"
     for name in names:
         yield f"host {name}"
         yield from _sequences(name)
@@ -47,8 +49,8 @@ def _of_site(site: str) -> Iterator[str]:
 
 
 def _of_app(app: str) -> Iterator[str]:
-    yield "app"
     for word in _WORD.findall(app):
+        yield "app"
         yield f"app {word}"
         yield from _sequences(word)
 
@@ -62,7 +64,7 @@ def _of_title(title: str) -> Iterator[str]:
 
 def _sequences(word: str) -> Iterator[str]:
     framed = f"<{word[:_MAX_WORD]}>"
-    for size in _LETTERS:
+    for size in _LETTERS if word.isascii() else _SYLLABLES:
         for i in range(len(framed) - size + 1):
             yield framed[i : i + size]
 
