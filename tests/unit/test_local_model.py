@@ -26,7 +26,7 @@ from infrastructure.model.features import BUCKETS, VERSION, features
 from infrastructure.model.linear import LinearModel, ModelCard, ModelFileError, load_model
 from infrastructure.model.training import Measures, TooLittleData, most_frequent, train, windows_of_patterns
 from infrastructure.settings import Settings
-from tests.messages import categorized, patterns
+from tests.messages import DEVELOPMENT, SNS, categorized, patterns
 
 KINDS = {"Education": ("school", "학교"), "Game": ("games", "게임"), "Finance": ("bank", "은행")}
 
@@ -444,13 +444,11 @@ def test_the_command_learns_from_the_answers_in_the_store(tmp_path: Path) -> Non
     async def fill() -> None:
         async with running_store(Settings(data_dir=tmp_path)) as container:
             await container.category_patterns().save_all(patterns())
-            own = [pattern for pattern in patterns() if pattern.category in ("SNS", "Development")]
             await container.categorized_data().save_all(
                 [
-                    categorized(
-                        number, f"{chr(97 + number % 26)}{number}", "", own[number % 2].category, own[number % 2].id
-                    )
+                    categorized(number, f"{chr(97 + number % 26)}{number}", "", category, category_id=of_category)
                     for number in range(240)
+                    for category, of_category in [(("SNS", SNS), ("Development", DEVELOPMENT))[number % 2]]
                 ]
             )
 
