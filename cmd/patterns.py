@@ -27,7 +27,7 @@ from domains.categoryPattern.model import (
 )
 from domains.categoryPattern.proposals import AnswerCounts, propose
 from domains.patternClassifier.rules import RuleSet
-from infrastructure.container import Container, stores_container
+from infrastructure.container import Container, running_store
 from infrastructure.patterns.files import Entry, FilePattern, PatternFileError, compare, parse, spelled
 from infrastructure.patterns.lint import app_problems, domain_problems
 from infrastructure.settings import Settings
@@ -249,7 +249,7 @@ def import_patterns(
 
 @asynccontextmanager
 async def _stores(settings: Settings) -> AsyncIterator[Container]:
-    async with stores_container(settings) as container:
+    async with running_store(settings) as container:
         patterns = container.category_patterns()
         if (defaults := container.default_patterns()) and not await patterns.find_all():
             await patterns.save_all(defaults)  # as the consumer does, but only where there is nothing at all

@@ -12,9 +12,11 @@ from typing import Any
 from dependency_injector import containers, providers
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.errors import PipelineError
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.lane import LaneLimits, LLMLane
+from domains.patternClassifier.ports import LocalModelPort
 from domains.patternClassifier.questions import Questions
 from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_LLM, TIER_MEMORY, TIER_MODEL
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, Tier
@@ -22,7 +24,7 @@ from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
 from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
 from infrastructure.embedded import EmbeddedRedis
-from infrastructure.logs import LoggingObserver
+from infrastructure.logs import LoggingObserver, announce_no_model
 from infrastructure.mongo import client as mongo_client
 from infrastructure.mongo import repositories as mongo_repositories
 from infrastructure.patterns import default_patterns
@@ -127,6 +129,19 @@ def _tiers(memory: AnswerMemory, categorized: Any, model: Any, lane: Any, settin
     return tiers
 
 
+def _model(settings: Settings) -> LocalModelPort | None:
+    """None without a model file, and where it cannot be used."""
+    if settings.model_file is None and not settings.model_path.exists():
+        return None
+    try:
+        from infrastructure.model.linear import load_model  # numpy: only where there is a model
+
+        return load_model(settings.model_path)
+    except (ImportError, PipelineError) as cause:
+        announce_no_model(cause)
+        return None
+
+
 def _limits(settings: Settings) -> ConsumerLimits:
     return ConsumerLimits(
         batch_size=settings.batch_size,
@@ -225,7 +240,7 @@ class Container(containers.DeclarativeContainer):
     )
     questions = providers.Singleton(_questions, settings)
     answer_memory = providers.Singleton(_memory, observer, classification_cache, settings)
-    model: providers.Provider[Any] = providers.Object(None)
+    model = providers.Singleton(_model, settings)
     lane = providers.Singleton(_lane, llm, llm_budget, answer_memory, observer, settings)
     tiers = providers.Singleton(_tiers, answer_memory, categorized_data, model, lane, settings)
     classifier = providers.Singleton(
@@ -292,8 +307,7 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             await asyncio.to_thread(embedded.start)
             stack.callback(embedded.close)
             settings = settings.model_copy(update={"redis_addr": embedded.address})
-        container = Container(settings=providers.Object(settings))
-        stack.push_async_callback(_close_store, container)
+        container = await stack.enter_async_context(running_store(settings))
         stack.push_async_callback(_close_lane, container)
         if settings.openai_api_key is not None:
             stack.push_async_callback(container.openai().close)
@@ -303,20 +317,16 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
 
 
 @asynccontextmanager
-async def stores_container(settings: Settings) -> AsyncIterator[Container]:
+async def running_store(settings: Settings) -> AsyncIterator[Container]:
     """A container for what uses the document store alone: no Redis is started or connected to."""
     container = Container(settings=providers.Object(settings))
     try:
         yield container
     finally:
-        await _close_store(container)
-
-
-async def _close_store(container: Container) -> None:
-    if container.store_kind() == "mongo":
-        await _close(container.mongo().close)
-    else:
-        await container.sqlite().close()
+        if container.store_kind() == "mongo":
+            await _close(container.mongo().close)
+        else:
+            await container.sqlite().close()
 
 
 async def _close(close: Any) -> None:

@@ -62,6 +62,12 @@ def describe_stores(settings: Settings) -> str:
     return f"Consuming {settings.stream_key} from {redis}, documents in {store}"
 
 
+def announce_no_model(cause: Exception) -> None:
+    structlog.stdlib.get_logger("pomocore").warning(
+        "Local model not loaded, doing without it", action="model_not_loaded", cause=str(cause)
+    )
+
+
 class LoggingObserver:
     """ConsumerObserver and ClassifierObserver in the log. Source of the first two lines: contract."""
 

@@ -243,6 +243,16 @@ class Settings(BaseSettings):
     )
     pattern_auto_accept: bool = Field(False, description="accept at once what `cmd.patterns propose` proposes")
 
+    model_file: Path | None = Field(
+        None, description="what python -m cmd.train made; not set: model.npz in DATA_DIR, where there is one"
+    )
+    model_min_precision: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="share of a model's answers that are to be right; python -m cmd.train sets its threshold by it",
+    )
+
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
@@ -322,6 +332,10 @@ class Settings(BaseSettings):
     @property
     def tiers(self) -> frozenset[str]:
         return frozenset(name.strip() for name in self.classification_tiers.split(","))
+
+    @property
+    def model_path(self) -> Path:
+        return self.model_file or self.data_dir / "model.npz"
 
     @property
     def consumer_name(self) -> str:

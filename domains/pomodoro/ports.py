@@ -89,6 +89,9 @@ class CategorizedDataRepositoryPort(Protocol):
         Where a key has several (it is not unique), one with a category wins over one without, then the lowest id.
         """
 
+    async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
+        """Up to `limit` documents of these categories, the highest ids first: of Spring's, the newest."""
+
     async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
         """Inserts, in one write, those whose id is not there yet. Returns {id: reason} of those that failed."""
 

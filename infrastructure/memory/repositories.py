@@ -63,6 +63,10 @@ class InMemoryCategorizedDataRepository:
     ) -> dict[ActivityKey, CategorizedData]:
         return best_by_key(document for document in self.documents.values() if document.key in keys)
 
+    async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
+        found = [document for document in self.documents.values() if document.category_id in category_ids]
+        return sorted(found, key=lambda data: data.id, reverse=True)[:limit]
+
     async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
         for document in documents:
             self.documents.setdefault(document.id, document)

@@ -147,6 +147,12 @@ class CategorizedDataRepositoryAdapter:
             first = documents.sort([("categoryId", -1), ("_id", 1)]).limit(_LOOKED_UP)
             return [_data_of(document) async for document in first]
 
+    async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
+        with translated_errors():
+            query = {"categoryId": {"$in": [ObjectId(category_id) for category_id in category_ids]}}
+            found = self._collection.find(query).sort("_id", -1).limit(limit)
+            return [_data_of(document) async for document in found]
+
     async def _create_index(self) -> None:
         """Once, the index that the look-up needs. Not unique: Spring inserts one document a message."""
         if self._index_wanted:

@@ -144,10 +144,16 @@ class SqliteCategorizedDataRepository:
             " FROM wanted JOIN categorized_data USING (app, url, title)",
             [part for key in keys for part in key],
         )
-        return best_by_key(
-            CategorizedData(data_id, ActivityKey(app, url, title), category_id, bool(is_llm_based))
-            for data_id, app, url, title, category_id, is_llm_based in rows
+        return best_by_key(map(_data_of, rows))
+
+    async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
+        wanted = ", ".join("?" * len(category_ids))
+        rows = await self._database.read(
+            "SELECT id, app, url, title, category_id, is_llm_based FROM categorized_data"  # noqa: S608 - placeholders
+            f" WHERE category_id IN ({wanted}) ORDER BY id DESC LIMIT ?",
+            [*category_ids, limit],
         )
+        return list(map(_data_of, rows))
 
     async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
         await self._database.write(
@@ -224,6 +230,11 @@ class SqlitePomodoroUsageLogRepository:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _data_of(row: Row) -> CategorizedData:
+    data_id, app, url, title, category_id, is_llm_based = row
+    return CategorizedData(data_id, ActivityKey(app, url, title), category_id, bool(is_llm_based))
 
 
 def _log_of(row: Row) -> PomodoroUsageLog:

@@ -117,6 +117,41 @@ async def test_hundreds_of_keys_are_answered_at_once(stores: Stores) -> None:
     assert found == {document.key: document for document in documents}
 
 
+# What is classified
+
+
+async def test_documents_of_some_categories_are_found_the_highest_ids_first(stores: Stores) -> None:
+    await stores.categorized.save_all(
+        [
+            categorized(2, "b", category_id=SNS, is_llm_based=True),
+            categorized(1, "a", category_id=SNS),
+            categorized(4, "카카오톡", "https://a.b", "제목", category_id=DEVELOPMENT),
+            categorized(3, "none"),
+            categorized(5, "other", category_id=DOCUMENTATION),
+        ]
+    )
+
+    assert await stores.categorized.find_classified([SNS, DEVELOPMENT], 10) == [
+        categorized(4, "카카오톡", "https://a.b", "제목", category_id=DEVELOPMENT),
+        categorized(2, "b", category_id=SNS, is_llm_based=True),
+        categorized(1, "a", category_id=SNS),
+    ]
+
+
+async def test_no_more_classified_documents_are_found_than_wanted(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(number, category_id=SNS) for number in range(300)])
+
+    found = await stores.categorized.find_classified([SNS], 150)
+
+    assert [data.id for data in found] == [data_id(number) for number in range(299, 149, -1)]
+
+
+async def test_no_categories_have_no_documents(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(1, category_id=SNS), categorized(2)])
+
+    assert await stores.categorized.find_classified([], 10) == []
+
+
 # Saving
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from domains.categoryPattern.model import category_id
 from domains.pomodoro.model import ActivityKey, CategorizedData
-from infrastructure.container import stores_container
+from infrastructure.container import running_store
 from infrastructure.settings import Settings
 from tests.e2e.conftest import Places
 from tests.e2e.processes import Pipeline, until
@@ -46,7 +46,7 @@ async def _answer(pipeline: Pipeline) -> None:
         *(ActivityKey("Rarely", "", f"{SECRET} {n}") for n in range(19)),
         *(ActivityKey("Slack", "", f"{SECRET} {n}") for n in range(30)),  # a rule decides it
     ]
-    async with stores_container(settings) as stores:
+    async with running_store(settings) as stores:
         await stores.categorized_data().save_all(
             [CategorizedData(uuid4().hex[:24], key, DESIGN, is_llm_based=True) for key in windows]
         )

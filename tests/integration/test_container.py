@@ -41,7 +41,7 @@ async def test_every_provider_can_be_resolved_and_none_connects(
     async with running_container(settings) as container:
         built = {name: provider() for name, provider in container.providers.items() if name not in absent}
 
-    assert {name for name, made in built.items() if made is None} <= {"llm"}
+    assert {name for name, made in built.items() if made is None} <= {"llm", "model"}
     assert (built["llm"] is None) == (llm is None)
     futures = [name for name, made in built.items() if asyncio.isfuture(made) or inspect.iscoroutine(made)]
     assert futures == []

@@ -1,0 +1,138 @@
+"""Trains the local classifier on the patterns and on past answers, and says how good it is.
+
+python -m cmd.train
+"""
+
+import asyncio
+import json
+from cmd._run import fail, run, settings_or_exit
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from domains.categoryPattern.model import UNCATEGORIZED
+from domains.patternClassifier.questions import Question, Questions
+from domains.pomodoro.model import CategorizedData
+from infrastructure.container import running_store
+from infrastructure.patterns import default_patterns
+from infrastructure.settings import Settings
+
+if TYPE_CHECKING:  # scikit-learn is loaded by this command alone, and only once it is known to be there
+    from infrastructure.model.linear import LinearModel, ModelCard
+    from infrastructure.model.training import Measures
+
+_MOST_ANSWERS = 200_000
+_BROWSING = "Browsing"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    output: Annotated[Path | None, typer.Option(help="file to write; not given: MODEL_FILE")] = None,
+    min_precision: Annotated[
+        float | None, typer.Option(help="share of its answers that are to be right; not given: MODEL_MIN_PRECISION")
+    ] = None,
+    patterns_only: Annotated[
+        bool, typer.Option("--patterns-only", help="train on the default patterns, without a store")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="of the split and of training: the same gives the same", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Trains the model that answers, above a confidence, for windows that no pattern decides.
+
+    Needs the extra `model`. What is printed is measured on sites and apps that training has not seen: how many of
+    their windows the model decides, and how many of these rightly. A consumer takes the file at its next start.
+    """
+    settings = settings_or_exit()
+    precision = settings.model_min_precision if min_precision is None else min_precision
+    if not 0 < precision < 1:
+        fail(f"--min-precision {precision:g}: not between 0 and 1", 2)
+    try:
+        import infrastructure.model.training  # noqa: F401
+    except ImportError as missing:
+        fail(f"{missing.name} is missing: .venv/bin/pip install scikit-learn   (the extra `model`)", 2)
+    run(lambda: _train(settings, output or settings.model_path, precision, patterns_only, seed, as_json))
+
+
+async def _train(
+    settings: Settings, output: Path, precision: float, patterns_only: bool, seed: int, as_json: bool
+) -> int:
+    from infrastructure.model.training import most_frequent, train, windows_of_patterns
+
+    patterns, answers = default_patterns(), list[tuple[Question, str]]()
+    if not patterns_only:
+        _say("reading patterns and answers")
+        async with running_store(settings) as container:
+            patterns = await container.category_patterns().find_all() or patterns
+            names = {pattern.id: pattern.category for pattern in patterns if pattern.category != UNCATEGORIZED}
+            documents = await container.categorized_data().find_classified(names, _MOST_ANSWERS)
+            answers = _answers(documents, names, container.questions())
+    of_patterns = windows_of_patterns(patterns)
+    windows = most_frequent(answers) | of_patterns
+    _say(f"{len(of_patterns)} windows from patterns, {len(windows) - len(of_patterns)} from answers")
+    model, result = await asyncio.to_thread(train, windows, precision, seed, _say)
+    size = _save(model, output)
+    if as_json:
+        measures = {"precision": result.precision, "coverage": result.coverage}
+        document = {"file": str(output), "bytes": size, "threshold": model.card.threshold, "seed": seed}
+        document |= {"trained": model.card.trained_on, "test": asdict(result) | measures}
+        typer.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        _print(model.card, result)
+        typer.echo(f"{output}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def _save(model: "LinearModel", output: Path) -> int:
+    """The file's size in bytes."""
+    try:
+        model.save(output)
+        return output.stat().st_size
+    except OSError as error:
+        fail(f"{output}: {error.strerror or error}", 1)
+
+
+def _answers(
+    documents: list[CategorizedData], names: dict[str, str], questions: Questions
+) -> list[tuple[Question, str]]:
+    """What past windows were given. A browser's own category is left out: it says that nothing better was known."""
+    return [
+        (questions.of(data.key), names[data.category_id])
+        for data in documents
+        if data.category_id is not None
+        and (data.is_llm_based or not data.key.url or names[data.category_id] != _BROWSING)
+    ]
+
+
+def _print(card: "ModelCard", result: "Measures") -> None:
+    table = Table("Category", "Windows", "Decided", "Right", "Precision", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, row in result.categories.items():
+        table.add_row(
+            name,
+            str(row.windows),
+            str(row.named),
+            str(row.right),
+            f"{row.right / row.named:.0%}" if row.named else "",
+        )
+    Console().print(table)
+    typer.echo(
+        f"On {result.windows} windows of sites and apps not seen in training (trained on {card.trained_on}):\n"
+        f"decided  {result.decided}, {result.coverage:.1%} (coverage), from a confidence of {card.threshold:.2f} on\n"
+        f"right    {result.right}, {result.precision:.1%} of these (precision)\n"
+        f"best guess right in {result.accuracy:.1%} of all, were it to decide everything"
+    )
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    app()
