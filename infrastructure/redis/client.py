@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import Any
 
 from redis.asyncio import Redis
@@ -57,6 +58,17 @@ def translated_errors() -> Iterator[None]:
     except (RedisError, RedisClusterException, OSError) as cause:
         kind = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
         raise kind(f"{type(cause).__name__}: {cause}") from cause
+    except (AttributeError, RuntimeError) as cause:
+        # looking for the masters anew, the cluster client closes connections that other tasks are writing to
+        if not _out_of_cluster_client(cause):
+            raise
+        raise RedisOutage(f"{type(cause).__name__}: {cause}") from cause
+
+
+def _out_of_cluster_client(error: Exception) -> bool:
+    return any(
+        frame.f_globals.get("__name__") == RedisCluster.__module__ for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 async def guarded(client: Redis, reply: Awaitable[Any]) -> Any:

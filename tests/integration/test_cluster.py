@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio.connection import Connection
 
 from domains.errors import RedisOutage
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import Commit, SessionEnd
+from domains.pomodoro.model import ActivityKey, Commit, SessionEnd
 from infrastructure.container import Container, partitions, running_container
+from infrastructure.redis.cache import RedisClassificationCache
+from infrastructure.redis.client import guarded
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.sample import sample_week
 from infrastructure.settings import Settings
@@ -180,3 +183,23 @@ def _fields(span: object) -> dict[str, str]:
     wire = ["userId", "app", "title", "url", "duration", "timestamp", "session", "sessionMinutes", "isEnd"]
     fields = {w: getattr(span, name) for name, w in zip(names, wire, strict=True)}
     return spring_fields(fields | {"sessionDate": str(span.session_date)})  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cls", [AttributeError, RuntimeError])
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_a_connection_closed_under_a_call_is_an_outage(
+    container: Container, monkeypatch: pytest.MonkeyPatch, cls: type[Exception], pipelined: bool
+) -> None:
+    async def closed(*_: object, **__: object) -> None:
+        raise cls("the transport is gone")
+
+    client = container.redis()
+    await client.get("any")  # connects
+    monkeypatch.setattr(Connection, "send_packed_command", closed)
+    window = ActivityKey("app", "", "")
+    call = (
+        RedisClassificationCache(client, 60).get_many([window]) if pipelined else guarded(client, client.get("any"))
+    )
+
+    with pytest.raises(RedisOutage, match="the transport is gone"):
+        await call
