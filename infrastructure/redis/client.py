@@ -39,7 +39,7 @@ def make_client(settings: Settings, reply_timeout: float = 5.0) -> Any:
     assert address is not None, "the address is known before a client is made"
     host, _, port = address.rpartition(":")
     if settings.redis_cluster:
-        return RedisCluster(host=host.strip("[]"), port=int(port), retry=Retry(NoBackoff(), 1), **options)
+        return RedisCluster(host=host.strip("[]"), port=int(port), retry=Retry(NoBackoff(), 0), **options)
     options |= {"db": settings.redis_db, "retry": Retry(NoBackoff(), 0)}
     if address.startswith("unix://"):
         return Redis(unix_socket_path=address.removeprefix("unix://"), **options)
