@@ -93,7 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--short",
         action="store_true",
-        help="about a minute in all, for CI: 4 rounds of 6 seconds, and one on a cluster",
+        help="about a minute in all, for CI: 3 rounds of 6 seconds, and one on a cluster",
     )
     parser.add_argument(
         "--outage", action="store_true", help="one fault alone: the store is away for --seconds (60, say), under load"
@@ -113,7 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=(), metavar="FAULT", help=", ".join(FAULTS))
     arguments = parser.parse_args()
     if arguments.short:
-        arguments.rounds, arguments.seconds, arguments.messages, arguments.consumers = 4, 6.0, 600, 2
+        arguments.rounds, arguments.seconds, arguments.messages = 3, 6.0, 600
     return arguments
 
 
