@@ -12,7 +12,7 @@ help:
 	@echo "make test        install, and run the tests"
 	@echo "make check       format, lint, types, import contracts"
 	@echo "make bench       all benchmarks, as a table, JSON and a plot in .data;  ARGS=--quick"
-	@echo "make chaos       the fault suite for a minute;  make chaos-long ROUNDS=200 SEED=1"
+	@echo "make chaos       the fault suite for a minute;  make chaos-long ROUNDS=200 SEED=1 ARGS=--cluster"
 	@echo "make install     .venv from the lock;  make lock: the lock from pyproject.toml"
 
 run: $(INSTALLED)

@@ -1,6 +1,7 @@
 """Real servers for tests: private, on free ports, gone with the run."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -18,17 +19,20 @@ from pymongo.errors import PyMongoError
 from infrastructure.embedded import find_redis_server
 
 _START_SECONDS = 60
+_PORTS = range(10_000, 22_768)
+"""These, and those 10,000 above, are none that a system gives to outgoing connections (Linux: from 32,768): such a
+connection could take the port of a server that is just being restarted."""
 
 
 def free_port(also_free: int = 0) -> int:
     """A free port, with the port `also_free` above it free, too (a cluster's bus lies 10,000 above)."""
     while True:
+        port = secrets.choice(_PORTS)
         with socket.socket() as probe, socket.socket() as above:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
             try:
+                probe.bind(("127.0.0.1", port))
                 above.bind(("127.0.0.1", port + also_free if also_free else 0))
-            except (OSError, OverflowError):
+            except OSError:
                 continue
             return port
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import Any
 
 from redis.asyncio import Redis
@@ -39,7 +40,7 @@ def make_client(settings: Settings, reply_timeout: float = 5.0) -> Any:
     assert address is not None, "the address is known before a client is made"
     host, _, port = address.rpartition(":")
     if settings.redis_cluster:
-        return RedisCluster(host=host.strip("[]"), port=int(port), retry=Retry(NoBackoff(), 1), **options)
+        return RedisCluster(host=host.strip("[]"), port=int(port), retry=Retry(NoBackoff(), 0), **options)
     options |= {"db": settings.redis_db, "retry": Retry(NoBackoff(), 0)}
     if address.startswith("unix://"):
         return Redis(unix_socket_path=address.removeprefix("unix://"), **options)
@@ -58,6 +59,17 @@ def translated_errors() -> Iterator[None]:
     except (RedisError, RedisClusterException, OSError) as cause:
         kind = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
         raise kind(f"{type(cause).__name__}: {cause}") from cause
+    except (AttributeError, RuntimeError) as cause:
+        # looking for the masters anew, the cluster client closes connections that other tasks are writing to
+        if not _out_of_cluster_client(cause):
+            raise
+        raise RedisOutage(f"{type(cause).__name__}: {cause}") from cause
+
+
+def _out_of_cluster_client(error: Exception) -> bool:
+    return any(
+        frame.f_globals.get("__name__") == RedisCluster.__module__ for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 async def guarded(client: Redis, reply: Awaitable[Any]) -> Any:

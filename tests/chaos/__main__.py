@@ -1,8 +1,10 @@
-"""python -m tests.chaos: rounds of faults with an exit code; see README, "Nothing lost, nothing counted twice"."""
+"""python -m tests.chaos: rounds of faults with an exit code, against what README.md promises."""
 
 import argparse
 import asyncio
+import os
 import secrets
+import shlex
 import signal
 import sys
 import tempfile
@@ -63,9 +65,7 @@ async def _rounds(arguments: argparse.Namespace, seed: int, uri: str, with_repla
         kind = OutageRound if arguments.outage else Round
         if not await run_round(options, parse_uri(uri)["nodelist"][0], with_replay, arguments.verbose, kind):
             failed.append(round_seed)
-            print(
-                f"Repeat it with: python -m tests.chaos {_repeat(arguments, options)} --seed {round_seed}", flush=True
-            )
+            print(f"Repeat it with: {_repeat(options, arguments.outage)}", flush=True)
             if not arguments.keep_going:
                 break
     print(
@@ -93,7 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--short",
         action="store_true",
-        help="about a minute in all, for CI: 4 rounds of 6 seconds, and one on a cluster",
+        help="about a minute in all, for CI: 3 rounds of 6 seconds, and one on a cluster",
     )
     parser.add_argument(
         "--outage", action="store_true", help="one fault alone: the store is away for --seconds (60, say), under load"
@@ -113,17 +113,26 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=(), metavar="FAULT", help=", ".join(FAULTS))
     arguments = parser.parse_args()
     if arguments.short:
-        arguments.rounds, arguments.seconds, arguments.messages, arguments.consumers = 4, 6.0, 600, 2
+        arguments.rounds, arguments.seconds, arguments.messages = 3, 6.0, 600
     return arguments
 
 
-def _repeat(arguments: argparse.Namespace, options: Options) -> str:
-    names = ("seconds", "every", "consumers", "messages")
-    only = ["--only", *(f"'{name}'" for name in arguments.only)] if arguments.only else []
-    only += ["--outage"] if arguments.outage else []
-    only += ["--cluster"] if options.cluster else []
-    only += [f"--partitions {options.partitions}"] if options.partitions else []
-    return " ".join(["--rounds 1", *(f"--{name} {getattr(arguments, name):g}" for name in names), *only])
+def _repeat(options: Options, outage: bool) -> str:
+    """The command for this round alone."""
+    numbers = {
+        "seed": options.seed,
+        "seconds": options.seconds,
+        "every": options.every,
+        "consumers": options.consumers,
+        "messages": options.messages,
+        "drain": options.drain_seconds,
+        "partitions": options.partitions,
+    }
+    switches = {"--cluster": options.cluster, "--outage": outage, "--no-trimmed": not options.trimmed}
+    only = ["--only", *options.only] if options.only else []
+    command = [os.path.relpath(sys.executable), "-m", "tests.chaos", "--rounds", "1"]
+    command += [text for name, number in numbers.items() for text in (f"--{name}", str(number))]
+    return shlex.join([*command, *(switch for switch, is_on in switches.items() if is_on), *only])
 
 
 if __name__ == "__main__":

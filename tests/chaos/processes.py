@@ -44,9 +44,8 @@ class Instance:
         """With its children. 0 where it does not run, or where the system has no /proc."""
         if self._process is None:
             return 0.0
-        own = self._process.pid
         try:
-            pids = [str(own), *Path(f"/proc/{own}/task/{own}/children").read_text().split()]
+            pids = [self._process.pid, *_children(self._process.pid)]
             lines = [line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
         except OSError:
             return 0.0
@@ -121,9 +120,18 @@ class Instance:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """With its children, which CONSUMER_PROCESSES makes: nobody would end them."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """With its children, which CONSUMER_PROCESSES makes, each in a session of its own: nobody would end them."""
+    for pid in (process.pid, *_children(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    """None where the system has no /proc."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def base_environment(**settings: str) -> dict[str, str]:

@@ -23,6 +23,9 @@ from tests.chaos.write_faults import REFUSED
 _LEFT_BY_TRIMMING = 250
 """Entries: trimming may stop at the borders of the stream's nodes, of 100 entries each."""
 
+_TAIL = 60
+"""Lines of a log: as many as a group of exceptions takes, of which the first one is the cause."""
+
 
 class Round:
     """One round in `directory`, with a MongoDB server that outlives it."""
@@ -233,5 +236,5 @@ def _shown(environment: dict[str, str]) -> str:
 def _print_logs(directory: Path) -> None:
     for log in sorted((directory / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)[-6:]:
         with log.open(encoding="utf-8", errors="replace") as lines:
-            tail = deque(lines, 12)
+            tail = deque(lines, _TAIL)
         print(f"--- {log.name}", *(line.rstrip()[:240] for line in tail), sep="\n")

@@ -209,9 +209,10 @@ def test_what_the_socket_raises_is_an_outage_of_mongodb(cls: type[OSError]) -> N
 
 
 @pytest.mark.parametrize("translate", [redis_client.translated_errors, mongo_client.translated_errors])
-def test_an_error_of_our_own_is_not_disguised(translate: Callable[[], Any]) -> None:
-    with pytest.raises(KeyError), translate():
-        raise KeyError("a bug")
+@pytest.mark.parametrize("cls", [KeyError, AttributeError, RuntimeError])
+def test_an_error_of_our_own_is_not_disguised(cls: type[Exception], translate: Callable[[], Any]) -> None:
+    with pytest.raises(cls), translate():
+        raise cls("a bug")
 
 
 async def test_a_client_that_cannot_connect_raises_an_outage() -> None:

@@ -3,14 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.asyncio.connection import Connection
+from redis.exceptions import ConnectionError
 
 from domains.errors import RedisOutage
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import Commit, SessionEnd
+from domains.pomodoro.model import ActivityKey, Commit, SessionEnd
 from infrastructure.container import Container, partitions, running_container
+from infrastructure.redis.cache import RedisClassificationCache
+from infrastructure.redis.client import guarded
 from infrastructure.redis.outbox import OutboxCommit
+from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.sample import sample_week
 from infrastructure.settings import Settings
 from infrastructure.wire import spring_fields
@@ -180,3 +186,45 @@ def _fields(span: object) -> dict[str, str]:
     wire = ["userId", "app", "title", "url", "duration", "timestamp", "session", "sessionMinutes", "isEnd"]
     fields = {w: getattr(span, name) for name, w in zip(names, wire, strict=True)}
     return spring_fields(fields | {"sessionDate": str(span.session_date)})  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cls", [AttributeError, RuntimeError])
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_a_connection_closed_under_a_call_is_an_outage(
+    container: Container, monkeypatch: pytest.MonkeyPatch, cls: type[Exception], pipelined: bool
+) -> None:
+    async def closed(*_: object, **__: object) -> None:
+        raise cls("the transport is gone")
+
+    client = container.redis()
+    await client.get("any")  # connects
+    monkeypatch.setattr(Connection, "send_packed_command", closed)
+    window = ActivityKey("app", "", "")
+    call = (
+        RedisClassificationCache(client, 60).get_many([window]) if pipelined else guarded(client, client.get("any"))
+    )
+
+    with pytest.raises(RedisOutage, match="the transport is gone"):
+        await call
+
+
+async def test_what_was_published_is_not_sent_again_where_the_reply_is_lost(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, publisher = container.redis(), StreamPublisher(container.redis(), [container.keys()])
+    await publisher.publish([{"userId": "a"}])  # connects
+    read, lost = Connection.read_response, []
+
+    async def lose_the_first(self: Connection, *args: Any, **kwargs: Any) -> Any:
+        reply = await read(self, *args, **kwargs)
+        if not lost:
+            lost.append(reply)
+            raise ConnectionError("cut")
+        return reply
+
+    monkeypatch.setattr(Connection, "read_response", lose_the_first)
+
+    with pytest.raises(RedisOutage):
+        await publisher.publish([{"userId": "b"}])
+
+    assert await client.xlen(container.keys().stream) == 2
