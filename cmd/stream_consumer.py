@@ -4,6 +4,7 @@ python -m cmd.stream_consumer
 """
 
 import asyncio
+import os
 import sys
 from cmd._run import run, settings_or_exit
 
@@ -12,8 +13,8 @@ import typer
 from infrastructure.container import Container, partitions, running_container
 from infrastructure.logs import announce_stores, configure_logging
 from infrastructure.settings import Settings, describe_settings
-from infrastructure.signals import reload_on_signal, stop_on_signals
-from infrastructure.supervisor import Supervisor
+from infrastructure.signals import reload_on_signal, stop_on_signals, stop_when_orphaned
+from infrastructure.supervisor import SUPERVISOR_PID, Supervisor
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -62,6 +63,8 @@ async def run_pipeline(container: Container, stop: asyncio.Event, reload: asynci
     """All that works side by side in one process, until `stop` is set."""
     classifier, seconds = container.classifier(), container.settings().pattern_refresh_seconds
     async with asyncio.TaskGroup() as group:
+        if parent := os.environ.get(SUPERVISOR_PID):
+            group.create_task(stop_when_orphaned(stop, int(parent)), name="orphan")
         beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
         consumers = []
         for part in partitions(container):

@@ -10,6 +10,8 @@ import structlog
 
 from domains.pomodoro.flow import pause
 
+SUPERVISOR_PID = "SUPERVISOR_PID"
+"""Environment variable by which a child knows whose end is its own, too."""
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
 _WELL_AFTER = 60.0
@@ -73,7 +75,9 @@ class Supervisor:
         """Starts a child and waits for its end, which it asks for once `stop` is set. Returns its exit code."""
         # a session of its own, so that Ctrl-C in a terminal reaches us alone and we pass it on, once
         child = await asyncio.create_subprocess_exec(
-            *self._command, env={**os.environ, **environment}, start_new_session=True
+            *self._command,
+            env={**os.environ, **environment, SUPERVISOR_PID: str(os.getpid())},
+            start_new_session=True,
         )
         self._children.add(child)
         ended = asyncio.create_task(child.wait())
