@@ -12,16 +12,19 @@ from domains.errors import PipelineError
 from infrastructure.settings import Settings, SettingsError, load_settings
 
 
-def settings_or_exit(**overrides: Any) -> Settings:
-    """The settings; where they are wrong, says so on stderr and exits with 2."""
+def settings_or_exit(code: int = 2, **overrides: Any) -> Settings:
+    """The settings; where they are wrong, says so on stderr and exits with `code`."""
     try:
         return load_settings(**overrides)
     except SettingsError as error:
-        fail(f"Wrong settings:\n{error}", 2)
+        fail(f"Wrong settings:\n{error}", code)
 
 
-def run(work: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
-    """Runs a coroutine on uvloop where there is one and exits with what it returns; foreseen errors take a line."""
+def run(work: Callable[[], Coroutine[Any, Any, int | None]], settings_code: int = 2) -> None:
+    """Runs a coroutine on uvloop where there is one and exits with what it returns; foreseen errors take a line.
+
+    `settings_code` is the exit code where the settings turn out to be wrong.
+    """
     # Messages are many, short-lived and free of cycles: the collector would spend a third of the time looking at them
     gc.set_threshold(50_000, 20, 20)
     gc.freeze()
@@ -29,7 +32,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             code = runner.run(work())
     except SettingsError as error:
-        fail(str(error), 2)
+        fail(str(error), settings_code)
     except PipelineError as error:
         fail(str(error), 1)
     except ExceptionGroup as group:

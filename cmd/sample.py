@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
 from domains.pomodoro.model import ActivityKey, CategorizedData, PomodoroUsageLog
 from infrastructure.container import Container, running_container
+from infrastructure.http.server import open_door
 from infrastructure.logs import configure_logging, describe_stores
 from infrastructure.sample import SAMPLE_START, SampleSpan, sample_week
 from infrastructure.settings import Settings
@@ -46,7 +47,13 @@ def main(
 async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
     stop = stop_on_signals()
     typer.echo(describe_stores(settings))
-    async with running_container(settings) as container, asyncio.TaskGroup() as group:
+    async with (
+        running_container(settings) as container,
+        open_door(container.state(), [container.consumer()], stop) as address,
+        asyncio.TaskGroup() as group,
+    ):
+        if address:
+            typer.echo(f"Watch it at {address}/readyz and {address}/metrics, or with python -m cmd.status")
         group.create_task(container.consumer().run(stop), name="consumer")
         await _show_sample(container, stop)
         if exit_when_done or stop.is_set():

@@ -10,6 +10,7 @@ from cmd._run import run, settings_or_exit
 import typer
 
 from infrastructure.container import partitions, running_container
+from infrastructure.http.server import child_ports, open_door
 from infrastructure.logs import announce_stores, configure_logging
 from infrastructure.settings import Settings, describe_settings
 from infrastructure.signals import reload_on_signal, stop_on_signals
@@ -34,7 +35,7 @@ def _show_help(wanted: bool) -> None:
     typer.echo(_HELP)
     for setting in describe_settings():
         default = f"{setting.default} {setting.unit}".strip() if setting.default else "not set"
-        typer.echo(f"  {setting.name:<26}{default}\n      {setting.description}")
+        typer.echo(f"  {setting.name:<30}{default}\n      {setting.description}")
     typer.echo("\nExit codes: 0 stopped as asked, 1 it failed, 2 the settings are wrong.")
     raise typer.Exit
 
@@ -52,11 +53,13 @@ async def consume(settings: Settings) -> int:
         return await _supervise(settings, stop)
     async with running_container(settings) as container:
         announce_stores(settings)
-        async with asyncio.TaskGroup() as group:
+        parts = partitions(container)
+        consumers = [part.consumer() for part in parts]
+        async with open_door(container.state(), consumers, stop), asyncio.TaskGroup() as group:
             refreshing = container.classifier().keep_fresh(stop, reload, settings.pattern_refresh_seconds)
             group.create_task(refreshing, name="patterns")
-            for part in partitions(container):
-                group.create_task(part.consumer().run(stop), name=f"consumer of {part.keys().stream}")
+            for part, consumer in zip(parts, consumers, strict=True):
+                group.create_task(consumer.run(stop), name=f"consumer of {part.keys().stream}")
     return 0
 
 
@@ -64,8 +67,12 @@ async def _supervise(settings: Settings, stop: asyncio.Event) -> int:
     """Runs `CONSUMER_PROCESSES` consumers as children, and keeps an embedded redis-server for all of them."""
     command = [sys.executable, "-m", "cmd.stream_consumer"]
     environments = [
-        {"CONSUMER_PROCESSES": "1", "INSTANCE_ID": f"{settings.instance_id}-{number}"}
-        for number in range(1, settings.consumer_processes + 1)
+        {
+            "CONSUMER_PROCESSES": "1",
+            "INSTANCE_ID": f"{settings.instance_id}-{number}",
+            "HTTP_PORT": "" if port is None else str(port),
+        }
+        for number, port in enumerate(child_ports(settings), 1)
     ]
     async with running_container(settings):
         announce_stores(settings)

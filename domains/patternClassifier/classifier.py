@@ -8,22 +8,31 @@ decide waits for them.
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import NamedTuple
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.errors import ClassificationFailed, RedisOutage, StoreOutage
 from domains.patternClassifier.ports import ClassificationCachePort, ClassifierObserver, LLMClientPort
-from domains.patternClassifier.rules import RuleSet
+from domains.patternClassifier.rules import TIER_APP, TIER_URL, RuleSet
 from domains.pomodoro.model import ActivityKey
+
+TIER_CACHE = "cache"
+TIER_DOCUMENTS = "documents"
+TIER_LLM = "llm"
+TIER_FALLBACK = "fallback"
+TIERS = (TIER_URL, TIER_APP, TIER_DOCUMENTS, TIER_CACHE, TIER_LLM, TIER_FALLBACK)
+_LLM_TIERS = frozenset({TIER_CACHE, TIER_LLM})
 
 
 class Classification(NamedTuple):
-    """A category by name and by the id of its `category_pattern`, and whether the LLM named it."""
+    """A category by name and by the id of its `category_pattern`; whether the LLM named it; which tier decided."""
 
     category: str
     category_id: str
     is_llm_based: bool = False
+    tier: str = TIER_FALLBACK
 
 
 class PatternSnapshot:
@@ -32,11 +41,13 @@ class PatternSnapshot:
     def __init__(self, patterns: Sequence[CategoryPattern]) -> None:
         self.patterns = patterns
         self.rules = RuleSet(patterns)
-        self.ruled: dict[str, Classification] = {}
+        ids: dict[str, str] = {}
         for pattern in patterns:  # a name that stands twice keeps its first id
-            self.ruled.setdefault(pattern.category, Classification(pattern.category, pattern.id))
-        self.answered = {
-            name: Classification(name, ruled.category_id, is_llm_based=True) for name, ruled in self.ruled.items()
+            ids.setdefault(pattern.category, pattern.id)
+        self.categories = ids.keys()
+        self.by_tier = {
+            tier: {name: Classification(name, id_, tier in _LLM_TIERS, tier) for name, id_ in ids.items()}
+            for tier in TIERS
         }
         self._names = {pattern.id: pattern.category for pattern in patterns}
 
@@ -45,7 +56,7 @@ class PatternSnapshot:
         name = self._names.get(stored_id or "", UNCATEGORIZED)
         if name == UNCATEGORIZED:
             return None
-        return (self.answered if is_llm_based else self.ruled)[name]
+        return self.by_tier[TIER_DOCUMENTS][name]._replace(is_llm_based=is_llm_based)
 
 
 class PatternClassifier:
@@ -81,7 +92,7 @@ class PatternClassifier:
 
     @property
     def uncategorized(self) -> Classification:
-        return self.snapshot.ruled[UNCATEGORIZED]
+        return self.snapshot.by_tier[TIER_FALLBACK][UNCATEGORIZED]
 
     async def load(self) -> None:
         """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage.
@@ -117,7 +128,7 @@ class PatternClassifier:
 
     def by_rules(self, key: ActivityKey) -> Classification | None:
         match = self.snapshot.rules.match(key.app, key.url)
-        return self.snapshot.ruled[match.category] if match else None
+        return self.snapshot.by_tier[match.tier][match.category] if match else None
 
     async def recall(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, Classification]:
         """What the shared cache remembers of `keys`; nothing where it is away, since asking again does no harm."""
@@ -126,8 +137,8 @@ class PatternClassifier:
         except RedisOutage as cause:
             self._observer.cache_failed(cause)
             return {}
-        answered = self.snapshot.answered
-        return {key: answered[name] for key, name in remembered.items() if name in answered}
+        cached = self.snapshot.by_tier[TIER_CACHE]
+        return {key: cached[name] for key, name in remembered.items() if name in cached}
 
     async def ask(self, keys: Sequence[ActivityKey]) -> dict[ActivityKey, str | None]:
         """The category names that the LLM answers, at most `llm_batch` keys a call; None where it gives none.
@@ -144,7 +155,7 @@ class PatternClassifier:
 
     def missing_categories(self, answers: Iterable[str | None]) -> set[str]:
         """Categories among `answers` that the store does not have: those that only the LLM may name."""
-        return {answer for answer in answers if answer is not None and answer not in self.snapshot.answered}
+        return {answer for answer in answers if answer is not None and answer not in self.snapshot.categories}
 
     async def create_categories(self, categories: Iterable[str]) -> None:
         """Creates categories in the store where they are missing. Raises StoreOutage."""
@@ -153,7 +164,7 @@ class PatternClassifier:
 
     def accept(self, answers: Mapping[ActivityKey, str | None]) -> dict[ActivityKey, Classification]:
         """The answers as classifications; None, and a category that is gone meanwhile, is `Uncategorized`."""
-        answered = self.snapshot.answered
+        answered = self.snapshot.by_tier[TIER_LLM]
         return {key: answered.get(answer or "", self.uncategorized) for key, answer in answers.items()}
 
     async def _answer(self, keys: list[ActivityKey]) -> None:
@@ -172,14 +183,18 @@ class PatternClassifier:
 
     async def _request(self, keys: list[ActivityKey]) -> dict[ActivityKey, str]:
         assert self._llm is not None, "keys are only asked for where there is an LLM"
-        categories = sorted(self.snapshot.ruled.keys() | LLM_ONLY_CATEGORIES)
+        categories = sorted(self.snapshot.categories | LLM_ONLY_CATEGORIES)
         async with self._requests:
+            started = monotonic()
             try:
-                answers = await self._llm.classify(keys, categories)
+                names = await self._llm.classify(keys, categories)
             except ClassificationFailed as cause:
                 self._observer.llm_failed(len(keys), cause)
                 return {}
-        return {key: answer for key, answer in zip(keys, answers, strict=True) if answer in categories}
+            seconds = monotonic() - started
+        answers = {key: name for key, name in zip(keys, names, strict=True) if name in categories}
+        self._observer.llm_answered(len(keys), len(answers), 0, seconds)
+        return answers
 
 
 async def _first_of(stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:

@@ -5,10 +5,12 @@ Why none counts twice: the commit counts only messages that are still pending (s
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import NamedTuple, TypeVar
 
 from domains.errors import GroupMissing, RedisOutage
 from domains.patternClassifier.classifier import Classification, PatternClassifier
@@ -20,8 +22,20 @@ from domains.pomodoro.model import (
     PomodoroPatternClassifyMessage,
     ReadBatch,
 )
-from domains.pomodoro.ports import CommitPort, ConsumerObserver, MessageSourcePort
+from domains.pomodoro.ports import (
+    LANE_FAST,
+    LANE_SLOW,
+    STAGE_COMMIT,
+    STAGE_DECIDE,
+    STAGE_LOOK_UP,
+    STAGE_WRITE,
+    CommitPort,
+    ConsumerObserver,
+    MessageSourcePort,
+)
 from domains.pomodoro.service import BatchClassification, Decided, Span
+
+T = TypeVar("T")
 
 _RETRY_ALONE_SECONDS = 0.2
 
@@ -39,6 +53,20 @@ class ConsumerLimits:
     claim_interval_seconds: float = 5.0
     max_deliveries: int = 5
     shutdown_timeout_seconds: float = 10.0
+
+
+class ConsumerVitals(NamedTuple):
+    """A consumer at one moment.
+
+    `silent_seconds`: since each of its loops last turned. They rest on purpose during an `outage`, and for a while
+    where there is no room for more work (`full`).
+    """
+
+    in_flight: int
+    in_flight_bytes: int
+    outage: bool
+    full: bool
+    silent_seconds: Mapping[str, float]
 
 
 class PomodoroPatternConsumer:
@@ -72,6 +100,17 @@ class PomodoroPatternConsumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._own_pending: str | None = "0"
         self._group_missing = False
+        self._turned: dict[str, float] = {}
+
+    def vitals(self) -> ConsumerVitals:
+        now = monotonic()
+        return ConsumerVitals(
+            len(self._in_flight.sizes),
+            self._in_flight.bytes,
+            self._store.is_open or self._redis.is_open,
+            self._workers.locked() or self._in_flight.free <= 0,
+            {loop: now - turned for loop, turned in self._turned.items()},
+        )
 
     async def run(self, stop: asyncio.Event) -> int:
         """Consumes until `stop` is set, then finishes what is in flight within the deadline.
@@ -100,13 +139,16 @@ class PomodoroPatternConsumer:
     # Reading
 
     async def _consume(self, stop: asyncio.Event) -> None:
+        self._turned["start"] = monotonic()
         await self._store.run(self._classifier.load)
         await self._redis.run(self._source.ensure_group)
+        del self._turned["start"]
         self._spawn(self._claim_loop(stop), "claim")
         await self._read_loop(stop)
 
     async def _read_loop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            self._turned["read"] = monotonic()
             await self._store.wait_closed()
             await self._workers.acquire()
             room = await self._in_flight.room()
@@ -117,6 +159,7 @@ class PomodoroPatternConsumer:
                 self._batch.read(asked, len(batch))
             if not self._start(batch, after=self._workers.release):
                 self._workers.release()
+        self._turned.pop("read", None)
 
     async def _read(self, limit: int) -> ReadBatch:
         """The own pending entries first: after a start, and after a fault, since a lost reply leaves some unseen."""
@@ -137,6 +180,7 @@ class PomodoroPatternConsumer:
     async def _claim_loop(self, stop: asyncio.Event) -> None:
         """Takes over what others left behind, and keeps the stream tidy; also while nothing can be read."""
         while not stop.is_set():
+            self._turned["claim"] = monotonic()
             limit = max(1, min(self._in_flight.free, self._limits.batch_max))
             batch = await self._redis.run(lambda: self._source.claim_abandoned(limit, self._in_flight.sizes))  # noqa: B023
             self._start(batch)
@@ -145,6 +189,7 @@ class PomodoroPatternConsumer:
                 await self._redis.run(lambda: self._commits.commit(Commit()))
                 self._observer.stream_tidied(await self._redis.run(self._source.tidy))
                 await pause(stop, self._limits.claim_interval_seconds)
+        self._turned.pop("claim", None)
 
     async def _leave_stream(self) -> int:
         try:
@@ -174,8 +219,10 @@ class PomodoroPatternConsumer:
         try:
             documents, missing = self._batches.documents_of(messages)
             if missing:
-                documents |= await self._store.run(lambda: self._batches.look_up(missing))
+                documents |= await self._stage(STAGE_LOOK_UP, self._store, lambda: self._batches.look_up(missing))
+            deciding = monotonic()
             decided, undecided = self._batches.decide(messages, documents)
+            self._observer.stage_done(STAGE_DECIDE, monotonic() - deciding)
         except Exception as cause:
             self._isolate(messages, cause)
             return
@@ -184,12 +231,13 @@ class PomodoroPatternConsumer:
         if decided:
             await self._settle(decided, started)
 
-    async def _settle(self, decided: Sequence[Decided], started: float) -> None:
+    async def _settle(self, decided: Sequence[Decided], started: float, lane: str = LANE_FAST) -> None:
         """Writes and commits. What fails by itself goes on alone and does not hinder the others."""
         try:
-            failed = await self._store.run(lambda: self._batches.write(decided))
+            failed = await self._stage(STAGE_WRITE, self._store, lambda: self._batches.write(decided))
             good = [item for item in decided if item.span.message.entry_id not in failed] if failed else decided
-            await self._commit(self._batches.commit_of(good), started)
+            self._observer.classified(Counter([item.classification.tier for item in good]))
+            await self._commit(self._batches.commit_of(good), started, lane)
         except Exception as cause:
             self._isolate([item.span.message for item in decided], cause)
             return
@@ -203,9 +251,15 @@ class PomodoroPatternConsumer:
         self._leave(letter.entry_id for letter in letters)
         self._observer.dead_lettered(letters)
 
-    async def _commit(self, commit: Commit, started: float) -> None:
-        result = await self._redis.run(lambda: self._commits.commit(commit))
-        self._observer.batch_committed(result, monotonic() - started)
+    async def _commit(self, commit: Commit, started: float, lane: str = LANE_FAST) -> None:
+        result = await self._stage(STAGE_COMMIT, self._redis, lambda: self._commits.commit(commit))
+        self._observer.batch_committed(result, monotonic() - started, lane)
+
+    async def _stage(self, stage: str, breaker: Breaker, call: Callable[[], Awaitable[T]]) -> T:
+        started = monotonic()
+        result = await breaker.run(call)
+        self._observer.stage_done(stage, monotonic() - started)
+        return result
 
     def _leave(self, entry_ids: Iterable[str]) -> None:
         ids = list(entry_ids)
@@ -246,7 +300,7 @@ class PomodoroPatternConsumer:
     ) -> None:
         decided = [Decided(span, answers[key]) for key, spans in waiting.items() for span in spans]
         if decided:
-            await self._settle(decided, started)
+            await self._settle(decided, started, LANE_SLOW)
 
     # Messages that fail alone
 

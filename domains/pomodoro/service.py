@@ -63,7 +63,7 @@ class WriteSet:
             log_id = usage_log_id(self._stream, message.origin_id)
             self.new_logs.append(_log_of(message, log_id, data_id, classification.category_id))
         else:
-            _, category_id, is_llm_based = classification
+            _, category_id, is_llm_based, _ = classification
             self.data_updates.append(CategoryUpdate(data_id, category_id, is_llm_based))
             self.log_updates.append(CategoryUpdate(log_id, category_id, is_llm_based))
         self.owners.append((message.entry_id, data_id, log_id))
@@ -71,7 +71,7 @@ class WriteSet:
     def _data_of(self, span: Span, classification: Classification) -> str:
         """The id of the window's document, which is created or given its category where it has none."""
         key, document = span.message.key, span.document
-        _, category_id, is_llm_based = classification
+        _, category_id, is_llm_based, _ = classification
         if document is None:
             created = CategorizedData(categorized_data_id(key), key, category_id, is_llm_based)
             return self.new_data.setdefault(key, created).id

@@ -12,6 +12,7 @@ DELIVER_SCRIPT = _script("deliver.lua")
 SETTLE_SCRIPT = _script("settle.lua")
 TIDY_SCRIPT = _script("tidy.lua")
 LEAVE_SCRIPT = _script("leave.lua")
+FIGURES_SCRIPT = _script("figures.lua")
 
 REPLAY_SCRIPT = """
 if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return false end
@@ -72,6 +73,8 @@ class StreamKeys:
         """ZSET: sessions already announced, by the time (Unix seconds) of their announcement."""
         self.failed_scores = f"{own}:failed_scores"
         """HASH: seconds that a board could not take, by "board<newline>user"."""
+        self.deferred = f"{own}:deferred"
+        """Stream: messages that were committed with a provisional category."""
         self.outbox = f"{own}:outbox"
         """Stream, on a cluster only: committed scores and events on their way to the slots of their keys."""
         self.sample = f"{own}:sample"
