@@ -130,7 +130,7 @@ def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> R
 
 
 def _streams(streams: list[dict[str, Any]]) -> Table:
-    table = _table("Stream", "Entries", "Undelivered", "Pending", "Oldest", "Dead letters", "Kept scores", "Deferred")
+    table = _table("Stream", "Entries", "Waiting", "Pending", "Oldest", "Dead", "Kept", "Deferred")
     for it in streams:
         oldest = max(it["oldest_undelivered_seconds"], it["oldest_pending_seconds"])
         table.add_row(
@@ -162,6 +162,7 @@ def _figures(metrics: dict[str, float | None], before: dict[str, float | None], 
 
 def _table(*columns: str) -> Table:
     table = Table(*columns, box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
     return table

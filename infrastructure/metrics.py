@@ -103,11 +103,8 @@ class MetricsObserver:
             "stage_seconds", "Time of a stage of a batch, outages waited for among it", ["stage"], buckets=_SECONDS
         )
         self._stages = {stage: stages.labels(stage) for stage in STAGES}
-        self._tiers = counter(
-            "classifications", "Messages classified and written, by the tier that decided", ["tier"]
-        )
-        for tier in TIERS:
-            self._tiers.labels(tier)
+        tiers = counter("classifications", "Messages classified and written, by the tier that decided", ["tier"])
+        self._tiers = {tier: tiers.labels(tier) for tier in TIERS}
         self._scores = counter("scores_raised", "Scores (of a user on a board) raised")
         self._failed_scores = counter("scores_failed", "Scores that a board could not take, kept for replay")
         self._sessions = counter("sessions_announced", "Sessions announced to be fully classified")
@@ -150,15 +147,18 @@ class MetricsObserver:
 
     def classified(self, tier_counts: Mapping[str, int]) -> None:
         for tier, count in tier_counts.items():
-            self._tiers.labels(tier).inc(count)
+            self._tiers[tier].inc(count)
 
     def batch_committed(self, result: CommitResult, seconds: float, lane: str = LANE_FAST) -> None:
         if result.messages:
             self._committed[lane].inc(result.messages)
             self._took[lane].observe(seconds)
-        self._scores.inc(result.scores)
-        self._failed_scores.inc(result.failed_scores)
-        self._sessions.inc(result.ended_sessions)
+        if result.scores:
+            self._scores.inc(result.scores)
+        if result.failed_scores:
+            self._failed_scores.inc(result.failed_scores)
+        if result.ended_sessions:
+            self._sessions.inc(result.ended_sessions)
 
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:

@@ -38,9 +38,9 @@ def metrics_page() -> str:
     registry.register(GaugeCollector(StreamGauges(), ["stream"], lambda: [vitals]))
     rows = [(f"`{it.name}`", it.type, it.labels, it.meaning) for it in describe_metrics(registry)]
     return (
-        "# Metrics\n\nWhat `/metrics` serves, besides the `process_` and `python_` figures of the Prometheus client. "
-        "Counters are of one process\nand since its start; gauges with the label `stream` are of Redis, the same from "
-        "each instance (take `max`, not `sum`).\nMade by `make docs`.\n\n"
+        "# Metrics\n\nWhat `/metrics` serves, with the `process_` and `python_` figures of the Prometheus client.\n"
+        "Counters are of one process and since its start; gauges with the label `stream` are of Redis, the same\n"
+        "from each instance (take `max`, not `sum`). Made by `make docs`.\n\n"
         + _table(("metric", "type", "labels", "meaning"), rows)
     )
 
