@@ -14,6 +14,7 @@ from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.errors import PipelineError, RedisOutage
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.consumer import ConsumerVitals, PomodoroPatternConsumer
+from domains.pomodoro.flow import pause
 from infrastructure.metrics import GaugeCollector, LoopLag, MetricsObserver, StreamGauges, values_of
 from infrastructure.redis.figures import RedisFigures, StreamFigures
 from infrastructure.settings import Settings
@@ -147,14 +148,18 @@ class PipelineState:
             self.gauges.lost()
             raise
 
-    async def watch(self) -> None:
-        """Takes figures every few seconds until it is cancelled. What goes wrong here harms nobody else."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._lag.watch(), name="event loop lag")
-            group.create_task(self._keep_fresh(), name="figures of Redis")
+    async def watch(self, closing: asyncio.Event) -> None:
+        """Takes figures every few seconds until `closing` is set. What goes wrong here harms nobody else.
 
-    async def _keep_fresh(self) -> None:
-        while True:
+        Not to be cancelled: redis-py may turn a cancellation into an error of the connection, and so lose it.
+        """
+        async with asyncio.TaskGroup() as group:
+            lag = group.create_task(self._lag.watch(), name="event loop lag")
+            await self._keep_fresh(closing)
+            lag.cancel()
+
+    async def _keep_fresh(self, closing: asyncio.Event) -> None:
+        while not closing.is_set():
             try:
                 await self.refresh()
             except RedisOutage:  # the breaker says so
@@ -162,7 +167,7 @@ class PipelineState:
             except Exception:
                 self.gauges.lost()
                 structlog.stdlib.get_logger("pomocore").exception("No figures of Redis", action="figures")
-            await asyncio.sleep(_REFRESH_SECONDS)
+            await pause(closing, _REFRESH_SECONDS)
 
     async def snapshot(self) -> dict[str, Any]:
         """All of it as a JSON document. NaN is null."""

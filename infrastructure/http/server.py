@@ -89,16 +89,16 @@ async def open_door(
         make_app(state), access_log=None, handle_signals=False, shutdown_timeout=_CLOSE_SECONDS, keepalive_timeout=30
     )
     await runner.setup()
-    watching = None
+    closing, watching = asyncio.Event(), None
     try:
         address = await _listen(runner, settings)
         if address is not None:
-            watching = asyncio.create_task(state.watch(), name="watch")
+            watching = asyncio.create_task(state.watch(closing), name="watch")
         yield address
     finally:
+        closing.set()
         if watching is not None:
-            watching.cancel()
-            await asyncio.wait([watching])
+            await watching
         await runner.cleanup()
 
 
