@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from math import isnan
+from math import inf, isnan
 from time import monotonic
 from typing import Any
 
@@ -104,7 +104,7 @@ class PipelineState:
         self._stopping: Callable[[], bool] = lambda: False
         self._lag = LoopLag(registry)
         self._checking = asyncio.Lock()
-        self._checked = (-_CHECK_KEPT_SECONDS, dict[str, Check]())
+        self._checked = (-inf, dict[str, Check]())
         registry.register(GaugeCollector(self.gauges, partitions, self.vitals))
 
     def attend(self, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event) -> None:
@@ -127,13 +127,13 @@ class PipelineState:
 
         Asked for often, they are made once a second.
         """
+        if self._stopping():  # at once, whatever the others would take
+            return {**self._checked[1], "consumer": Check(False, "stopping")}
         async with self._checking:
             made, checks = self._checked
             if monotonic() - made >= _CHECK_KEPT_SECONDS:
                 checks = await self._check()
                 self._checked = (monotonic(), checks)
-        if self._stopping():
-            return {**checks, "consumer": Check(False, "stopping")}
         return checks
 
     async def refresh(self) -> None:
