@@ -224,7 +224,7 @@ def eat(
 
 def _first(pipelines: list[PipelineProcess], moment: Callable[[], _Moment]) -> _Moment:
     """When every instance has begun to read. Not at the first commit: by then, work on what follows it is done."""
-    wait_for(lambda: all([p.has_begun() for p in pipelines]), _START_SECONDS, "the pipeline does not begin")
+    wait_for(lambda: all(p.has_begun() for p in pipelines), _START_SECONDS, "the pipeline does not begin")
     return moment()
 
 
