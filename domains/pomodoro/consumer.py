@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 _RETRY_ALONE_SECONDS = 0.2
 _OUTAGE_PAUSE_SECONDS = 0.05
+_READ_GATHERS_SECONDS = 0.005
+"""After a read that emptied the stream: a batch costs as much as a hundred messages, so that a few make one."""
 _SLOW_LANE_GATHERS_SECONDS = 0.02
 
 
@@ -164,7 +166,7 @@ class PomodoroPatternConsumer:
             self._turned["read"] = monotonic()
             await self._workers.acquire()
             room = await self._in_flight.room()
-            batch = ReadBatch()
+            asked, batch = 0, ReadBatch()
             if self._store.is_open:
                 await pause(stop, _OUTAGE_PAUSE_SECONDS)
             elif not stop.is_set():
@@ -173,6 +175,8 @@ class PomodoroPatternConsumer:
                 self._batch.read(asked, len(batch))
             if not self._start(batch, after=self._workers.release):
                 self._workers.release()
+            elif len(batch) < asked:
+                await pause(stop, _READ_GATHERS_SECONDS)
         self._turned.pop("read", None)
 
     async def _read(self, limit: int) -> ReadBatch:
