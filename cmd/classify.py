@@ -23,6 +23,7 @@ from domains.patternClassifier.rules import RuleMatch, RuleSet
 from domains.patternClassifier.snapshot import TIER_LLM, TIER_MODEL, Classification
 from domains.patternClassifier.urls import split_url
 from domains.pomodoro.model import ActivityKey
+from infrastructure.answers import answer_document, trace_document
 from infrastructure.behind import TiersBehind, may_be_there
 from infrastructure.patterns import PatternFileError, default_patterns, read_patterns
 from infrastructure.windows import BadLine, Window, read_windows
@@ -144,9 +145,9 @@ def _show(rules: RuleSet, behind: TiersBehind | None, window: Window, why: bool,
     others = matches[1:] if matches and found == matches[0] else matches
     trace = explain(rules, name, url) if why else None
     if as_json:
-        document = _answer(found) | {"also": [_answer(other) for other in others]}
+        document = answer_document(found) | {"also": [answer_document(other) for other in others]}
         if trace is not None:
-            document["why"] = _trace_document(trace)
+            document["why"] = trace_document(trace)
         sys.stdout.buffer.write(_json_line(document))
         return
     if found is None:
@@ -170,25 +171,9 @@ def _said_behind(found: RuleMatch | Classification | None) -> str:
     return "the rules decide before" if found else "no answer"
 
 
-def _answer(found: RuleMatch | Classification | None) -> dict[str, Any]:
-    if found is None:
-        return {"category": None, "tier": None, "pattern": None}
-    pattern = found.pattern if isinstance(found, RuleMatch) else None
-    return {"category": found.category, "tier": found.tier, "pattern": pattern}
-
-
 def _json_line(document: dict[str, Any]) -> bytes:
     # Half a surrogate pair, which no UTF-8 can hold, becomes the escape that JSON has for it
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-
-
-def _trace_document(trace: Trace) -> dict[str, Any]:
-    document = trace._asdict()
-    for steps in ("matched", "missed"):
-        document[steps] = [
-            _answer(step.rule) | {"priority": step.rule.priority, "reason": step.reason} for step in document[steps]
-        ]
-    return document
 
 
 def _trace_lines(window: Window, trace: Trace) -> list[str]:
@@ -253,13 +238,13 @@ def _classify_file(rules: RuleSet, behind: TiersBehind | None, file: str, as_jso
 
 def _line(window: Window | BadLine, found: RuleMatch | Classification | None) -> bytes:
     if isinstance(window, BadLine):
-        return _json_line(_answer(None) | {"error": window.reason})
+        return _json_line(answer_document(None) | {"error": window.reason})
     return _found_line(found)
 
 
 @cache
 def _found_line(found: RuleMatch | Classification | None) -> bytes:
-    return _json_line(_answer(found))
+    return _json_line(answer_document(found))
 
 
 class _Tally:

@@ -8,7 +8,6 @@ import sys
 from cmd._run import fail, run, settings_or_exit, shown
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,6 +17,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from rich.table import Table
 from rich.text import Text
 
+from domains.categoryPattern import decisions
 from domains.categoryPattern.model import (
     CategoryPattern,
     PatternKind,
@@ -28,7 +28,7 @@ from domains.categoryPattern.model import (
 from domains.categoryPattern.proposals import AnswerCounts, propose
 from domains.patternClassifier.rules import RuleSet
 from infrastructure.container import Container, running_store
-from infrastructure.patterns.files import Entry, FilePattern, PatternFileError, compare, parse, spelled
+from infrastructure.patterns.files import Entry, PatternFileError, compare, parse, spelled
 from infrastructure.patterns.lint import app_problems, domain_problems
 from infrastructure.settings import Settings
 
@@ -74,7 +74,7 @@ def propose_patterns(
             await proposals.save_all(found)
             await proposals.delete_all(withdrawn)
             if settings.pattern_auto_accept:
-                found = await _accept(stores, found)
+                found = await decisions.accept(found, proposals, stores.category_patterns())
         new = sum(proposal.id not in waiting for proposal in found)
         if as_json:
             result = {"answers": read, "unknownCategory": unknown, "forgotten": counts.forgotten, "new": new}
@@ -144,7 +144,7 @@ def accept(
                 least = min_answers or 0
                 waiting = (each for each in kept if each.status is ProposalStatus.PROPOSED)
                 chosen = [proposal for proposal in waiting if proposal.evidence.answers >= least]
-            accepted = await _accept(stores, chosen)
+            accepted = await decisions.accept(chosen, stores.proposals(), stores.category_patterns())
         _print_done("accepted", accepted, as_json)
 
     run(work)
@@ -164,8 +164,7 @@ def reject(
                 fail(
                     f"{', '.join(accepted)}: accepted already; its pattern is removed where the patterns are kept", 1
                 )
-            rejected = [replace(proposal, status=ProposalStatus.REJECTED) for proposal in chosen]
-            await stores.proposals().save_all(rejected)
+            rejected = await decisions.reject(chosen, stores.proposals())
         _print_done("rejected", rejected, as_json)
 
     run(work)
@@ -227,7 +226,7 @@ def import_patterns(
                 _refuse(file, error)
             if not dry_run:
                 await repository.save_all(news.categories)
-                await _add(stores, news.added)
+                await decisions.add(news.added, repository)
         if as_json:
             _print_json(
                 {
@@ -279,27 +278,6 @@ def _is_refused(kind: PatternKind, pattern: str) -> bool:
     return any(problems(pattern))
 
 
-async def _accept(stores: Container, proposals: Sequence[PatternProposal]) -> list[PatternProposal]:
-    accepted = [replace(proposal, status=ProposalStatus.ACCEPTED) for proposal in proposals]
-    await _add(stores, accepted)
-    await stores.proposals().save_all(accepted)  # last: what is cut off in between is accepted again
-    return accepted
-
-
-async def _add(stores: Container, patterns: Iterable[PatternProposal | FilePattern]) -> None:
-    for category, added in _by_category(patterns).items():
-        await stores.category_patterns().add_patterns(category, added[PatternKind.APP], added[PatternKind.DOMAIN])
-
-
-def _by_category(
-    patterns: Iterable[PatternProposal | FilePattern],
-) -> dict[str, dict[PatternKind, list[str]]]:
-    grouped: dict[str, dict[PatternKind, list[str]]] = {}
-    for each in patterns:
-        grouped.setdefault(each.category, {kind: [] for kind in PatternKind})[each.kind].append(each.pattern)
-    return grouped
-
-
 def _chosen(kept: Collection[PatternProposal], ids: Sequence[str]) -> list[PatternProposal]:
     by_id = {proposal.id: proposal for proposal in kept}
     if missing := [shown(each) for each in ids if each not in by_id]:
@@ -310,7 +288,7 @@ def _chosen(kept: Collection[PatternProposal], ids: Sequence[str]) -> list[Patte
 def _as_patterns(proposals: Iterable[PatternProposal], patterns: Sequence[CategoryPattern]) -> list[CategoryPattern]:
     """The proposals that wait, as documents of their categories that hold nothing else."""
     priorities = {pattern.category: pattern.priority for pattern in reversed(patterns)}
-    waiting = _by_category(each for each in proposals if each.status is ProposalStatus.PROPOSED)
+    waiting = decisions.by_category(each for each in proposals if each.status is ProposalStatus.PROPOSED)
     return [
         CategoryPattern(
             category_id(category),
