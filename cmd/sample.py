@@ -52,9 +52,9 @@ async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
     async with AsyncExitStack() as stack:
         container = await stack.enter_async_context(running_container(settings))
         parts = partitions(container)
-        door = open_door(container.state(), [part.consumer() for part in parts], stop)
+        door = open_door(container.state(), container.api(), [part.consumer() for part in parts], stop)
         if address := await stack.enter_async_context(door):
-            typer.echo(f"Watch it at {address}/readyz and {address}/metrics, or with python -m cmd.status")
+            typer.echo(f"Watch it in your browser: {address}/?period=week&date={_LAST_DAY}")
         group = await stack.enter_async_context(asyncio.TaskGroup())
         group.create_task(run_pipeline(container, parts, stop, reload), name="pipeline")
         await _show_sample(container, stop)

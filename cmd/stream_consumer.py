@@ -58,7 +58,7 @@ async def consume(settings: Settings) -> int:
     async with running_container(settings) as container:
         announce_stores(settings)
         parts = partitions(container)
-        async with open_door(container.state(), [part.consumer() for part in parts], stop):
+        async with open_door(container.state(), container.api(), [part.consumer() for part in parts], stop):
             await run_pipeline(container, parts, stop, reload)
     return 0
 

@@ -159,6 +159,12 @@ def _limits(settings: Settings) -> ConsumerLimits:
     )
 
 
+def _api(*parts: Any) -> Any:
+    from infrastructure.http.api import Api  # only for what serves HTTP
+
+    return Api(*parts)
+
+
 class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     option = settings.provided
@@ -289,6 +295,9 @@ class Container(containers.DeclarativeContainer):
         metrics,
         registry,
         providers.Callable(lambda partitions: [keys.stream for keys in partitions], partition_keys),
+    )
+    api = providers.Singleton(
+        _api, settings, state, leaderboard, dead_letters, proposals, category_patterns, classifier
     )
 
 

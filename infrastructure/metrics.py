@@ -37,7 +37,7 @@ _REASONS = (
     ("invalid_field", re.compile(r"\w+ must be |sessionDate |timestamp ")),
 )
 """Reasons are texts with values in them; a label must have few values. Source: infrastructure/wire.py."""
-_FAILED = "failed"
+FAILED = "failed"
 
 _FAILURES = (
     ("timeout", re.compile(r"timeout", re.IGNORECASE)),
@@ -52,7 +52,7 @@ _ANSWERED, _ERROR = "answered", "error"
 
 def reason_class(reason: str) -> str:
     """A dead letter's reason as one of few."""
-    return _class(_REASONS, reason.partition("; ")[0], "match", _FAILED)
+    return _class(_REASONS, reason.partition("; ")[0], "match", FAILED)
 
 
 def llm_outcome(failure: str) -> str:
@@ -110,7 +110,7 @@ class MetricsObserver:
         self._failed_scores = counter("scores_failed", "Scores that a board could not take, kept for replay")
         self._sessions = counter("sessions_announced", "Sessions announced to be fully classified")
         self._letters = counter("dead_letters", "Messages moved to the dead letters, by kind of reason", ["reason"])
-        for reason in (*(name for name, _ in _REASONS), _FAILED):
+        for reason in (*(name for name, _ in _REASONS), FAILED):
             self._letters.labels(reason)
         self._failures = counter("message_failures", "Tries of messages that failed by themselves")
         self._trimmed = counter("stream_trimmed_entries", "Entries dropped from the stream after all groups had them")

@@ -145,10 +145,15 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=65_535,
-        description="/healthz, /readyz and /metrics; not set: 8080 if it is free; 0: none. Of several "
-        "CONSUMER_PROCESSES, the first is at this port, the others at those that follow",
+        description="the console, /healthz, /readyz and /metrics; not set: 8080 if it is free; 0: none. Of "
+        "several CONSUMER_PROCESSES, the first is at this port, the others at those that follow",
     )
     http_host: str = Field("127.0.0.1", min_length=1, description="address on which HTTP_PORT listens")
+    admin_token: SecretStr | None = Field(
+        None,
+        min_length=12,
+        description="what the console wants for changes, and to show titles and URLs; not set: it does neither",
+    )
     stream_max_backlog: int = Field(
         1_000_000, ge=1, description="a longer stream is warned of", json_schema_extra=_unit("entries")
     )

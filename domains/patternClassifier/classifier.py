@@ -64,6 +64,10 @@ class PatternClassifier:
         """Whether the LLM may be asked now."""
         return self._lane is not None and not self._lane.is_paused
 
+    def would_ask(self, key: ActivityKey) -> bool:
+        """Whether the LLM would be asked for a window that no other tier knows."""
+        return self._lane is not None and self._questions.may_leave(key)
+
     async def load(self) -> None:
         """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage.
 

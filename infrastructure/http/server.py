@@ -17,6 +17,11 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from domains.pomodoro.consumer import PomodoroPatternConsumer
+from infrastructure.http import openapi
+from infrastructure.http.api import Api
+from infrastructure.http.guard import refuse_other_sites
+from infrastructure.http.operations import BODY_BYTES, Operation, json_text, told_as_problems
+from infrastructure.http.page import page
 from infrastructure.settings import Settings, SettingsError
 from infrastructure.state import PipelineState
 
@@ -24,9 +29,15 @@ DEFAULT_PORT = 8080
 
 _ANSWER_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
-_BODY_BYTES = 65_536
-
 STATE = web.AppKey("state", PipelineState)
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,17 +75,56 @@ def bounded(handler: Handler) -> Handler:
     return within
 
 
-def make_app(state: PipelineState) -> web.Application:
-    app = web.Application(client_max_size=_BODY_BYTES)
+async def console(request: web.Request) -> web.Response:
+    html, policy = page()
+    return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": policy})
+
+
+def serving(operation: Operation, api: Api) -> Handler:
+    """Refuses whoever may not ask, before anything of the request is looked at."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if operation.method == "POST":
+            refuse_other_sites(request)
+        api.admit(request, operation)
+        return await operation.answered(request)
+
+    return answer if operation.streams else bounded(answer)
+
+
+async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def make_app(state: PipelineState, api: Api) -> web.Application:
+    app = web.Application(client_max_size=BODY_BYTES, middlewares=[told_as_problems])
     app[STATE] = state
-    for path, handler in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
+    operations = api.operations
+    described = json_text(openapi.document(operations))
+
+    async def openapi_json(request: web.Request) -> web.Response:
+        return web.Response(text=described, content_type="application/json")
+
+    beside = {
+        "/": console,
+        "/openapi.json": openapi_json,
+        "/healthz": healthz,
+        "/readyz": readyz,
+        "/metrics": metrics,
+    }
+    for path, handler in beside.items():
         app.router.add_get(path, bounded(handler))
+    for operation in operations:
+        app.router.add_route(operation.method, operation.path, serving(operation, api))
+    app.on_response_prepare.append(_harden)
+    app.on_shutdown.append(api.live.end)
     return app
 
 
 @asynccontextmanager
 async def open_door(
-    state: PipelineState, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event
+    state: PipelineState, api: Api, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event
 ) -> AsyncIterator[str | None]:
     """Serves until the block ends, drain and all. Yields the address, or None where there is none.
 
@@ -86,19 +136,27 @@ async def open_door(
         yield None
         return
     runner = web.AppRunner(
-        make_app(state), access_log=None, handle_signals=False, shutdown_timeout=_CLOSE_SECONDS, keepalive_timeout=30
+        make_app(state, api),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=_CLOSE_SECONDS,
+        keepalive_timeout=30,
     )
     await runner.setup()
-    closing, watching = asyncio.Event(), None
+    closing = asyncio.Event()
+    watching: list[asyncio.Task[None]] = []
     try:
         address = await _listen(runner, settings)
         if address is not None:
-            watching = asyncio.create_task(state.watch(closing), name="watch")
+            watching = [
+                asyncio.create_task(state.watch(closing), name="watch"),
+                asyncio.create_task(api.live.run(closing), name="console"),
+            ]
         yield address
     finally:
         closing.set()
-        if watching is not None:
-            await watching
+        for task in watching:
+            await task
         await runner.cleanup()
 
 
@@ -115,7 +173,7 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> str | None:
         return None
     host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     address = f"http://{host}:{port}"
-    log.info("Serving /healthz, /readyz and /metrics", action="http", address=address)
+    log.info("Serving the console, /healthz, /readyz and /metrics", action="http", address=address)
     return address
 
 
@@ -147,7 +205,7 @@ def _reason(error: Exception) -> str:
 
 
 def _json(document: dict[str, Any], ok: bool) -> web.Response:
-    return web.json_response(document, status=200 if ok else 503, headers={"Cache-Control": "no-store"}, dumps=_dumps)
+    return web.json_response(document, status=200 if ok else 503, dumps=_dumps)
 
 
 def _dumps(document: Any) -> str:

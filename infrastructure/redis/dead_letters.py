@@ -1,7 +1,7 @@
 """The dead-letter streams: looking at them, putting messages back, dropping them; and scores kept for replay."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from infrastructure.redis.keys import REPLAY_SCORES_SCRIPT, REPLAY_SCRIPT, REQUE
 from infrastructure.wire import ORIGIN_FIELD
 
 _PAGE = 500
+_PAGES_BACK = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,21 @@ class DeadLetterStreams:
                 for letter in page:
                     yield letter
                 start = f"({page[-1].id}"
+
+    async def latest(self, limit: int, wanted: Callable[[StoredDeadLetter], bool]) -> list[StoredDeadLetter]:
+        """The latest `limit` that are wanted, the latest first, among the last few thousand of each partition."""
+        found: list[StoredDeadLetter] = []
+        for stream, keys in self._keys.items():
+            last, of_stream = "+", list[StoredDeadLetter]()
+            for _ in range(_PAGES_BACK):
+                call = self._client.xrevrange(keys.dead_letters, max=last, count=_PAGE)
+                page = [_stored(stream, *entry) for entry in await guarded(self._client, call)]
+                of_stream += filter(wanted, page)
+                if len(page) < _PAGE or len(of_stream) >= limit:
+                    break
+                last = f"({page[-1].id}"
+            found += of_stream[:limit]
+        return sorted(found, key=lambda letter: letter.time, reverse=True)[:limit]
 
     async def get(self, letter_id: str) -> StoredDeadLetter | None:
         for stream in self._keys:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from math import isnan
 
 import pytest
@@ -159,6 +159,11 @@ async def test_a_redis_that_answers_but_takes_no_writes_is_not_ready(container: 
 # HTTP
 
 
+def door_of(pipeline: Pipeline, stop: asyncio.Event) -> AbstractAsyncContextManager[str | None]:
+    container = pipeline.container
+    return open_door(container.state(), container.api(), [container.consumer()], stop)
+
+
 @pytest.fixture
 async def door(pipeline_on: StartPipeline, settings: Settings) -> AsyncIterator[tuple[Pipeline, str, asyncio.Event]]:
     """A pipeline, the address of its door, and what it takes for its stop."""
@@ -166,7 +171,9 @@ async def door(pipeline_on: StartPipeline, settings: Settings) -> AsyncIterator[
     settings = settings.model_copy(update={"http_port": free_port()})
     async with (
         pipeline_on(settings) as pipeline,
-        open_door(pipeline.container.state(), [pipeline.container.consumer()], stop) as address,
+        open_door(
+            pipeline.container.state(), pipeline.container.api(), [pipeline.container.consumer()], stop
+        ) as address,
     ):
         assert address is not None
         yield pipeline, address, stop
@@ -233,9 +240,9 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(container: Con
     wanted = settings.model_copy(update={"http_port": port})
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(running_container(wanted)) for _ in range(2)]
-        await stack.enter_async_context(open_door(one.state(), [], asyncio.Event()))
+        await stack.enter_async_context(open_door(one.state(), one.api(), [], asyncio.Event()))
         with pytest.raises(SettingsError, match=rf"^HTTP_PORT: 127\.0\.0\.1:{port}: "):
-            await stack.enter_async_context(open_door(two.state(), [], asyncio.Event()))
+            await stack.enter_async_context(open_door(two.state(), two.api(), [], asyncio.Event()))
         with pytest.raises(SettingsError, match="HTTP_PORT"):
             child_ports(wanted.model_copy(update={"consumer_processes": 2}))
 
@@ -244,14 +251,14 @@ async def test_the_default_port_may_be_taken(settings: Settings, monkeypatch: py
     monkeypatch.setattr("infrastructure.http.server.DEFAULT_PORT", free_port())
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(running_container(settings)) for _ in range(2)]
-        assert await stack.enter_async_context(open_door(one.state(), [], asyncio.Event()))
-        assert await stack.enter_async_context(open_door(two.state(), [], asyncio.Event())) is None
+        assert await stack.enter_async_context(open_door(one.state(), one.api(), [], asyncio.Event()))
+        assert await stack.enter_async_context(open_door(two.state(), two.api(), [], asyncio.Event())) is None
 
 
 async def test_no_port_no_door(settings: Settings) -> None:
     async with (
         running_container(settings.model_copy(update={"http_port": 0})) as container,
-        open_door(container.state(), [], asyncio.Event()) as address,
+        open_door(container.state(), container.api(), [], asyncio.Event()) as address,
     ):
         assert address is None
 

@@ -1,0 +1,288 @@
+"""What the API answers. Operations that change something have `access="token"`, and are logged."""
+
+from datetime import UTC, date, datetime
+from re import sub
+
+from aiohttp import web
+
+from domains.categoryPattern import decisions
+from domains.categoryPattern.model import (
+    LLM_ONLY_CATEGORIES,
+    PATTERN_CATEGORIES,
+    WORK_CATEGORIES,
+    PatternProposal,
+    ProposalStatus,
+)
+from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
+from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
+from domains.leaderboard.ports import LeaderboardCachePort
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.explain import explain
+from domains.patternClassifier.rules import RuleMatch
+from domains.patternClassifier.snapshot import Classification
+from domains.pomodoro.model import ActivityKey
+from infrastructure.answers import answer_document, trace_document
+from infrastructure.http import documents as docs
+from infrastructure.http.guard import Guard
+from infrastructure.http.live import Live
+from infrastructure.http.operations import Operation
+from infrastructure.metrics import FAILED, reason_class
+from infrastructure.redis.dead_letters import DeadLetterStreams, StoredDeadLetter
+from infrastructure.settings import Settings
+from infrastructure.state import PipelineState
+
+
+class Api:
+    """The handlers of one process. They know nothing of paths: `operations` does."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: PipelineState,
+        boards: LeaderboardCachePort,
+        dead_letters: DeadLetterStreams,
+        proposals: PatternProposalRepositoryPort,
+        patterns: CategoryPatternRepositoryPort,
+        classifier: PatternClassifier,
+    ) -> None:
+        self.live = Live(state)
+        self._guard = Guard(settings.admin_token)
+        self._settings = settings
+        self._boards = boards
+        self._dead_letters = dead_letters
+        self._proposals = proposals
+        self._patterns = patterns
+        self._classifier = classifier
+
+    # How it is
+
+    async def state(self, request: web.Request) -> docs.State:
+        return await self.live.document()
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        return await self.live.listen(request)
+
+    async def access(self, request: web.Request) -> docs.Access:
+        if not self._guard.has_token:
+            return docs.Access(changes="off")
+        return docs.Access(changes="open" if self._guard.admits(request) else "locked")
+
+    # Boards
+
+    async def categories(self, request: web.Request) -> docs.Categories:
+        names = sorted(self._category_names(), key=str.casefold)
+        found = [docs.Category(name=name, work=name in WORK_CATEGORIES) for name in names]
+        return docs.Categories(overall=OVERALL_BOARD, today=self._today(), categories=found)
+
+    async def board(self, request: web.Request, query: docs.BoardQuery) -> docs.BoardPage:
+        key, day = self._board_of(query)
+        rows = await self._boards.top(key, query.size, query.page * query.size)
+        return docs.BoardPage(
+            **_place(query, day),
+            page=query.page,
+            size=query.size,
+            total=await self._boards.size(key),
+            content=[_row(row) for row in rows],
+        )
+
+    async def user_on_board(self, request: web.Request, query: docs.UserQuery) -> docs.UserOnBoard:
+        key, day = self._board_of(query)
+        found = await self._boards.around(key, query.user_id, query.distance)
+        return docs.UserOnBoard(
+            **_place(query, day),
+            distance=query.distance,
+            total=await self._boards.size(key),
+            user=_row(found.user),
+            content=[_row(row) for row in found.around],
+        )
+
+    def _board_of(self, query: docs.BoardPlace) -> tuple[str, date]:
+        if query.category != OVERALL_BOARD and query.category not in self._category_names():
+            raise web.HTTPNotFound(text="there is no such category; /api/categories has them all")
+        day = query.date or self._today()
+        return self._settings.key_prefix + board_key(query.category, Period(query.period), day), day
+
+    def _category_names(self) -> frozenset[str]:
+        return PATTERN_CATEGORIES | LLM_ONLY_CATEGORIES | self._classifier.snapshot.categories
+
+    def _today(self) -> date:
+        return datetime.now(UTC).astimezone(self._settings.zone).date()
+
+    # Dead letters
+
+    async def dead_letters(self, request: web.Request, query: docs.DeadLetterQuery) -> docs.DeadLetters:
+        admitted = self._guard.admits(request)
+
+        def is_wanted(letter: StoredDeadLetter) -> bool:
+            return query.reason.casefold() in _reason(letter, admitted).casefold()
+
+        found = await self._dead_letters.latest(query.limit, is_wanted)
+        return docs.DeadLetters(content=[_letter(letter, admitted) for letter in found])
+
+    async def replay(self, request: web.Request, which: docs.DeadLetterId) -> docs.Replayed:
+        letter = await self._dead_letters.get(which.id)
+        if letter is None:
+            raise web.HTTPNotFound(text="there is no such dead letter")
+        if letter.truncated:
+            raise web.HTTPConflict(text="its fields were cut because of their size: it cannot be put back")
+        new_id = await self._dead_letters.replay(letter)
+        if new_id is None:
+            raise web.HTTPNotFound(text="somebody else was faster: it is no longer there")
+        self._guard.changed(request, "replayed a dead letter", letter.id)
+        return docs.Replayed(id=letter.id, new_id=new_id)
+
+    # Windows
+
+    async def classify(self, request: web.Request, window: docs.WindowBody) -> docs.Explained:
+        """As the pipeline would; the LLM is never asked."""
+        classifier = self._classifier
+        if not classifier.snapshot.patterns:
+            raise web.HTTPServiceUnavailable(text="no patterns are loaded yet")
+        key = ActivityKey(window.app, window.url, window.title)
+        found = classifier.at_once(key) or (await classifier.further({key})).get(key)
+        matches = classifier.snapshot.rules.candidates(window.app, window.url)
+        answer = _answer(found or classifier.snapshot.fallback(key), matches)
+        others = matches[1:] if answer["pattern"] else matches
+        return docs.Explained(
+            **answer,
+            llm_would_be_asked=found is None and classifier.would_ask(key),
+            also=[docs.Answer(**answer_document(other)) for other in others],
+            why=docs.Why(**trace_document(explain(classifier.snapshot.rules, window.app, window.url))),
+        )
+
+    # Proposals
+
+    async def proposals(self, request: web.Request) -> docs.Proposals:
+        order = list(ProposalStatus)
+        kept = await self._proposals.find_all()
+        kept.sort(key=lambda each: (order.index(each.status), -each.evidence.answers, each.id))
+        return docs.Proposals(content=[_proposal(each) for each in kept])
+
+    async def accept_proposal(self, request: web.Request, which: docs.ProposalId) -> docs.Proposal:
+        chosen = await self._proposal(which.id)
+        (accepted,) = await decisions.accept([chosen], self._proposals, self._patterns)
+        self._guard.changed(request, "accepted a proposal", which.id)
+        return _proposal(accepted)
+
+    async def reject_proposal(self, request: web.Request, which: docs.ProposalId) -> docs.Proposal:
+        chosen = await self._proposal(which.id)
+        if chosen.status is ProposalStatus.ACCEPTED:
+            raise web.HTTPConflict(text="accepted already; its pattern is removed where the patterns are kept")
+        (rejected,) = await decisions.reject([chosen], self._proposals)
+        self._guard.changed(request, "rejected a proposal", which.id)
+        return _proposal(rejected)
+
+    async def _proposal(self, proposal_id: str) -> PatternProposal:
+        for proposal in await self._proposals.find_all():
+            if proposal.id == proposal_id:
+                return proposal
+        raise web.HTTPNotFound(text="there is no such proposal")
+
+    def admit(self, request: web.Request, operation: Operation) -> None:
+        """Raises what the request is refused with, before anything of it is read."""
+        if operation.access == "token":
+            self._guard.require(request)
+
+    @property
+    def operations(self) -> list[Operation]:
+        return [
+            Operation("GET", "/api/state", self.state, "How the pipeline is", docs.State),
+            Operation(
+                "GET", "/api/events", self.events,
+                "The same each second: server-sent events `history` (once), `state`, and `end` at a stop",
+                docs.State, streams=True,
+            ),
+            Operation(
+                "GET", "/api/access", self.access, "Whether changes are possible, and the token given is right",
+                docs.Access, access="more",
+            ),
+            Operation(
+                "GET", "/api/categories", self.categories, "All categories, and the current date", docs.Categories
+            ),
+            Operation(
+                "GET", "/api/boards/{category}", self.board, "A page of a board, best first",
+                docs.BoardPage, docs.BoardQuery, problems=(404,),
+            ),
+            Operation(
+                "GET", "/api/boards/{category}/users/{userId}", self.user_on_board,
+                "A user's place on a board, and those around", docs.UserOnBoard, docs.UserQuery, problems=(404,),
+            ),
+            Operation(
+                "GET", "/api/dead-letters", self.dead_letters,
+                "The latest messages that could not be processed; with the token, their fields, too",
+                docs.DeadLetters, docs.DeadLetterQuery, access="more",
+            ),
+            Operation(
+                "POST", "/api/dead-letters/{id}/replay", self.replay, "Puts a message back on the stream, once",
+                docs.Replayed, docs.DeadLetterId, access="token", problems=(404, 409),
+            ),
+            Operation(
+                "POST", "/api/classify", self.classify,
+                "The category of a window and why, by all tiers but the LLM", docs.Explained, body=docs.WindowBody,
+            ),
+            Operation(
+                "GET", "/api/proposals", self.proposals, "Patterns that the LLM's answers suggest", docs.Proposals
+            ),
+            Operation(
+                "POST", "/api/proposals/{id}/accept", self.accept_proposal, "Adds a proposed pattern to its category",
+                docs.Proposal, docs.ProposalId, access="token", problems=(404,),
+            ),
+            Operation(
+                "POST", "/api/proposals/{id}/reject", self.reject_proposal,
+                "Keeps a pattern from being proposed again", docs.Proposal, docs.ProposalId,
+                access="token", problems=(404, 409),
+            ),
+        ]  # fmt: skip
+
+
+def _place(query: docs.BoardPlace, day: date) -> dict[str, object]:
+    return {"category": query.category, "period": query.period, "date": day}
+
+
+def _row(row: LeaderboardResult) -> docs.Row:
+    return docs.Row(rank=row.rank, user_id=row.user_id, score=row.score)
+
+
+def _reason(letter: StoredDeadLetter, admitted: bool) -> str:
+    """Without the token nothing that it quotes, and nothing that a store says of a message."""
+    if admitted:
+        return letter.reason
+    if reason_class(letter.reason) == FAILED:
+        return "it failed by itself at every try"
+    return sub(r"'[^']*'|\"[^\"]*\"", "…", letter.reason)
+
+
+def _letter(letter: StoredDeadLetter, admitted: bool) -> docs.DeadLetterDocument:
+    return docs.DeadLetterDocument(
+        id=letter.id,
+        stream=letter.stream,
+        kind=reason_class(letter.reason),
+        reason=_reason(letter, admitted),
+        user_id=letter.fields.get("userId", ""),
+        original_id=letter.original_id,
+        deliveries=letter.deliveries,
+        time=letter.time,
+        truncated=letter.truncated,
+        fields=dict(letter.fields) if admitted else None,
+    )
+
+
+def _answer(found: Classification, matches: list[RuleMatch]) -> dict[str, str | None]:
+    """With the pattern, where it is a rule that decides."""
+    rule = matches[0] if matches and (matches[0].tier, matches[0].category) == (found.tier, found.category) else None
+    return {"category": found.category, "tier": found.tier, "pattern": rule.pattern if rule else None}
+
+
+def _proposal(proposal: PatternProposal) -> docs.Proposal:
+    evidence = proposal.evidence
+    return docs.Proposal(
+        id=proposal.id,
+        status=proposal.status.value,
+        kind=proposal.kind.value,
+        pattern=proposal.pattern,
+        category=proposal.category,
+        answers=evidence.answers,
+        windows=evidence.windows,
+        share=evidence.share,
+        others=dict(evidence.others),
+    )

@@ -1,0 +1,42 @@
+// The box that says what a window would be, and why.
+
+async function classify(event) {
+  event.preventDefault();
+  const body = { app: $("try-app").value, url: $("try-url").value, title: $("try-title-text").value };
+  if (!Object.values(body).some(Boolean)) {
+    $("explained").replaceChildren(empty("Type an app or a URL first."));
+    return;
+  }
+  try {
+    $("explained").replaceChildren(...verdict(await ask("/api/classify", { body })));
+  } catch (error) {
+    $("explained").replaceChildren(failed(error));
+  }
+}
+
+function verdict(found) {
+  const decided = make("p", {}, make("span", { class: "verdict" }, found.category), " ");
+  decided.append(make("span", { class: "tag" }, TIERS[found.tier][0]));
+  const reasons = [
+    ...found.why.matched.map((step, index) => reason(step, index === 0 && found.pattern !== null)),
+    ...found.why.missed.map((step) => reason(step, false, "does not match: ")),
+  ];
+  const notes = [behind(found), found.why.note].filter(Boolean).map((note) => make("li", {}, note));
+  return [decided, make("ul", { class: "reasons" }, ...reasons, ...notes)];
+}
+
+function reason({ pattern, tier, category, reason: why }, wins, before = "") {
+  const what = make(
+    "span",
+    {},
+    make("code", {}, pattern),
+    ` ${tier === "url" ? "in the URL" : "in the app"} → ${category}`,
+  );
+  return make("li", { class: wins ? "wins" : "" }, what, make("small", {}, before + why));
+}
+
+function behind(found) {
+  if (found.llmWouldBeAsked) return "No tier knows it: the pipeline would ask the LLM now.";
+  if (found.tier === "fallback") return "No rule matches, and nobody else knows it.";
+  return found.pattern === null ? `No rule decides; ${TIERS[found.tier][1]}.` : "";
+}

@@ -1,0 +1,122 @@
+"""The pipeline second by second: one task looks, all who listen get what it saw."""
+
+import asyncio
+import json
+from collections import deque
+from contextlib import suppress
+from time import time
+
+import structlog
+from aiohttp import web
+
+from domains.errors import RedisOutage
+from domains.pomodoro.flow import pause
+from infrastructure.http.documents import State
+from infrastructure.http.operations import EVENT_STREAM, json_text
+from infrastructure.metrics import values_of
+from infrastructure.state import PipelineState
+
+LISTENERS = 50
+
+_EVERY_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 10.0
+_PATIENCE_SECONDS = 10.0
+_HISTORY = 300
+_PLOTTED = ("pomocore_messages_committed_total", "pomocore_batch_seconds_sum", "pomocore_batch_seconds_count")
+_BACKLOG = ("pomocore_undelivered_entries", "pomocore_pending_entries")
+
+
+class Live:
+    """Nobody hears anything unless `run` is under way. It asks Redis and store only while somebody listens."""
+
+    def __init__(self, state: PipelineState) -> None:
+        self._state = state
+        self._history: deque[dict[str, float | None]] = deque(maxlen=_HISTORY)
+        self._listeners = 0
+        self._latest = b""
+        self._seen = asyncio.Event()
+        self._closing = asyncio.Event()
+
+    async def document(self) -> State:
+        settings = self._state.settings
+        described = {
+            "time": time(),
+            "instance": settings.consumer_name,
+            "llm": settings.openai_api_key is not None and "llm" in settings.tiers,
+        }
+        return State.model_validate(described | {"metrics": {}} | await self._state.snapshot())
+
+    async def run(self, closing: asyncio.Event) -> None:
+        """Looks every second until `closing` is set. What goes wrong here harms nobody else."""
+        while not closing.is_set():
+            try:
+                await self._look()
+            except Exception:
+                structlog.stdlib.get_logger("pomocore").exception("No figures for the console", action="console")
+            await pause(closing, _EVERY_SECONDS)
+
+    async def listen(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: `history` once, then a `state` each second, and `end` when the server stops."""
+        if self._listeners >= LISTENERS:
+            raise web.HTTPServiceUnavailable(text=f"{LISTENERS} listen already", headers={"Retry-After": "10"})
+        response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"})
+        self._listeners += 1
+        try:
+            await response.prepare(request)
+            await self._tell(response)
+        except (ConnectionError, TimeoutError):  # gone, or too slow to be told anything
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._listeners -= 1
+        return response
+
+    async def end(self, app: web.Application) -> None:
+        """Lets all listeners go."""
+        self._closing.set()
+        self._seen.set()
+
+    async def _tell(self, response: web.StreamResponse) -> None:
+        await _write(response, _event("history", json.dumps(list(self._history)).encode()))
+        while not self._closing.is_set():
+            seen = self._seen
+            try:
+                async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                    await seen.wait()
+            except TimeoutError:
+                await _write(response, b": still here\n\n")
+                continue
+            if not self._closing.is_set():
+                await _write(response, _event("state", self._latest))
+        await _write(response, _event("end", b"{}"))
+
+    async def _look(self) -> None:
+        self._history.append(self._point())
+        if not self._listeners:
+            return
+        with suppress(RedisOutage):  # the checks say so
+            await self._state.refresh()
+        self._latest = json_text(await self.document()).encode()
+        seen, self._seen = self._seen, asyncio.Event()
+        seen.set()
+
+    def _point(self) -> dict[str, float | None]:
+        """What is plotted: of each lane what was committed in how many batches and seconds, and the backlog."""
+        values = values_of(self._state.registry.collect())
+        point: dict[str, float | None] = {"time": time()}
+        point |= {name: value for name, value in values.items() if name.startswith(_PLOTTED)}
+        streams = self._state.gauges.streams
+        point |= dict.fromkeys(_BACKLOG) if streams is None else {
+            "pomocore_undelivered_entries": sum(it.undelivered for it in streams),
+            "pomocore_pending_entries": sum(it.pending for it in streams),
+        }  # fmt: skip
+        return point
+
+
+async def _write(response: web.StreamResponse, event: bytes) -> None:
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        await response.write(event)
+
+
+def _event(name: str, data: bytes) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
