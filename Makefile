@@ -4,12 +4,13 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 JOBS ?= 2
 
-.PHONY: run test check format docs install lock bench chaos chaos-long clean help
+.PHONY: run test test-page check format docs install lock bench chaos chaos-long clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run         install, start the pipeline on embedded stores, and send it a sample week"
 	@echo "make test        install, and run the tests"
+	@echo "make test-page   the tests of the console page, which need a Chromium on PATH"
 	@echo "make check       format, lint, types, import contracts"
 	@echo "make docs        the lists of settings and metrics in docs/"
 	@echo "make bench       all benchmarks, as a table, JSON and a plot in .data;  ARGS=--quick"
@@ -21,6 +22,9 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-page: $(INSTALLED)
+	BROWSER_REQUIRED=1 $(BIN)/python -m pytest tests/page $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -11,13 +11,26 @@ from pymongo import MongoClient
 from infrastructure.container import Container, running_container
 from infrastructure.embedded import find_redis_server
 from infrastructure.settings import Settings
+from tests.browser import find_browser
 from tests.servers import RedisServer, mongo_kind, mongo_server
+
+_NO_BROWSER = "none on PATH, so the tests of the console page do not run; with a Chromium, make test-page runs them"
 
 
 def pytest_report_header() -> list[str]:
     executable = find_redis_server()
     version = subprocess.run([executable, "--version"], capture_output=True, text=True, check=True).stdout
-    return [f"redis: {executable} ({version.split('=')[1].split(' ')[0]})", f"mongodb: {mongo_kind()}"]
+    return [
+        f"redis: {executable} ({version.split('=')[1].split(' ')[0]})",
+        f"mongodb: {mongo_kind()}",
+        f"browser: {find_browser() or _NO_BROWSER}",
+    ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if find_browser() is None:
+        terminalreporter.section("browser")
+        terminalreporter.line(_NO_BROWSER)
 
 
 @pytest.fixture(autouse=True)

@@ -119,7 +119,7 @@ class Api:
         found = await self._dead_letters.latest(query.limit, is_wanted)
         return docs.DeadLetters(content=[_letter(letter, admitted) for letter in found])
 
-    async def replay(self, request: web.Request, which: docs.DeadLetterId) -> docs.Replayed:
+    async def replay(self, request: web.Request, which: docs.DeadLetterId, _: docs.Nothing) -> docs.Replayed:
         letter = await self._dead_letters.get(which.id)
         if letter is None:
             raise web.HTTPNotFound(text="there is no such dead letter")
@@ -158,13 +158,13 @@ class Api:
         kept.sort(key=lambda each: (order.index(each.status), -each.evidence.answers, each.id))
         return docs.Proposals(content=[_proposal(each) for each in kept])
 
-    async def accept_proposal(self, request: web.Request, which: docs.ProposalId) -> docs.Proposal:
+    async def accept_proposal(self, request: web.Request, which: docs.ProposalId, _: docs.Nothing) -> docs.Proposal:
         chosen = await self._proposal(which.id)
         (accepted,) = await decisions.accept([chosen], self._proposals, self._patterns)
         self._guard.changed(request, "accepted a proposal", which.id)
         return _proposal(accepted)
 
-    async def reject_proposal(self, request: web.Request, which: docs.ProposalId) -> docs.Proposal:
+    async def reject_proposal(self, request: web.Request, which: docs.ProposalId, _: docs.Nothing) -> docs.Proposal:
         chosen = await self._proposal(which.id)
         if chosen.status is ProposalStatus.ACCEPTED:
             raise web.HTTPConflict(text="accepted already; its pattern is removed where the patterns are kept")
@@ -214,7 +214,7 @@ class Api:
             ),
             Operation(
                 "POST", "/api/dead-letters/{id}/replay", self.replay, "Puts a message back on the stream, once",
-                docs.Replayed, docs.DeadLetterId, access="token", problems=(404, 409),
+                docs.Replayed, docs.DeadLetterId, docs.Nothing, access="token", problems=(404, 409),
             ),
             Operation(
                 "POST", "/api/classify", self.classify,
@@ -225,11 +225,11 @@ class Api:
             ),
             Operation(
                 "POST", "/api/proposals/{id}/accept", self.accept_proposal, "Adds a proposed pattern to its category",
-                docs.Proposal, docs.ProposalId, access="token", problems=(404,),
+                docs.Proposal, docs.ProposalId, docs.Nothing, access="token", problems=(404,),
             ),
             Operation(
                 "POST", "/api/proposals/{id}/reject", self.reject_proposal,
-                "Keeps a pattern from being proposed again", docs.Proposal, docs.ProposalId,
+                "Keeps a pattern from being proposed again", docs.Proposal, docs.ProposalId, docs.Nothing,
                 access="token", problems=(404, 409),
             ),
         ]  # fmt: skip

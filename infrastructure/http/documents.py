@@ -45,6 +45,10 @@ class Asked(Document):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
 
+class Nothing(Asked):
+    """An empty object, in whose place a form of another site could not be sent."""
+
+
 class Problem(BaseModel):
     """RFC 9457, as every error of the API is told."""
 

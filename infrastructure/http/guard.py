@@ -68,12 +68,16 @@ class Guard:
 
 
 def refuse_other_sites(request: web.Request) -> None:
-    """Of what a browser sends for another site's page; a form of such a page can only send what is not JSON."""
+    """What a browser sends for another site's page."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise web.HTTPForbidden(text="another site asks")
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
         raise web.HTTPForbidden(text="another site asks")
+
+
+def refuse_forms(request: web.Request) -> None:
+    """What another site's page can send without asking first is never JSON."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="Content-Type must be application/json")
 

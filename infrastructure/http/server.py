@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from domains.pomodoro.consumer import PomodoroPatternConsumer
 from infrastructure.http import openapi
 from infrastructure.http.api import Api
-from infrastructure.http.guard import refuse_other_sites
+from infrastructure.http.guard import refuse_forms, refuse_other_sites
 from infrastructure.http.operations import BODY_BYTES, Operation, json_text, told_as_problems
 from infrastructure.http.page import page
 from infrastructure.settings import Settings, SettingsError
@@ -87,6 +87,8 @@ def serving(operation: Operation, api: Api) -> Handler:
         if operation.method == "POST":
             refuse_other_sites(request)
         api.admit(request, operation)
+        if operation.method == "POST":
+            refuse_forms(request)
         return await operation.answered(request)
 
     return answer if operation.streams else bounded(answer)

@@ -1,0 +1,430 @@
+"""The console's API on real servers: what it answers, what it hides, and whom it refuses."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse, ClientSession
+from structlog.testing import capture_logs
+
+from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal, ProposalStatus
+from infrastructure.container import running_container
+from infrastructure.http import live
+from infrastructure.http.server import open_door
+from infrastructure.settings import Settings, SettingsError, load_settings
+from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
+from tests.messages import message
+from tests.servers import free_port
+
+TOKEN = "correct horse battery staple"
+ADMIN = {"Authorization": f"Bearer {TOKEN}"}
+DAY = {"period": "day", "date": "2025-09-02"}
+
+PROPOSAL = PatternProposal("a1", PatternKind.DOMAIN, "linear.app", "Development", Evidence(40, 9, {"SNS": 1}))
+
+
+@dataclass
+class Door:
+    """A pipeline with its door open, and a client that knocks at it."""
+
+    pipeline: Pipeline
+    session: ClientSession
+    address: str
+
+    async def get(self, path: str, headers: Mapping[str, str] | None = None, **query: str | int) -> Any:
+        async with self.session.get(self.address + path, params=query, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> ClientResponse:
+        answer = await self.session.post(self.address + path, json={} if body is None else body, headers=headers)
+        await answer.read()
+        return answer
+
+    async def refused(self, path: str, headers: Mapping[str, str] | None = None, **query: str) -> tuple[int, str]:
+        async with self.session.get(self.address + path, params=query, headers=headers) as answer:
+            return answer.status, await told(answer)
+
+    async def dead_letter(self) -> dict[str, Any]:
+        await self.pipeline.process(message(duration="-1", title="my secret", url="https://private.example/x"))
+        (letter,) = (await self.get("/api/dead-letters"))["content"]
+        return dict(letter)
+
+
+async def told(answer: ClientResponse) -> str:
+    """What a problem document says."""
+    assert answer.content_type == "application/problem+json"
+    document = await answer.json()
+    assert document["status"] == answer.status
+    return str(document["detail"])
+
+
+@pytest.fixture
+def admin_token() -> str | None:
+    return TOKEN
+
+
+@pytest.fixture
+async def door(pipeline_on: StartPipeline, settings: Settings, admin_token: str | None) -> AsyncIterator[Door]:
+    chosen = load_settings(**settings.model_dump(exclude_unset=True), http_port=free_port(), admin_token=admin_token)
+    async with pipeline_on(chosen) as pipeline, ClientSession() as session:
+        container = pipeline.container
+        async with open_door(container.state(), container.api(), [container.consumer()], asyncio.Event()) as address:
+            await pipeline.process(message())  # so that the patterns are there
+            assert address is not None
+            yield Door(pipeline, session, address)
+
+
+# How it is
+
+
+async def test_the_state_is_that_of_the_metrics(door: Door) -> None:
+    await door.pipeline.container.state().refresh()
+    state = await door.get("/api/state")
+
+    assert state["level"] == "healthy"
+    assert state["metrics"]["pomocore_messages_read_total"] == 1
+    assert state["streams"][0]["instances"][0]["name"] == state["instance"]
+    assert state["llm"] is False
+
+
+async def test_events_are_a_history_and_then_a_state_each_second(door: Door) -> None:
+    async with door.session.get(f"{door.address}/api/events") as answer:
+        assert answer.content_type == "text/event-stream"
+        events = [await event(answer) for _ in range(3)]
+
+    assert [name for name, _ in events] == ["history", "state", "state"]
+    assert events[2][1]["time"] - events[1][1]["time"] < 3
+    assert events[0][1][-1]['pomocore_messages_committed_total{lane="fast"}'] in (0, 1)
+
+
+async def event(answer: ClientResponse) -> tuple[str, Any]:
+    async with asyncio.timeout(DEADLINE):
+        text = (await answer.content.readuntil(b"\n\n")).decode()
+    name, data = text.strip().split("\n")
+    return name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+async def test_no_more_than_some_may_listen(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LISTENERS", 1)
+    async with door.session.get(f"{door.address}/api/events") as first:
+        await event(first)
+        status, detail = await door.refused("/api/events")
+
+    assert (status, detail) == (503, "1 listen already")
+
+
+async def test_who_has_gone_makes_room(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LISTENERS", 1)
+    async with door.session.get(f"{door.address}/api/events") as first:
+        await event(first)
+    async with asyncio.timeout(DEADLINE):
+        while (second := await door.session.get(f"{door.address}/api/events")).status == 503:
+            second.close()
+            await asyncio.sleep(0.05)
+
+    assert second.status == 200
+    second.close()
+
+
+async def test_listeners_are_told_of_the_end(settings: Settings) -> None:
+    chosen = settings.model_copy(update={"http_port": free_port()})
+    async with running_container(chosen) as container, ClientSession() as session:
+        async with open_door(container.state(), container.api(), [], asyncio.Event()) as address:
+            answer = await session.get(f"{address}/api/events")
+            assert (await event(answer))[0] == "history"
+        rest = await answer.content.read()
+
+    assert rest.endswith(b"event: end\ndata: {}\n\n")
+
+
+async def test_the_console_is_one_file_that_nothing_may_be_added_to(door: Door) -> None:
+    async with door.session.get(door.address) as answer:
+        html, headers = await answer.text(), answer.headers
+
+    assert answer.content_type == "text/html"
+    assert "/*script*/" not in html
+    assert "src=" not in html
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert (headers["Cache-Control"], headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+
+
+# Boards
+
+
+async def test_a_page_of_a_board(door: Door) -> None:
+    await door.pipeline.process(*(message(userId=f"user-{n}", duration=str(n)) for n in range(2, 7)))
+    board = await door.get("/api/boards/Development", page=1, size=2, **DAY)
+
+    assert board == DAY | {
+        "category": "Development",
+        "page": 1,
+        "size": 2,
+        "total": 6,
+        "content": [
+            {"rank": 3, "userId": "user-5", "score": 5.0},
+            {"rank": 4, "userId": "user-4", "score": 4.0},
+        ],
+    }
+
+
+async def test_a_user_and_those_around(door: Door) -> None:
+    await door.pipeline.process(*(message(userId=f"user-{n}", duration=str(n)) for n in range(2, 7)))
+    found = await door.get("/api/boards/work/users/user-4", distance=1, **DAY)
+
+    assert found["user"] == {"rank": 4, "userId": "user-4", "score": 4.0}
+    assert [row["userId"] for row in found["content"]] == ["user-5", "user-4", "user-3"]
+    assert (found["distance"], found["total"]) == (1, 6)
+
+
+async def test_who_is_not_on_a_board_has_rank_0(door: Door) -> None:
+    found = await door.get("/api/boards/work/users/" + "a%2Fb%20%25", **DAY)
+
+    assert found["user"] == {"rank": 0, "userId": "a/b %", "score": 0.0}
+    assert found["content"] == []
+
+
+async def test_users_of_any_spelling_are_shown(door: Door) -> None:
+    fields = {name.encode(): value.encode() for name, value in message(userId="준 / ☕").items()}
+    door.pipeline.publish_raw(fields)
+    await door.pipeline.settled()
+    door.pipeline.redis.zadd("leaderboard:SNS:2025-09-02", {b"\xff\xfe": 1.0})
+
+    found = await door.get("/api/boards/Development/users/%EC%A4%80%20%2F%20%E2%98%95", **DAY)
+    assert found["user"] == {"rank": 1, "userId": "준 / ☕", "score": 120.0}
+    assert (await door.get("/api/boards/SNS", **DAY))["content"][0]["userId"] == "��"
+
+
+async def test_without_a_date_it_is_today(door: Door) -> None:
+    today = (await door.get("/api/categories"))["today"]
+
+    assert (await door.get("/api/boards/work"))["date"] == today
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/boards/Nonsense", 404),
+        ("/api/boards/work?period=year", 400),
+        ("/api/boards/work?date=1756771234", 400),
+        ("/api/boards/work?date=2025-02-30", 400),
+        ("/api/boards/work?page=-1", 400),
+        ("/api/boards/work?size=101", 400),
+        ("/api/boards/work?priod=day", 400),
+        ("/api/boards/work?page=1&page=2", 400),
+        ("/api/dead-letters?limit=0", 400),
+        ("/api/nowhere", 404),
+    ],
+)
+async def test_what_is_wrong_is_said_as_a_problem(door: Door, path: str, status: int) -> None:
+    assert (await door.refused(path))[0] == status
+
+
+async def test_a_board_that_redis_cannot_read_is_a_problem_too(door: Door) -> None:
+    door.pipeline.redis.set("leaderboard:work:2025-09-01", "a board of the wrong type")
+
+    status, detail = await door.refused("/api/boards/work", period="day", date="2025-09-01")
+    assert status == 503
+    assert "WRONGTYPE" in detail
+
+
+async def test_categories_say_what_is_work(door: Door) -> None:
+    document = await door.get("/api/categories")
+    work = {each["name"]: each["work"] for each in document["categories"]}
+
+    assert document["overall"] == "work"
+    assert (work["Development"], work["SNS"], work["Music"]) == (True, False, False)
+
+
+# Dead letters
+
+
+async def test_a_dead_letter_without_the_token_quotes_nothing(door: Door) -> None:
+    letter = await door.dead_letter()
+
+    assert (letter["kind"], letter["userId"], letter["fields"]) == ("invalid_field", "user-1", None)
+    assert "-1" not in letter["reason"]
+    assert "secret" not in json.dumps(letter)
+
+
+async def test_what_a_store_said_of_a_message_is_not_shown_either(door: Door) -> None:
+    letter = {"reason": "StoreRefused: title my secret", "originalId": "1-0", "deliveryCount": "5", "time": "1.5"}
+    door.pipeline.redis.xadd(
+        f"{door.pipeline.settings.stream_key}:dlq", letter | {"truncated": "true", "fields": "{}"}
+    )
+    (shown,) = (await door.get("/api/dead-letters"))["content"]
+
+    assert (shown["kind"], shown["reason"]) == ("failed", "it failed by itself at every try")
+    assert (await door.get("/api/dead-letters", reason="secret"))["content"] == []
+    assert (await door.get("/api/dead-letters", reason="secret", headers=ADMIN))["content"] != []
+    refused = await door.post(f"/api/dead-letters/{shown['id']}/replay", headers=ADMIN)
+    assert refused.status == 409
+    assert "cut because of their size" in await told(refused)
+
+
+async def test_the_token_shows_the_fields(door: Door) -> None:
+    await door.dead_letter()
+    (letter,) = (await door.get("/api/dead-letters", headers=ADMIN))["content"]
+
+    assert letter["fields"]["title"] == "my secret"
+    assert "'-1'" in letter["reason"]
+
+
+async def test_the_latest_come_first_and_can_be_chosen(door: Door) -> None:
+    await door.pipeline.process(message(duration="-1"))
+    await door.pipeline.process(message(session="-1"), message(userId=None))
+
+    reasons = [letter["reason"] for letter in (await door.get("/api/dead-letters", limit=2))["content"]]
+    assert len(reasons) == 2
+    assert not any("duration" in reason for reason in reasons)
+    (chosen,) = (await door.get("/api/dead-letters", reason="DURATION"))["content"]
+    assert "duration" in chosen["reason"]
+
+
+async def test_a_replay_puts_it_back_once_and_is_logged(door: Door) -> None:
+    letter = await door.dead_letter()
+    with capture_logs() as logs:
+        answer = await door.post(f"/api/dead-letters/{letter['id']}/replay", headers=ADMIN)
+        again = await door.post(f"/api/dead-letters/{letter['id']}/replay", headers=ADMIN)
+    await door.pipeline.settled()
+
+    assert (answer.status, again.status) == (200, 404)
+    (noted,) = (log for log in logs if log.get("action") == "admin")
+    assert (noted["item"], noted["remote"]) == (letter["id"], "127.0.0.1")
+    assert TOKEN not in str(logs)
+    (returned,) = (await door.get("/api/dead-letters"))["content"]
+    assert returned["originalId"] == (await answer.json())["newId"]
+
+
+# Who may
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": f"Basic {TOKEN}"}, 401),
+        (ADMIN | {"Origin": "https://elsewhere.example"}, 403),
+        (ADMIN | {"Origin": "null"}, 403),
+        (ADMIN | {"Sec-Fetch-Site": "cross-site"}, 403),
+        (ADMIN | {"Sec-Fetch-Site": "same-site"}, 403),
+        (ADMIN | {"Content-Type": "text/plain"}, 415),
+        (ADMIN | {"Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+async def test_who_may_change_something(door: Door, headers: dict[str, str], status: int) -> None:
+    letter = await door.dead_letter()
+    path = f"{door.address}/api/dead-letters/{letter['id']}/replay"
+    async with door.session.post(path, data=b"{}", headers={"Content-Type": "application/json"} | headers) as answer:
+        assert answer.status == status
+        assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+    await door.pipeline.settled()
+    assert ((await door.get("/api/dead-letters"))["content"][0]["id"] == letter["id"]) == (status != 200)
+
+
+async def test_this_very_site_may(door: Door) -> None:
+    answer = await door.post("/api/classify", {"app": "Slack"}, headers={"Origin": door.address})
+
+    assert answer.status == 200
+
+
+async def test_guessing_is_slowed_down_even_for_the_right_token(door: Door) -> None:
+    wrong = {"Authorization": "Bearer guess"}
+    statuses = [(await door.refused("/api/access", headers=wrong))[0] for _ in range(4)]
+    async with door.session.get(f"{door.address}/api/access", headers=ADMIN) as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+
+    assert statuses == [401, 401, 401, 429]
+    assert await door.get("/api/access") == {"changes": "locked"}
+
+
+async def test_the_right_token_opens(door: Door) -> None:
+    assert await door.get("/api/access", headers=ADMIN) == {"changes": "open"}
+
+
+@pytest.mark.parametrize("admin_token", [None])
+async def test_without_a_token_in_the_settings_nothing_can_be_changed(door: Door) -> None:
+    letter = await door.dead_letter()
+    answer = await door.post(f"/api/dead-letters/{letter['id']}/replay", headers=ADMIN)
+
+    assert (answer.status, await told(answer)) == (403, "nothing can be changed here: ADMIN_TOKEN is not set")
+    assert await door.get("/api/access", headers=ADMIN) == {"changes": "off"}
+    assert (await door.get("/api/dead-letters", headers=ADMIN))["content"][0]["fields"] is None
+
+
+def test_a_short_token_is_refused_and_not_shown() -> None:
+    with pytest.raises(SettingsError, match=r"^ADMIN_TOKEN: ") as error:
+        load_settings(admin_token="short")
+
+    assert "short" not in str(error.value).replace("should have at least", "")
+
+
+# Windows
+
+
+async def test_a_window_is_explained(door: Door) -> None:
+    answer = await door.post("/api/classify", {"app": "Visual Studio Code", "url": "https://docs.google.com/x"})
+    found = await answer.json()
+
+    assert (found["category"], found["tier"], found["pattern"]) == ("Documentation", "url", "docs.google.com")
+    assert [other["category"] for other in found["also"]] == ["Development"]
+    assert found["why"]["matched"][1]["reason"] == "is the whole name; the URL comes before the app"
+    assert found["llmWouldBeAsked"] is False
+
+
+async def test_what_nobody_knows_is_uncategorized(door: Door) -> None:
+    found = await (await door.post("/api/classify", {"app": "Nobody's app"})).json()
+
+    assert (found["category"], found["tier"], found["pattern"]) == ("Uncategorized", "fallback", None)
+    assert found["also"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"app": 7}, 400),
+        ({"application": "Slack"}, 400),
+        ([], 400),
+        ({"url": "x" * 4001}, 400),
+        ({"url": "x" * 70_000}, 413),
+    ],
+)
+async def test_bodies_of_another_form_are_refused(door: Door, body: Any, status: int) -> None:
+    answer = await door.post("/api/classify", body)
+
+    assert answer.status == status
+    assert await told(answer)
+
+
+# Proposals
+
+
+async def test_a_proposal_is_accepted(door: Door) -> None:
+    await door.pipeline.container.proposals().save_all([PROPOSAL])
+    (proposal,) = (await door.get("/api/proposals"))["content"]
+    accepted = await door.post("/api/proposals/a1/accept", headers=ADMIN)
+
+    assert (proposal["status"], proposal["share"]) == ("proposed", pytest.approx(40 / 41))
+    assert (accepted.status, (await accepted.json())["status"]) == (200, "accepted")
+    (development,) = (
+        it for it in await door.pipeline.container.category_patterns().find_all() if it.category == "Development"
+    )
+    assert "linear.app" in development.domain_patterns
+    rejected = await door.post("/api/proposals/a1/reject", headers=ADMIN)
+    assert rejected.status == 409
+
+
+async def test_a_proposal_is_rejected(door: Door) -> None:
+    await door.pipeline.container.proposals().save_all([PROPOSAL])
+
+    assert (await door.post("/api/proposals/a1/reject")).status == 401
+    assert (await door.post("/api/proposals/a1/reject", headers=ADMIN)).status == 200
+    assert (await door.post("/api/proposals/a2/reject", headers=ADMIN)).status == 404
+    (kept,) = await door.pipeline.container.proposals().find_all()
+    assert kept.status is ProposalStatus.REJECTED

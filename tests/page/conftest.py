@@ -1,0 +1,102 @@
+"""A pipeline with its door open, and the Chromium on PATH that looks at its console."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from infrastructure.http.server import open_door
+from infrastructure.settings import Settings, load_settings
+from tests.browser import find_browser
+from tests.integration.conftest import Pipeline, pipeline_on  # noqa: F401 - a fixture
+from tests.servers import free_port
+
+TOKEN = "correct horse battery staple"
+MILLISECONDS = 30_000
+"""Far beyond what anything here takes, also on a busy machine."""
+
+
+@dataclass
+class Console:
+    """The page and the pipeline behind it. `errors` is what the browser complains of."""
+
+    page: Page
+    pipeline: Pipeline
+    address: str
+    errors: list[str] = field(default_factory=list)
+
+    def door(self) -> AbstractAsyncContextManager[str | None]:
+        """As of a process that has just been started."""
+        container = self.pipeline.container
+        container.api.reset()
+        return open_door(container.state(), container.api(), [container.consumer()], asyncio.Event())
+
+    async def open(self, query: str = "") -> None:
+        await self.page.goto(self.address + query)
+        await self.page.wait_for_selector("#connection[data-state=live]")
+
+    async def text(self, selector: str) -> str:
+        return await self.page.inner_text(selector)
+
+    async def until(self, selector: str, text: str) -> None:
+        await self.page.locator(selector, has_text=text).first.wait_for()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    executable = find_browser()
+    if executable is None:
+        if os.environ.get("BROWSER_REQUIRED"):
+            pytest.fail("there is no Chromium on PATH")
+        pytest.skip("there is no Chromium on PATH")
+    async with async_playwright() as playwright:
+        # no sandbox: nothing but our own page is opened, and as root there is none
+        yield await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+
+
+@pytest.fixture
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    async with await browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+        context.set_default_timeout(MILLISECONDS)
+        yield context
+
+
+@pytest.fixture
+def admin_token() -> str | None:
+    return TOKEN
+
+
+@asynccontextmanager
+async def _page(context: BrowserContext, pipeline: Pipeline, address: str) -> AsyncIterator[Console]:
+    page = await context.new_page()
+    console = Console(page, pipeline, address)
+    page.on("console", lambda said: console.errors.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: console.errors.append(str(error)))
+    yield console
+
+
+@pytest.fixture
+async def shut_console(
+    context: BrowserContext,
+    pipeline_on,  # type: ignore[no-untyped-def]  # noqa: F811
+    settings: Settings,
+    admin_token: str | None,
+) -> AsyncIterator[Console]:
+    """The door is the test's to open."""
+    port = free_port()
+    chosen = load_settings(**settings.model_dump(exclude_unset=True), http_port=port, admin_token=admin_token)
+    async with (
+        pipeline_on(chosen) as pipeline,
+        _page(context, pipeline, f"http://127.0.0.1:{port}/") as console,
+    ):
+        yield console
+
+
+@pytest.fixture
+async def console(shut_console: Console) -> AsyncIterator[Console]:
+    async with shut_console.door():
+        yield shut_console
