@@ -30,7 +30,7 @@ async def unlock(console: Console, token: str = TOKEN) -> None:
 
 async def test_live_figures_agree_with_the_metrics(console: Console) -> None:
     await console.open()
-    await console.until("#now-title", "All caught up")
+    await console.until("#now-title", "Waiting for messages")
     await console.pipeline.process(*(message(title=f"window {n}") for n in range(40)))
     await console.pipeline.process(*(message(title=f"window {n}", app="Nobody's app") for n in range(10)))
     await console.until("#committed", "50")
@@ -59,11 +59,11 @@ async def test_who_comes_late_sees_what_was(console: Console) -> None:
 async def test_a_board_its_pages_and_a_user_on_it(console: Console) -> None:
     await console.pipeline.process(*(message(userId=f"user-{n}", duration=str(60 * n)) for n in range(1, 26)))
     await console.open(WEEK)
-    await console.until("#board caption", "2025-09-01 to 2025-09-07")
+    await console.until("#board caption", "work, 2025-09-01 to 2025-09-07: 25 users")
 
     assert (await console.text("#board tbody tr >> nth=0")).split() == ["1", "user-25", "25", "min"]
     await console.page.click("#page-after")
-    await console.until("#page-shown", "Page 2 of 3, 25 users")
+    await console.until("#page-shown", "Page 2 of 3")
     assert "user-15" in await console.text("#board tbody tr >> nth=0")
     await console.page.select_option("#board-category", "Development")
     await console.page.check("input[value=day]", force=True)

@@ -54,7 +54,7 @@ function drawBoard(board) {
   $("board-pages").hidden = last === 0;
   $("page-before").disabled = boardAt.page === 0;
   $("page-after").disabled = boardAt.page >= last;
-  say("page-shown", `Page ${boardAt.page + 1} of ${last + 1}, ${plural(board.total, "user")}`);
+  say("page-shown", `Page ${boardAt.page + 1} of ${last + 1}`);
 }
 
 function boardTable(board) {
@@ -76,7 +76,11 @@ function boardTable(board) {
       ? make("th", { scope: "col", class: index === 3 ? "number" : "" }, head)
       : make("td", { "aria-hidden": "true" }),
   );
-  const caption = make("caption", { class: "note" }, `${board.category}, ${periodName(board)}`);
+  const caption = make(
+    "caption",
+    { class: "note" },
+    `${board.category}, ${periodName(board)}: ${plural(board.total, "user")}`,
+  );
   const head = make("thead", {}, make("tr", {}, ...heads));
   return make("table", { class: "board" }, caption, head, make("tbody", {}, ...rows));
 }

@@ -78,8 +78,8 @@ const plots = [
   new Plot(
     "plot-backlog",
     {
-      fast: { label: "Waiting", of: (point) => point.undelivered ?? null },
-      slow: { label: "In work", of: (point) => point.pending ?? null },
+      waiting: { label: "Waiting", of: (point) => point.undelivered ?? null },
+      working: { label: "In work", of: (point) => point.pending ?? null },
     },
     { unit: number, least: 10 },
   ),
@@ -93,11 +93,12 @@ function recentRate(points) {
 
 // Right now
 
-function headlineOf(state, rate, waiting) {
+function headlineOf(state, rate, waiting, committed) {
   if (state.level === "down") return "Nothing is being processed";
   if (waiting > 0 && rate > 0) return `Working through ${plural(waiting, "message")}`;
   if (waiting > 0) return `${plural(waiting, "message")} to process`;
-  return rate > 0 ? "Keeping up" : "All caught up";
+  if (rate > 0) return "Keeping up";
+  return committed > 0 ? "All caught up" : "Waiting for messages";
 }
 
 function leadOf(state, rate, waiting, committed) {
@@ -105,7 +106,8 @@ function leadOf(state, rate, waiting, committed) {
     return "Messages stay safe on the stream; work goes on by itself once this is mended:";
   if (waiting > rate && rate >= 1)
     return `At ${perSecond(rate)} that takes about ${duration(waiting / rate)} more.`;
-  if (committed === 0) return "No message has come yet. Each one gets a category, and counts on its user's boards.";
+  if (committed === 0)
+    return "None has come since this process has started. Each gets a category, and counts on its user's boards.";
   const done = `${plural(committed, "message has", "messages have")} got a category and counted on the boards`;
   return `${done} since this process has started. New ones are taken as they come.`;
 }
@@ -119,12 +121,13 @@ function showNow(state, rate) {
   const ages = streams.flatMap((it) => [it.oldest_undelivered_seconds, it.oldest_pending_seconds]);
   $("level").dataset.level = state.level;
   say("level", LEVELS[state.level]);
-  say("now-title", headlineOf(state, rate, waiting));
+  say("now-title", headlineOf(state, rate, waiting, committed));
   say("now-text", leadOf(state, rate, waiting, committed));
   say("rate", number(Math.round(rate)));
   say("undelivered", (streams.every((it) => it.undelivered_exact) ? "" : "≈ ") + number(undelivered));
   say("pending", number(pending));
   say("oldest", waiting ? duration(Math.max(0, ...ages)) : "–");
+  say("dead", number(sumOfStreams(state, "dead_letters")));
   say("committed", number(committed));
   $("problems").hidden = state.problems.length === 0;
   $("problems").replaceChildren(...state.problems.map((problem) => make("li", {}, problem)));
@@ -177,7 +180,7 @@ function showLanes(metrics) {
     const committed = number(metrics[committedBy(lane)] ?? 0);
     return make("tr", {}, name, make("td", { class: "number" }, committed), make("td", { class: "number" }, mean));
   });
-  $("lanes").replaceChildren(table(["Lane", "Committed", "Time"], rows));
+  $("lanes").replaceChildren(table(["Lane", "Committed", "Mean time"], rows));
 }
 
 /** A table; all columns but the first hold numbers. */

@@ -154,7 +154,11 @@ function proposalItem({ id, kind, pattern, category, answers, share }) {
       ` → ${category}`,
       make("small", {}, `${kind}, ${plural(answers, "answer")} of the LLM, ${percent(share)} of them agree`),
     ),
-    action("Accept", `Accept ${pattern} for ${category}`, decide("accept", "a pattern from now on")),
-    action("Reject", `Reject ${pattern}`, decide("reject", "not proposed again")),
+    make(
+      "span",
+      { class: "buttons" },
+      action("Accept", `Accept ${pattern} for ${category}`, decide("accept", "a pattern from now on")),
+      action("Reject", `Reject ${pattern}`, decide("reject", "not proposed again")),
+    ),
   );
 }

@@ -1,6 +1,6 @@
 // Moving plots of the last minutes, drawn by hand in SVG.
 
-const PLOT = { width: 400, height: 130, top: 16, bottom: 18, seconds: 300 };
+const PLOT = { width: 400, height: 130, top: 16, bottom: 18, seconds: 300, gap: 15 };
 const SVG = "http://www.w3.org/2000/svg";
 
 function svg(tag, attributes = {}, text = "") {
@@ -77,7 +77,7 @@ class Plot {
     ];
   }
 
-  /** A line and the area below it for each stretch without a gap. */
+  /** A line and the area below it for each stretch without a longer gap. */
   curve(name, of, highest) {
     const shapes = [];
     for (const stretch of this.stretches(of)) {
@@ -91,12 +91,14 @@ class Plot {
   }
 
   stretches(of) {
-    const found = [[]];
-    for (const point of this.points) {
-      if (of(point) !== null) found.at(-1).push(point);
-      else if (found.at(-1).length) found.push([]);
+    const found = [];
+    let before = null;
+    for (const point of this.points.filter((it) => of(it) !== null)) {
+      if (before === null || before.age - point.age > PLOT.gap) found.push([]);
+      found.at(-1).push(point);
+      before = point;
     }
-    return found.filter((stretch) => stretch.length);
+    return found;
   }
 
   shownPoint() {
