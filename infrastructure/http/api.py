@@ -1,7 +1,7 @@
 """What the API answers. Operations that change something have `access="token"`, and are logged."""
 
+import re
 from datetime import UTC, date, datetime
-from re import sub
 
 from aiohttp import web
 
@@ -30,6 +30,9 @@ from infrastructure.metrics import FAILED, reason_class
 from infrastructure.redis.dead_letters import DeadLetterStreams, StoredDeadLetter
 from infrastructure.settings import Settings
 from infrastructure.state import PipelineState
+
+_QUOTED = re.compile(r"['\"].*['\"]", re.DOTALL)
+"""From the first quotation mark to the last: what is quoted may have some of its own."""
 
 
 class Api:
@@ -249,7 +252,7 @@ def _reason(letter: StoredDeadLetter, admitted: bool) -> str:
         return letter.reason
     if reason_class(letter.reason) == FAILED:
         return "it failed by itself at every try"
-    return sub(r"'[^']*'|\"[^\"]*\"", "…", letter.reason)
+    return _QUOTED.sub("…", letter.reason)
 
 
 def _letter(letter: StoredDeadLetter, admitted: bool) -> docs.DeadLetterDocument:

@@ -11,13 +11,14 @@ from aiohttp import ClientResponse, ClientSession
 from structlog.testing import capture_logs
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal, ProposalStatus
+from domains.errors import RedisOutage
 from infrastructure.container import running_container
 from infrastructure.http import live
 from infrastructure.http.server import open_door
 from infrastructure.settings import Settings, SettingsError, load_settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import message
-from tests.servers import free_port
+from tests.servers import RedisServer, free_port
 
 TOKEN = "correct horse battery staple"
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
@@ -106,6 +107,26 @@ async def event(answer: ClientResponse) -> tuple[str, Any]:
         text = (await answer.content.readuntil(b"\n\n")).decode()
     name, data = text.strip().split("\n")
     return name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+async def test_silence_is_broken_now_and_then(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_HEARTBEAT_SECONDS", 0.05)
+    async with door.session.get(f"{door.address}/api/events") as answer, asyncio.timeout(DEADLINE):
+        await event(answer)
+        assert await answer.content.readuntil(b"\n\n") == b": still here\n\n"
+
+
+async def test_events_go_on_while_redis_is_away(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone() -> None:
+        raise RedisOutage("gone")
+
+    for name in ("streams", "ping"):
+        monkeypatch.setattr(door.pipeline.container.figures(), name, gone)
+    async with door.session.get(f"{door.address}/api/events") as answer:
+        await event(answer)
+        _, state = await event(answer)
+
+    assert (state["level"], state["streams"], state["checks"]["redis"]["why"]) == ("down", [], "gone")
 
 
 async def test_no_more_than_some_may_listen(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +273,13 @@ async def test_a_dead_letter_without_the_token_quotes_nothing(door: Door) -> Non
     assert "secret" not in json.dumps(letter)
 
 
+async def test_quotation_marks_hide_nothing_from_the_masking(door: Door) -> None:
+    await door.pipeline.process(message(duration="""it's "my" secret"""))
+    (letter,) = (await door.get("/api/dead-letters"))["content"]
+
+    assert letter["reason"] == "duration must be a finite number of seconds, 0 or more, not …"
+
+
 async def test_what_a_store_said_of_a_message_is_not_shown_either(door: Door) -> None:
     letter = {"reason": "StoreRefused: title my secret", "originalId": "1-0", "deliveryCount": "5", "time": "1.5"}
     door.pipeline.redis.xadd(
@@ -284,6 +312,20 @@ async def test_the_latest_come_first_and_can_be_chosen(door: Door) -> None:
     assert not any("duration" in reason for reason in reasons)
     (chosen,) = (await door.get("/api/dead-letters", reason="DURATION"))["content"]
     assert "duration" in chosen["reason"]
+
+
+async def test_the_latest_of_all_partitions(settings: Settings, redis_server: RedisServer) -> None:
+    async with running_container(settings.model_copy(update={"stream_partitions": 3})) as container:
+        with redis_server.client() as client:
+            for time in range(1500):
+                letter = {"reason": f"number {time}", "originalId": "1-0", "deliveryCount": "1", "time": str(time)}
+                stream = f"{settings.stream_key}:{time % 3}:dlq"
+                client.xadd(stream, letter | {"truncated": "false", "fields": "{}"})
+        latest = await container.dead_letters().latest(4, lambda letter: True)
+        rare = await container.dead_letters().latest(4, lambda letter: letter.reason in ("number 2", "number 1498"))
+
+    assert [letter.reason for letter in latest] == [f"number {time}" for time in (1499, 1498, 1497, 1496)]
+    assert [letter.reason for letter in rare] == ["number 1498", "number 2"]
 
 
 async def test_a_replay_puts_it_back_once_and_is_logged(door: Door) -> None:

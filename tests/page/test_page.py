@@ -9,6 +9,7 @@ from axe_playwright_python.async_playwright import Axe
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal
+from domains.errors import RedisOutage
 from infrastructure.metrics import values_of
 from tests.messages import message
 from tests.page.conftest import TOKEN, Console
@@ -160,6 +161,23 @@ async def test_it_survives_that_the_server_goes_and_comes_back(shut_console: Con
         await console.until("#committed", "2")
         await console.until("#board", "rank 1 of 1")  # what was chosen stays
         assert await console.page.is_hidden("#lost")
+
+
+async def test_what_is_down_is_said(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    await console.open()
+    await console.until("#level", "Healthy")
+
+    async def gone() -> None:
+        raise RedisOutage("no route to it")
+
+    for name in ("streams", "ping"):
+        monkeypatch.setattr(console.pipeline.container.figures(), name, gone)
+    await console.until("#level", "Down")
+    await console.until("#problems", "redis: no route to it")
+    await console.until("#checks li", "not usable")
+    monkeypatch.undo()
+    await console.until("#level", "Healthy")
+    assert console.errors == []
 
 
 @pytest.mark.parametrize("width", [390, 1440])
