@@ -5,15 +5,18 @@ from datetime import date
 
 import pytest
 
+from domains.categoryPattern.model import CategoryPattern
 from domains.errors import ClassificationFailed, GroupMissing, RedisOutage, StoreOutage, StoreRefused
-from domains.patternClassifier.classifier import Classification
+from domains.patternClassifier.lane import LaneLimits
+from domains.patternClassifier.snapshot import Classification
 from domains.pomodoro.flow import Breaker
-from domains.pomodoro.model import usage_log_id
+from domains.pomodoro.model import ActivityKey, usage_log_id
 from tests.messages import (
     DEVELOPMENT,
     DOCUMENTATION,
     categorized,
     data_id,
+    hex_id,
     linked_message,
     log_id,
     message,
@@ -36,6 +39,8 @@ def world() -> World:
 
 FAST = {"app": "Visual Studio Code"}
 SLOW = {"app": "Frobnicator"}
+TITLE = message()["title"]
+BROWSING = hex_id(5)
 
 
 # Both kinds of message
@@ -87,12 +92,53 @@ async def test_many_messages_of_one_window_share_one_document(world: World) -> N
     assert len(world.logs.documents) == 30
 
 
-async def test_what_was_decided_without_an_answer_is_uncategorized(world: World) -> None:
+async def test_what_the_llm_does_not_answer_is_uncategorized_and_remembered(world: World) -> None:
     world.llm.gate.set()
     world.llm.error = ClassificationFailed("no")
     world.add(message(**SLOW), message(**FAST))
     async with Instance(world).running() as task:
         await until(lambda: world.seconds(board="Uncategorized") == 120.0 and world.seconds() == 120.0, task)
+
+    (record,) = world.stream.deferred.values()
+    assert (record.key.app, record.category, record.duration) == ("Frobnicator", "Uncategorized", 120.0)
+    assert world.logs.documents[record.pomodoro_usage_log_id].categorized_data_id == record.categorized_data_id
+
+
+async def test_a_page_that_no_rule_knows_is_browsing_until_the_llm_says_more(world: World) -> None:
+    world.patterns.documents[BROWSING] = CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))
+    page = {"app": "Google Chrome", "url": "https://zyzzyva.example/a"}
+    world.llm.gate.set()
+    world.llm.error = ClassificationFailed("no")
+    world.add(message(**page), message(app="Google Chrome", title="New Tab", userId="new tab"))
+    async with Instance(world).running() as task:
+        await until(lambda: world.seconds(board="Browsing") == world.seconds("new tab", "Browsing") == 120.0, task)
+
+    assert [record.key.url for record in world.stream.deferred.values()] == [page["url"]]
+    assert {log.category_id for log in world.logs.documents.values()} == {BROWSING}
+
+
+async def test_what_the_llm_could_not_tell_is_uncategorized_for_good(world: World) -> None:
+    world.llm.gate.set()
+    world.llm.name = None
+    world.add(message(**SLOW))
+    async with Instance(world).running() as task:
+        await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
+
+    assert world.stream.deferred == {}
+
+
+async def test_an_answer_that_comes_later_than_is_waited_for_serves_the_next_message(world: World) -> None:
+    world.add(message(**SLOW))
+    instance = Instance(world, lane=LaneLimits(linger_seconds=0.0, wait_seconds=0.01))
+    async with instance.running() as task:
+        await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
+        world.llm.gate.set()
+        await until(lambda: instance.memory.get(world.questions.of(ActivityKey("Frobnicator", "", TITLE))) is not None)
+        world.add(message(**SLOW, userId="later"))
+        await until(lambda: world.seconds("later", "Documentation") == 120.0, task)
+
+    assert world.llm.asked == 1
+    assert len(world.stream.deferred) == 1
 
 
 # Two lanes
@@ -133,7 +179,7 @@ async def test_a_window_of_many_messages_is_asked_for_once(world: World) -> None
 
 async def test_what_the_cache_knows_waits_for_nobody(world: World) -> None:
     known = message(app="Frobnicator", title="known")
-    await world.cache.put_many({categorized(1, "Frobnicator", title="known").key: "Documentation"})
+    await world.cache.put_many({world.questions.of(ActivityKey("Frobnicator", "", "known")): "Documentation"})
     world.add(message(app="Frobnicator", title="new"), known | {"userId": "cached"})
     async with Instance(world).running() as task:
         await until(lambda: world.seconds("cached", "Documentation") == 120.0 and world.llm.asked == 1, task)
@@ -232,15 +278,16 @@ async def test_a_batch_that_is_refused_as_a_whole_is_split_until_one_is_to_blame
     assert len(world.logs.documents) == 19
 
 
-async def test_a_bug_in_the_llm_client_meets_its_own_messages_alone(world: World) -> None:
+async def test_a_bug_in_the_llm_client_hinders_nobody(world: World) -> None:
     world.llm.gate.set()
     world.llm.error = RuntimeError("a bug")
-    slow, _ = world.add(message(**SLOW), message(**FAST))
+    world.add(message(**SLOW), message(**FAST))
     async with Instance(world).running() as task:
-        await until(lambda: not world.stream.pending and bool(world.boards.boards), task)
+        await until(lambda: not world.stream.pending and world.seconds() == 120.0, task)
 
-    assert world.seconds() == 120.0
-    assert [letter.entry_id for letter in world.stream.dead_letters] == [slow]
+    assert world.seconds(board="Uncategorized") == 120.0
+    assert world.stream.dead_letters == []
+    assert len(world.stream.deferred) == 1
 
 
 # Outages
@@ -317,11 +364,8 @@ async def test_a_missing_category_is_created_without_asking_the_llm_again(world:
 
     world.patterns.__class__ = Away
 
-    async def music(keys: object, categories: object) -> list[str | None]:
-        world.llm.asked += 1
-        return ["Music"]
-
-    world.llm.classify = music  # type: ignore[method-assign]
+    world.llm.name = "Music"
+    world.llm.gate.set()
     instance = Instance(world)
     async with instance.running() as task:
         await until(lambda: instance.source.calls["read_new"] > 0, task)
@@ -418,7 +462,15 @@ async def test_a_store_that_is_away_at_the_start_is_waited_for(world: World) -> 
 
 
 async def test_reading_stops_at_the_bound_and_goes_on_below_it(world: World) -> None:
-    world.add(*[message(app="Frobnicator", title=str(i)) for i in range(40)])
+    gate = asyncio.Event()
+    find = world.categorized.find_many_by_app_url_title_batch
+
+    async def slowly(keys: object) -> object:
+        await gate.wait()
+        return await find(keys)  # type: ignore[arg-type]
+
+    world.categorized.find_many_by_app_url_title_batch = slowly  # type: ignore[method-assign, assignment]
+    world.add(*[message(title=str(i)) for i in range(40)])
     instance = Instance(world, max_in_flight=7, batch_size=3)
     most = 0
     async with instance.running() as task:
@@ -426,7 +478,7 @@ async def test_reading_stops_at_the_bound_and_goes_on_below_it(world: World) -> 
         await turns()
         assert len(world.stream.pending) == 7
         assert len(world.stream.undelivered) == 33
-        world.llm.gate.set()
+        gate.set()
 
         def done() -> bool:
             nonlocal most
@@ -435,6 +487,22 @@ async def test_reading_stops_at_the_bound_and_goes_on_below_it(world: World) -> 
 
         await until(done, task)
     assert most <= 7
+
+
+async def test_an_llm_that_hangs_holds_half_of_what_may_be_in_flight_at_most(world: World) -> None:
+    world.add(*[message(app="Frobnicator", title=str(i)) for i in range(40)])
+    instance = Instance(world, max_in_flight=8, batch_size=2, batch_max=2)
+    async with instance.running() as task:
+        await until(lambda: instance.seen.committed == 36, task)
+        await turns()
+        assert len(world.stream.pending) == world.llm.asked == 4
+        world.add(message(**FAST, userId="fast"))
+        await until(lambda: world.seconds("fast") == 120.0, task)
+        world.llm.gate.set()
+        await until(lambda: instance.seen.committed == 41, task)
+
+    assert world.seconds(board="Documentation") == 4 * 120.0
+    assert world.seconds(board="Uncategorized") == len(world.stream.deferred) * 120.0 == 36 * 120.0
 
 
 async def test_no_more_batches_at_once_than_workers(world: World) -> None:
@@ -555,6 +623,7 @@ async def test_what_is_late_at_the_deadline_stays_pending(world: World) -> None:
     assert list(world.stream.pending) == [slow]
     assert world.seconds(board="Documentation") == 0
     assert world.stream.dead_letters == []
+    await instance.lane.aclose()
     assert not [other for other in asyncio.all_tasks() if other is not asyncio.current_task()]
 
     async with Instance(world, "two").running() as task:  # and the next one finds it
