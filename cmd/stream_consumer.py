@@ -34,7 +34,7 @@ def _show_help(wanted: bool) -> None:
     typer.echo(_HELP)
     for setting in describe_settings():
         default = f"{setting.default} {setting.unit}".strip() if setting.default else "not set"
-        typer.echo(f"  {setting.name:<26}{default}\n      {setting.description}")
+        typer.echo(f"  {setting.name:<35}{default}\n      {setting.description}")
     typer.echo("\nExit codes: 0 stopped as asked, 1 it failed, 2 the settings are wrong.")
     raise typer.Exit
 

@@ -289,7 +289,9 @@ class World:
 class Instance:
     """One consumer on a world."""
 
-    def __init__(self, world: World, name: str = "one", other: Any = None, lane: LaneLimits = LANE, **limits: Any) -> None:
+    def __init__(
+        self, world: World, name: str = "one", other: Any = None, lane: LaneLimits = LANE, **limits: Any
+    ) -> None:
         self.world = world
         self.source = Source(world.stream, name)
         self.commits = Commits(world.stream, world.boards)

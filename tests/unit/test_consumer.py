@@ -133,7 +133,9 @@ async def test_an_answer_that_comes_later_than_is_waited_for_serves_the_next_mes
     async with instance.running() as task:
         await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
         world.llm.gate.set()
-        await until(lambda: instance.memory.get(world.questions.of(ActivityKey("Frobnicator", "", TITLE))) is not None)
+        await until(
+            lambda: instance.memory.get(world.questions.of(ActivityKey("Frobnicator", "", TITLE))) is not None
+        )
         world.add(message(**SLOW, userId="later"))
         await until(lambda: world.seconds("later", "Documentation") == 120.0, task)
 

@@ -115,8 +115,15 @@ def test_what_a_person_is_told_of(out: io.StringIO) -> None:
     log.batch_committed(CommitResult(messages=1, failed_scores=2, failure="board: WRONGTYPE", ended_sessions=1), 0)
     log.breaker_changed("redis", True, RedisOutage("ConnectionError: refused"))
     log.breaker_changed("redis", False, None)
-    log.cache_failed(RedisOutage("away"))
+    log.tier_failed("cache", RedisOutage("away"))
+    log.tier_failed("model", ValueError("s3cret title"))
     log.llm_failed(20, ClassificationFailed("APITimeoutError"))
+    log.llm_failed(20, ValueError("s3cret title"))
+    log.llm_paused("the budget is spent", 30.4)
+    log.reclassified(CommitResult(moved=3, scores=9))
+    log.reclassified(CommitResult(moved=1, failed_scores=2, failure="board: WRONGTYPE"))
+    log.reclassified(CommitResult())
+    log.reclassification_failed(StoreOutage("away"))
     log.stream_tidied(StreamState(length=1001))
     log.stream_tidied(StreamState(length=1000))
     log.stopping(3)
@@ -130,12 +137,20 @@ def test_what_a_person_is_told_of(out: io.StringIO) -> None:
         "leaderboard_failed",
         "breaker_open",
         "breaker_closed",
-        "cache_failed",
+        "tier_failed",
+        "tier_failed",
         "llm_failed",
+        "llm_failed",
+        "llm_paused",
+        "reclassified",
+        "reclassified",
+        "leaderboard_failed",
+        "reclassification_failed",
         "backlog",
         "stopping",
         "stopped",
     ]
+    assert "s3cret" not in out.getvalue(), "an error that nobody foresaw may repeat a title"
 
 
 @pytest.mark.parametrize("settings", [{}, PROD], ids=["terminal", "prod"])
