@@ -283,11 +283,11 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             stack.push_async_callback(_close, container.mongo().close)
         else:
             stack.push_async_callback(container.sqlite().close)
-        stack.push_async_callback(_close_lane, container)
         if settings.openai_api_key is not None:
             stack.push_async_callback(container.openai().close)
         stack.push_async_callback(container.redis().aclose)
         stack.push_async_callback(container.reading_redis().aclose)
+        stack.push_async_callback(_close_lane, container)  # the first to go: it uses the others
         yield container
 
 

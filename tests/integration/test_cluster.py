@@ -117,7 +117,8 @@ async def test_instances_that_deliver_the_same_entries_count_them_once(
     ids = [f"{n}-1" for n in range(1, 41)]
     commits = await committed(container, *ids)
     others = [
-        OutboxCommit(container.redis(), container.keys(), container.settings().stream_group, 100) for _ in range(3)
+        OutboxCommit(container.redis(), container.keys(), container.settings().stream_group, 100, 100)
+        for _ in range(3)
     ]
     async with asyncio.TaskGroup() as group:
         for number, entry_id in enumerate(ids):

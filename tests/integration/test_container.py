@@ -41,8 +41,8 @@ async def test_every_provider_can_be_resolved_and_none_connects(
     async with running_container(settings) as container:
         built = {name: provider() for name, provider in container.providers.items() if name not in absent}
 
-    assert {name for name, made in built.items() if made is None} <= {"llm"}
-    assert (built["llm"] is None) == (llm is None)
+    assert {name for name, made in built.items() if made is None} == ({"model"} if llm else {"model", "llm", "lane"})
+    assert [tier.name for tier in built["tiers"]] == (["cache", "documents"] if llm else [])
     futures = [name for name, made in built.items() if asyncio.isfuture(made) or inspect.iscoroutine(made)]
     assert futures == []
 
