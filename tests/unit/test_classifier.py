@@ -312,14 +312,28 @@ async def test_without_an_llm_what_the_other_tiers_do_not_know_is_the_fallback_f
 async def test_what_a_stored_category_says(
     stored_id: str | None, is_llm_based: bool, expected: Classification | None
 ) -> None:
-    assert (await side()).classifier.snapshot.stored(stored_id, is_llm_based) == expected
+    assert (await side()).classifier.snapshot.stored(stored_id, is_llm_based, STRANGE) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "is_llm_based", "expected"),
+    [(PAGE, False, None), (PAGE, True, "Browsing"), (STRANGE, False, "Browsing"), (NEW_TAB, False, None)],
+    ids=["a_browsers_page", "the_llm_said_so", "no_browser", "which_the_rules_decide"],
+)
+async def test_a_stored_browsing_says_nothing_of_a_browsers_window(
+    key: ActivityKey, is_llm_based: bool, expected: str | None
+) -> None:
+    snapshot = (await side()).classifier.snapshot
+    stored = snapshot.stored(BROWSING, is_llm_based, key)
+
+    assert (stored and stored.category) == expected
 
 
 def test_a_category_that_stands_twice_is_known_by_both_ids_and_named_by_the_first() -> None:
     snapshot = PatternSnapshot([CategoryPattern(hex_id(1), "Design"), CategoryPattern(hex_id(2), "Design")])
 
     assert snapshot.by_tier["url"]["Design"] == Classification("Design", hex_id(1), tier="url")
-    assert snapshot.stored(hex_id(2), False) == Classification("Design", hex_id(1), tier="documents")
+    assert snapshot.stored(hex_id(2), False, STRANGE) == Classification("Design", hex_id(1), tier="documents")
 
 
 # The order of the tiers, and each of them alone

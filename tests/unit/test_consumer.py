@@ -675,7 +675,7 @@ async def test_a_classification_is_what_the_documents_say(world: World) -> None:
     snapshot = instance.classifier.snapshot
     for log in world.logs.documents.values():
         data = world.categorized.documents[log.categorized_data_id]
-        classification = snapshot.stored(data.category_id, data.is_llm_based)
+        classification = snapshot.stored(data.category_id, data.is_llm_based, data.key)
         assert isinstance(classification, Classification)
         assert log.category_id == data.category_id
         assert world.seconds(log.user_id, classification.category) == 120.0

@@ -113,6 +113,26 @@ async def test_documents_and_boards_move(world: World, window: dict[str, str], b
         assert data.is_llm_based == (log.category_id == named)
 
 
+@pytest.mark.parametrize("window", [STRANGE, PAGE], ids=["uncategorized", "browsing"])
+async def test_later_messages_of_the_same_window_move_too(world: World, window: dict[str, str]) -> None:
+    """Without ids they find the document that the first one has left: it says no more than the fallback."""
+    instance = Instance(world)
+    await committed_without_llm(world, instance, [message(**window)])
+    world.llm.error = ClassificationFailed("away")
+    second = Instance(world, "two")
+    world.add(message(**window))
+    async with second.running() as task:
+        await until(lambda: second.seen.committed == 1, task)
+        world.add(message(**window))
+        await until(lambda: second.seen.committed == 2, task)
+    assert len(world.stream.deferred) == 3
+    world.llm.error = None
+
+    assert await reclassify(second) == 3
+    assert boards(world) == expected(("user-1", "Documentation", 360.0))
+    assert {log.category_id for log in world.logs.documents.values()} == {DOCUMENTATION}
+
+
 async def test_a_window_that_the_llm_cannot_tell_stays_and_is_not_asked_about_again(world: World) -> None:
     instance = Instance(world)
     await committed_without_llm(world, instance, [message(**STRANGE)])
