@@ -21,7 +21,7 @@ from pymongo import MongoClient
 
 from bench.parts import Parts
 from bench.workload import GROUP, STREAM
-from domains.patternClassifier.classifier import Classification
+from domains.patternClassifier.snapshot import Classification
 from domains.pomodoro.model import (
     PomodoroPatternClassifyMessage,
     categorized_data_id,
@@ -46,7 +46,7 @@ class OneAtATime:
         (message,) = self._parts.messages(entries)
         app, url, title = message.key
         known = self._windows.find_one({"app": app, "url": url, "title": title})
-        decided = self._parts.classifier.by_rules(message.key) or self._parts.classifier.uncategorized
+        decided = self._parts.classifier.snapshot.fallback(message.key)
         self._write(message, decided, known)
         self._count(message, decided)
 

@@ -49,7 +49,7 @@ class RecordedScript:
 
     async def __call__(self, keys: list[Any], args: list[Any]) -> list[Any]:
         self.calls.append((keys, args))
-        return [0, 0, 0, 0, 0, ""]
+        return [0, 0, 0, 0, 0, "", 0]
 
 
 class Parts:
@@ -57,18 +57,18 @@ class Parts:
 
     def __init__(self) -> None:
         settings = Settings(_env_file=None)
-        unused: Any = None
         null: Any = NullStore()
         silent: Any = _Silent()
         self.calendar = BoardCalendar(settings.zone)
         self.parser = MessageParser(self.calendar, settings.max_message_bytes)
         patterns = InMemoryCategoryPatternRepository(default_patterns())
-        self.classifier = PatternClassifier(patterns, unused, unused, silent)
+        self.classifier = PatternClassifier(patterns, silent)
         asyncio.run(self.classifier.load())
         self.batches = BatchClassification(self.classifier, null, null, self.calendar, STREAM)
         self.script = RecordedScript()
         client: Any = self.script
-        self.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, settings.dead_letters_max)
+        bounds = settings.dead_letters_max, settings.deferred_max
+        self.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, *bounds)
 
     def messages(self, entries: list[tuple[str, dict[str, str]]]) -> list[PomodoroPatternClassifyMessage]:
         parsed = [self.parser.parse(entry_id, fields) for entry_id, fields in entries]
