@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,14 +18,6 @@ from tests.messages import linked_message, message
 from tests.unit.pipeline_in_memory import Instance, World, until
 
 PROD = {"app_env": "prod", "mongo_uri": "mongodb://user:s3cret@host", "redis_addr": "host:6379"}
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("pomocore")
-    before = root.handlers[:], root.level, ours.level
-    yield
-    root.handlers[:], root.level, ours.level = before
 
 
 @pytest.fixture
