@@ -112,6 +112,7 @@ class World:
             "MAX_DELIVERIES": "3",
             "SHUTDOWN_TIMEOUT": "3",
             "REDIS_PROTOCOL": self.rng.choice("23"),
+            "RECLASSIFY_SECONDS": "0.5",
             "LOG_LEVEL": "debug",
         }
         if self.clustered:

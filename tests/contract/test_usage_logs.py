@@ -87,18 +87,46 @@ async def test_an_unknown_session_is_empty(stores: Stores) -> None:
     assert await stores.logs.find_by_session("nobody", DAY, 1) == []
 
 
-async def test_saving_again_keeps_what_is_there_and_is_no_failure(stores: Stores) -> None:
-    await stores.logs.save_all([usage_log(1, category_id=SNS)])
+@pytest.mark.parametrize(
+    ("first", "second", "provisional", "after"),
+    [
+        (SNS, DEVELOPMENT, False, DEVELOPMENT),
+        (SNS, DEVELOPMENT, True, SNS),
+        (None, DEVELOPMENT, False, DEVELOPMENT),
+        (SNS, SNS, False, SNS),
+    ],
+    ids=["decided_anew", "provisional", "none_yet", "the_same"],
+)
+async def test_saving_again_sets_the_category_and_keeps_all_else(
+    stores: Stores, first: str | None, second: str, provisional: bool, after: str
+) -> None:
+    """A delivery that was not committed has left its log; the next one may decide otherwise."""
+    await stores.logs.save_all([usage_log(1, category_id=first)])
+    neighbour = usage_log(2, category_id=SNS, timestamp=1756771235.0)
 
     failures = await stores.logs.save_all(
-        [usage_log(1, category_id=DEVELOPMENT, duration=999.0), usage_log(2, timestamp=1756771235.0)]
+        [usage_log(1, category_id=second, duration=999.0), neighbour], {log_id(1)} if provisional else frozenset()
     )
 
     assert failures == {}
-    assert await session_of(stores, usage_log(1)) == [
-        usage_log(1, category_id=SNS),
-        usage_log(2, timestamp=1756771235.0),
-    ]
+    assert await session_of(stores, usage_log(1)) == [usage_log(1, category_id=after), neighbour]
+
+
+async def test_a_provisional_log_that_is_not_there_yet_is_saved(stores: Stores) -> None:
+    log = usage_log(1, category_id=SNS)
+    await stores.logs.save_all([log], {log.id})
+
+    assert await session_of(stores, log) == [log]
+
+
+async def test_a_provisional_category_is_set_where_there_is_none(stores: Stores) -> None:
+    logs = [usage_log(number, timestamp=float(number), category_id=(None, SNS)[number % 2]) for number in range(4)]
+    await stores.logs.save_all(logs)
+    provisional = [CategoryUpdate(log_id(number), DEVELOPMENT, False, provisional=number < 2) for number in range(4)]
+
+    assert await stores.logs.update_category_all(provisional) == {}
+    categories = [log.category_id for log in await session_of(stores, usage_log(0))]
+    assert categories == [DEVELOPMENT, SNS, DEVELOPMENT, DEVELOPMENT]
 
 
 async def test_an_id_that_stands_twice_in_one_call_is_saved_once_and_is_no_failure(stores: Stores) -> None:
