@@ -65,7 +65,7 @@ class WriteSet:
         data_id, log_id = message.categorized_data_id, message.pomodoro_usage_log_id
         if data_id is None or log_id is None:
             data_id, log_id = document_ids(item.span, self._stream)
-            self._add_document(item)
+            self._add_document(item, data_id)
             self.new_logs.append(_log_of(message, log_id, data_id, item.classification.category_id))
             if item.deferred:
                 self.provisional_logs.add(log_id)
@@ -75,12 +75,12 @@ class WriteSet:
             self.log_updates.append(CategoryUpdate(log_id, category_id, is_llm_based, item.deferred))
         self.owners.append((message.entry_id, data_id, log_id))
 
-    def _add_document(self, item: Decided) -> None:
+    def _add_document(self, item: Decided, data_id: str) -> None:
         """The window's document is created, or given its category where it has none."""
         key, document = item.span.message.key, item.span.document
         _, category_id, is_llm_based, _ = item.classification
         if document is None:
-            self.new_data.setdefault(key, CategorizedData(categorized_data_id(key), key, category_id, is_llm_based))
+            self.new_data.setdefault(key, CategorizedData(data_id, key, category_id, is_llm_based))
         elif document.category_id != category_id:
             self.data_updates.append(CategoryUpdate(document.id, category_id, is_llm_based, item.deferred))
 

@@ -62,7 +62,7 @@ async def test_a_deferred_message_comes_back_as_it_was(side: StreamSide, message
     (entry_id,) = await read(side, 1)
     commit = Commit([entry(entry_id, user=message.user_id)], deferred=[replace(message, id=entry_id)])
 
-    assert await side.commits().commit(commit) == CommitResult(messages=1, scores=1)
+    assert await side.commits().commit(commit) == CommitResult(messages=1, scores=1, deferred=1)
     (record,) = await records(side)
     assert record == replace(message, id=record.id)
 

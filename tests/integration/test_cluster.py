@@ -14,7 +14,6 @@ from domains.leaderboard.model import LeaderboardEntry
 from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import ActivityKey, Commit, DeferredMessage, Move, SessionEnd
 from infrastructure.container import Container, partitions, running_container
-from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.client import guarded
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
@@ -212,10 +211,8 @@ async def test_a_connection_closed_under_a_call_is_an_outage(
     client = container.redis()
     await client.get("any")  # connects
     monkeypatch.setattr(Connection, "send_packed_command", closed)
-    window = ActivityKey("app", "", "")
-    call = (
-        RedisClassificationCache(client, 60).get_many([window]) if pipelined else guarded(client, client.get("any"))
-    )
+    having = container.leaderboard().having({("leaderboard:SNS:2025-09-02", "u")})
+    call = having if pipelined else guarded(client, client.get("any"))
 
     with pytest.raises(RedisOutage, match="the transport is gone"):
         await call
