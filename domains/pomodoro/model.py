@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import blake2b
+from struct import pack
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -215,9 +216,6 @@ def usage_log_id(stream: str, origin_id: str) -> str:
 
 def digest_of(*parts: str) -> str:
     """24 hex digits that no other sequence of parts has."""
-    digest = blake2b(digest_size=12)
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big"))  # so that ("ab", "c") is not ("a", "bc")
-        digest.update(encoded)
-    return digest.hexdigest()
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    lengths = pack(f">{len(parts)}Q", *map(len, encoded))  # so that ("ab", "c") is not ("a", "bc")
+    return blake2b(lengths + b"".join(encoded), digest_size=12).hexdigest()

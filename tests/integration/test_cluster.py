@@ -211,11 +211,12 @@ async def test_a_connection_closed_under_a_call_is_an_outage(
     client = container.redis()
     await client.get("any")  # connects
     monkeypatch.setattr(Connection, "send_packed_command", closed)
-    having = container.leaderboard().having({("leaderboard:SNS:2025-09-02", "u")})
-    call = having if pipelined else guarded(client, client.get("any"))
 
     with pytest.raises(RedisOutage, match="the transport is gone"):
-        await call
+        if pipelined:
+            await container.leaderboard().having({("leaderboard:SNS:2025-09-02", "u")})
+        else:
+            await guarded(client, client.get("any"))
 
 
 async def test_what_was_published_is_not_sent_again_where_the_reply_is_lost(
