@@ -211,12 +211,10 @@ async def test_a_connection_closed_under_a_call_is_an_outage(
     client = container.redis()
     await client.get("any")  # connects
     monkeypatch.setattr(Connection, "send_packed_command", closed)
+    score = ("leaderboard:SNS:2025-09-02", "u")
 
     with pytest.raises(RedisOutage, match="the transport is gone"):
-        if pipelined:
-            await container.leaderboard().having({("leaderboard:SNS:2025-09-02", "u")})
-        else:
-            await guarded(client, client.get("any"))
+        await (container.leaderboard().having({score}) if pipelined else guarded(client, client.get("any")))
 
 
 async def test_what_was_published_is_not_sent_again_where_the_reply_is_lost(
