@@ -107,6 +107,7 @@ def _lane(llm: Any, budget: Any, memory: AnswerMemory, observer: Any, settings: 
         linger_seconds=settings.llm_linger_ms / 1000,
         wait_seconds=settings.llm_wait,
         waiting=settings.llm_max_waiting,
+        longest_pause_seconds=settings.llm_longest_pause,
     )
     return LLMLane(llm, budget, memory, observer, limits)
 

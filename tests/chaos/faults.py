@@ -7,6 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.chaos import stream
+from tests.chaos.llm import Trouble
 from tests.chaos.proxy import FaultyProxy
 from tests.chaos.world import TERM_SECONDS, World
 from tests.chaos.write_faults import NO_MAJORITY, NOT_PRIMARY
@@ -121,6 +122,22 @@ async def store_failover(world: World, rng: Random) -> None:
     world.store_proxy.writes_fail_with = None
 
 
+async def llm_fails(world: World, rng: Random, trouble: Trouble) -> None:
+    if world.llm is not None:
+        world.llm.fall_ill(trouble)
+        await asyncio.sleep(rng.uniform(0.5, 4))
+        world.llm.recover()
+
+
+async def lease_lost(world: World, rng: Random) -> None:
+    """Several instances see to the deferred messages at once, as if each took the others for dead."""
+    until = asyncio.get_running_loop().time() + rng.uniform(1, 4)
+    while asyncio.get_running_loop().time() < until:
+        with contextlib.suppress(*stream.ERRORS):
+            await world.end_leases()
+        await asyncio.sleep(0.02)
+
+
 def cut(proxy: FaultyProxy) -> Awaitable[None]:
     async def work() -> None:
         proxy.cut()
@@ -180,6 +197,12 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "store drops replies": (2, lambda world, rng: drops(world.store_proxy, rng)),
     "store failover": (2, store_failover),
     "store refuses writes": (2, refused_writes),
+    "llm errors": (2, lambda world, rng: llm_fails(world, rng, "errors")),
+    "llm busy": (1, lambda world, rng: llm_fails(world, rng, "busy")),
+    "llm prose": (1, lambda world, rng: llm_fails(world, rng, "prose")),
+    "llm hangs": (2, lambda world, rng: llm_fails(world, rng, "hangs")),
+    "llm slow": (2, lambda world, rng: llm_fails(world, rng, "slow")),
+    "lease lost": (2, lease_lost),
     "replay dead letters": (3, replay),
 }
 """{name: (how often against the others, what it does)}."""

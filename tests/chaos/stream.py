@@ -98,22 +98,29 @@ async def read_and_die(client: Redis, stream: str, name: str, count: int) -> int
 
 
 async def backlog(client: Redis, streams: Sequence[StreamKeys]) -> str | None:
-    """What is still to be done; None: all entries are delivered and acknowledged, and the outboxes are empty."""
+    """What is still to be done; None: all entries are delivered, acknowledged, and have their category for good, and
+    the outboxes are empty."""
     left = [await _backlog(client, keys) for keys in streams]
     return "; ".join(filter(None, left)) or None
 
 
 async def _backlog(client: Redis, keys: StreamKeys) -> str | None:
     info: Any = await client.xinfo_stream(keys.stream)
-    outgoing = await client.xlen(keys.outbox)
+    outgoing, deferred = await client.xlen(keys.outbox), await client.xlen(keys.deferred)
     for group in await client.xinfo_groups(keys.stream):
         if group["name"] == GROUP:
             delivered = group["last-delivered-id"] == info["last-generated-id"]
-            if delivered and not group["pending"] and not outgoing:
+            if delivered and not group["pending"] and not outgoing and not deferred:
                 return None
             found = f"{group['pending']} entries are pending; all delivered: {delivered}"
-            return f"{keys.stream}: {found}; {outgoing} in the outbox"
+            return f"{keys.stream}: {found}; {outgoing} in the outbox; {deferred} deferred"
     return f"{keys.stream}: there is no group"
+
+
+async def deferred_ever(client: Redis, streams: Sequence[StreamKeys]) -> int:
+    """How many messages the LLM did not answer in time, as far as the server tells (from 7.0 on)."""
+    known = [await client.xinfo_stream(keys.deferred) for keys in streams if await client.exists(keys.deferred)]
+    return sum(info.get("entries-added", 0) for info in known)
 
 
 class SpringReader:

@@ -38,6 +38,7 @@ class Round:
         self._with_replay = with_replay
         self._published: list[Published] = []
         self._expected = Model(llm=self.world.llm is not None)
+        self._deferred = 0
         self._reader = stream.SpringReader(self.world.make_client(), self._judge, self.world.report)
 
     async def run(self) -> None:
@@ -56,7 +57,8 @@ class Round:
             f"{len(self._published)} messages, {len(expected.boards)} boards, {len(expected.ended)} sessions ended, "
             f"{len(expected.dead)} dead letters, {len(world.report.events)} events, {world.replays} replays, "
             f"{sum(node.proxy.dropped for node in world.nodes)}+{world.store_proxy.dropped} replies dropped, "
-            f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times"
+            f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times, "
+            f"failed {world.llm.failed if world.llm else 0} times, {self._deferred} messages deferred"
         )
 
     async def _with_reader(self) -> None:
@@ -72,6 +74,7 @@ class Round:
             finally:
                 watching.cancel()
                 stop.set()
+        self._deferred = await stream.deferred_ever(self.world.client, self.world.streams)
         if not self.world.report.divergences:
             await check_all(self.world, self._expected, self._reader.seen)
 
@@ -202,6 +205,8 @@ class Round:
             "ends": await client.zrange(keys.ends, 0, 5),
             "length": await client.xlen(keys.stream),
             "outbox": await client.xrange(keys.outbox, count=3),
+            "deferred": await client.xrange(keys.deferred, count=3),
+            "lease": (await client.get(keys.deferred_lease), await client.pttl(keys.deferred_lease)),
         }
 
 
