@@ -309,11 +309,11 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             stack.callback(embedded.close)
             settings = settings.model_copy(update={"redis_addr": embedded.address})
         container = await stack.enter_async_context(running_store(settings))
-        stack.push_async_callback(_close_lane, container)
         if settings.openai_api_key is not None:
             stack.push_async_callback(container.openai().close)
         stack.push_async_callback(container.redis().aclose)
         stack.push_async_callback(container.reading_redis().aclose)
+        stack.push_async_callback(_close_lane, container)  # the first to go: it uses the others
         yield container
 
 

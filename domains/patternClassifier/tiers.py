@@ -115,10 +115,9 @@ class DocumentsTier:
         documents = await self._categorized.find_many_by_app_url_title_batch(set(wanted.values()))
         found = {}
         for question, key in wanted.items():
-            if document := documents.get(key):
-                stored = snapshot.stored(document.category_id, document.is_llm_based)
-                if stored and stored.category_id != snapshot.fallback(key).category_id:
-                    found[question] = stored
+            document = documents.get(key)
+            if document and (stored := snapshot.stored(document.category_id, document.is_llm_based, key)):
+                found[question] = stored
         self._in_vain |= wanted.keys() - found.keys()
         return found
 

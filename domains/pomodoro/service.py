@@ -222,7 +222,7 @@ class BatchClassification:
     def _known(self, document: CategorizedData | None) -> Classification | None:
         if document is None:
             return None
-        return self._classifier.snapshot.stored(document.category_id, document.is_llm_based)
+        return self._classifier.snapshot.stored(document.category_id, document.is_llm_based, document.key)
 
 
 def _log_of(message: PomodoroPatternClassifyMessage, log_id: str, data_id: str, category_id: str) -> PomodoroUsageLog:

@@ -24,18 +24,23 @@ return id
 REPLAY_SCORES_SCRIPT = """
 local kept = redis.call('HGET', KEYS[1], ARGV[1])
 if not kept then return 1 end
-local reply = redis.pcall('ZINCRBY', KEYS[2], kept, ARGV[2])
-if type(reply) == 'table' and reply.err then return 0 end
+if math.abs(tonumber(kept)) >= 1e-6 then
+  local reply = redis.pcall('ZINCRBY', KEYS[2], kept, ARGV[2])
+  if type(reply) == 'table' and reply.err then return 0 end
+  if tonumber(kept) < 0 and math.abs(tonumber(reply)) < 1e-6 then redis.call('ZREM', KEYS[2], ARGV[2]) end
+end
 redis.call('HDEL', KEYS[1], ARGV[1])
 return 1
 """
-"""KEYS failed scores, board. ARGV field, user. 0: the board still cannot take it."""
+"""KEYS failed scores, board. ARGV field, user. 0: the board still cannot take it. A sum of nothing was moved away."""
 
 REQUEUE_SCORES_SCRIPT = """
 local kept = redis.call('HGET', KEYS[1], ARGV[1])
 if not kept then return 1 end
-local boards = {[ARGV[2]] = {[ARGV[3]] = tonumber(kept)}}
-redis.call('XADD', KEYS[2], '*', 'commit', cmsgpack.pack({boards = boards, events = {}}))
+if math.abs(tonumber(kept)) >= 1e-6 then
+  local boards = {[ARGV[2]] = {[ARGV[3]] = tonumber(kept)}}
+  redis.call('XADD', KEYS[2], '*', 'commit', cmsgpack.pack({boards = boards, events = {}}))
+end
 redis.call('HDEL', KEYS[1], ARGV[1])
 return 1
 """
