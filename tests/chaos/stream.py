@@ -98,8 +98,8 @@ async def read_and_die(client: Redis, stream: str, name: str, count: int) -> int
 
 
 async def backlog(client: Redis, streams: Sequence[StreamKeys]) -> str | None:
-    """What is still to be done; None: all entries are delivered, acknowledged, and have their category for good, and
-    the outboxes are empty."""
+    """What is still to be done; None: all entries are delivered and acknowledged, the outboxes are empty, and no
+    message waits for its category."""
     left = [await _backlog(client, keys) for keys in streams]
     return "; ".join(filter(None, left)) or None
 
@@ -113,7 +113,7 @@ async def _backlog(client: Redis, keys: StreamKeys) -> str | None:
             if delivered and not group["pending"] and not outgoing and not deferred:
                 return None
             found = f"{group['pending']} entries are pending; all delivered: {delivered}"
-            return f"{keys.stream}: {found}; {outgoing} in the outbox; {deferred} deferred"
+            return f"{keys.stream}: {found}; {outgoing} in the outbox, {deferred} deferred"
     return f"{keys.stream}: there is no group"
 
 

@@ -23,6 +23,9 @@ from tests.chaos.write_faults import REFUSED
 _LEFT_BY_TRIMMING = 250
 """Entries: trimming may stop at the borders of the stream's nodes, of 100 entries each."""
 
+_POISONED = ("leaderboard:SNS:2025-M9", "leaderboard:Uncategorized:2025-M3")
+"""One that messages are moved to, and one that they are moved from."""
+
 _TAIL = 60
 """Lines of a log: as many as a group of exceptions takes, of which the first one is the cause."""
 
@@ -89,7 +92,7 @@ class Round:
         """Spread over the time of the faults. Documents first, as Spring does; the model learns of it before."""
         rng = Random(self._options.seed)
         workload = Workload(rng, self._options.messages, with_refused=self._with_replay, broken=self.broken)
-        await self._poison_a_board()
+        await self._poison_boards()
         pause = 0.9 * self._options.seconds / self._options.messages
         for batch in workload.batches():
             self._published += batch.messages
@@ -99,10 +102,10 @@ class Round:
             await stream.publish(self.world.client, self.world.streams, batch.messages)
             await asyncio.sleep(rng.uniform(0, 2 * pause * len(batch.messages)))
 
-    async def _poison_a_board(self) -> None:
-        """A key of the wrong type where a board belongs; only where its scores can be replayed in the end."""
-        if self._with_replay:
-            await stream.insist(lambda: self.world.client.set("leaderboard:SNS:2025-M9", "of the wrong type"))
+    async def _poison_boards(self) -> None:
+        """Keys of the wrong type where boards belong; only where their scores can be replayed in the end."""
+        for board in _POISONED if self._with_replay else ():
+            await stream.insist(lambda: self.world.client.set(board, "of the wrong type"))  # noqa: B023
 
     async def _judge(self, session: Session) -> str | None:
         return await judge_session(self.world.store, self._expected.logs.get(session, []))
@@ -149,7 +152,8 @@ class Round:
             await instance.terminate(TERM_SECONDS)
 
     async def _replay_all(self) -> None:
-        await stream.insist(lambda: self.world.client.delete("leaderboard:SNS:2025-M9"))
+        for board in _POISONED:
+            await stream.insist(lambda: self.world.client.delete(board))  # noqa: B023
         for arguments in (("replay", "--all"), ("scores", "--replay")):
             if not await self.world.dead_letters(*arguments):
                 self.world.report.diverged(f"dead_letters {' '.join(arguments)} failed")
