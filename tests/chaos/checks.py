@@ -141,7 +141,7 @@ async def _windows(world: World, expected: Model) -> AsyncIterator[str]:
         if _window(found) != _window(fields) or name != log.category:
             yield f"message {log.message.number}: its window is {found}, category {name}, not {log.category}"
         elif is_llm_based is not None and found.get("isLLMBased") is not is_llm_based:
-            yield f"message {log.message.number}: isLLMBased is {found.get('isLLMBased')}, not {is_llm_based}"
+            yield f"message {log.message.number}: its window is {found}, isLLMBased not {is_llm_based}"
     names = Counter([found["category"] async for found in store.patterns.find()])
     if twice := [name for name, count in names.items() if count > 1]:
         yield f"categories that exist more than once: {twice}"
