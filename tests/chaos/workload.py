@@ -150,7 +150,7 @@ class Workload:
         else:
             return {}  # no window at all: nothing can be told
         if rng.random() < 0.8:
-            window["title"] = f"제목 {rng.randint(1, 40)}"
+            window["title"] = f"제목 {rng.randint(1, rng.choice((40, 400)))}"  # some often enough to be remembered
         return window
 
     def _insert_as_spring(self, batch: Batch, fields: dict[str, str]) -> None:

@@ -127,6 +127,7 @@ class World:
                 "OPENAI_MAX_RETRIES": self.rng.choice("02"),
                 "LLM_WAIT": self.rng.choice(("0.3", "1")),
                 "LLM_LONGEST_PAUSE": "1",
+                "LLM_MAX_CALLS_PER_MINUTE": "0",
                 "RECLASSIFY_SECONDS": self.rng.choice(("0.2", "1")),
                 "CLASSIFICATION_TIERS": self.rng.choice(("memory,cache,documents,llm", "memory,llm", "llm")),
             }
