@@ -47,6 +47,15 @@ async def test_an_answer_that_is_the_fallback_is_written_as_the_llm_s() -> None:
     assert _category(windows) == (FALLBACK.category_id, True)
 
 
+async def test_a_message_delivered_again_stays_with_the_window_that_its_log_points_at() -> None:
+    """Spring's document of the same window came in between: the log's own would keep the fallback for good."""
+    windows, parsed = InMemoryCategorizedDataRepository(), _message()
+    await _write(windows, Decided(Span(parsed), FALLBACK, deferred=True))
+    await windows.save_all([CategorizedData(hex_id(3), parsed.key, BY_LLM.category_id, True)])
+    found = await windows.find_many_by_app_url_title_batch({parsed.key})
+    assert found[parsed.key].id == categorized_data_id(parsed.key)
+
+
 def _message() -> PomodoroPatternClassifyMessage:
     parsed = parser().parse("1-0", message(app="Wide Lantern", url="https://lobby.test/"))
     assert isinstance(parsed, PomodoroPatternClassifyMessage)
