@@ -131,7 +131,7 @@ async def llm_fails(world: World, rng: Random, trouble: Trouble) -> None:
 
 async def lease_lost(world: World, rng: Random) -> None:
     """Several instances see to the deferred messages at once, as if each took the others for dead."""
-    until = asyncio.get_running_loop().time() + rng.uniform(1, 4)
+    until = asyncio.get_running_loop().time() + rng.uniform(2, 6)
     while asyncio.get_running_loop().time() < until:
         with contextlib.suppress(*stream.ERRORS):
             await world.end_leases()
@@ -202,7 +202,7 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "llm prose": (2, lambda world, rng: llm_fails(world, rng, "prose")),
     "llm hangs": (3, lambda world, rng: llm_fails(world, rng, "hangs")),
     "llm slow": (3, lambda world, rng: llm_fails(world, rng, "slow")),
-    "lease lost": (2, lease_lost),
+    "lease lost": (4, lease_lost),
     "replay dead letters": (3, replay),
 }
 """{name: (how often against the others, what it does)}."""
