@@ -4,13 +4,14 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 JOBS ?= 2
 
-.PHONY: run test check format install lock bench chaos chaos-long clean help
+.PHONY: run test check format docs install lock bench chaos chaos-long clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run         install, start the pipeline on embedded stores, and send it a sample week"
 	@echo "make test        install, and run the tests"
 	@echo "make check       format, lint, types, import contracts"
+	@echo "make docs        the lists of settings and metrics in docs/"
 	@echo "make bench       all benchmarks, as a table, JSON and a plot in .data;  ARGS=--quick"
 	@echo "make chaos       the fault suite for a minute;  make chaos-long ROUNDS=200 SEED=1 ARGS=--cluster"
 	@echo "make install     .venv from the lock;  make lock: the lock from pyproject.toml"
@@ -30,6 +31,9 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED)
+	$(BIN)/python -m infrastructure.reference
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench --json .data/bench.json --plot .data/bench.png $(ARGS)

@@ -1,6 +1,8 @@
 """From XADD to visible on the board.
 
-python -m bench.latency REDIS_PORT RATE SECONDS    with a pipeline at work on the stream; prints JSON
+python -m bench.latency REDIS_PORT RATE SECONDS [SHARE]    with a pipeline at work on the stream; prints JSON
+
+SHARE of the messages are of apps that no rule knows, each app three times; they are no probes.
 
 Messages go out by the clock, RATE a second. A probe is a message of a user of its own; it is visible when ZMSCORE
 shows that user on the day's board. All probes under way are asked for together, once a millisecond; of more than
@@ -34,12 +36,14 @@ _GIVE_UP_SECONDS = 30.0
 
 
 class Prober:
-    def __init__(self, port: int, rate: float) -> None:
+    def __init__(self, port: int, rate: float, unknown_share: float = 0.0) -> None:
         self._connection = socket.create_connection(("127.0.0.1", port))
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._replies = hiredis.Reader()
         self._rate = rate
         self._one_in = max(1, round(rate / _PROBES_PER_SECOND))
+        self._unknown_one_in = round(1 / unknown_share) if unknown_share else 0
+        self.unknown = 0
         self._now = time.time()
         self._board = self._board_of_the_day()
         self._others = cycle([self._message(user) for user in Workload().users])
@@ -66,6 +70,9 @@ class Prober:
             time.sleep(_POLL_SECONDS if self.under_way else max(until_next, 0.0))
 
     def _next(self, index: int) -> bytes:
+        if self._unknown_one_in and index % self._unknown_one_in == 0:
+            self.unknown += 1
+            return self._message(f"user-{index % 1000}", f"사내 도구 {_letters(self.unknown // 3)}")
         if index % self._one_in:
             return next(self._others)
         user = f"probe-{index}"
@@ -101,8 +108,8 @@ class Prober:
                 replies.append(reply)
         return replies
 
-    def _message(self, user: str) -> bytes:
-        fields = self._probe | {"userId": user}
+    def _message(self, user: str, app: str = _APP) -> bytes:
+        fields = self._probe | {"userId": user, "app": app}
         return command("XADD", STREAM, "*", *(part for field in fields.items() for part in field))
 
     def _board_of_the_day(self) -> str:
@@ -134,13 +141,19 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def main(port: int, rate: float, seconds: float) -> None:
-    prober = Prober(port, rate)
+def _letters(number: int) -> str:
+    """A name of its own for each number; figures in names are masked."""
+    return "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
+def main(port: int, rate: float, seconds: float, unknown_share: float = 0.0) -> None:
+    prober = Prober(port, rate, unknown_share)
     prober.run(seconds)
     ms = [latency * 1000 for latency in prober.latencies]
     result = {
         "rate": rate,
         "probes": len(ms),
+        "unknown": prober.unknown,
         "p50": percentile(ms, 0.5),
         "p99": percentile(ms, 0.99),
         "p99.9": percentile(ms, 0.999),
@@ -153,4 +166,4 @@ def main(port: int, rate: float, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]))
+    main(int(sys.argv[1]), *map(float, sys.argv[2:]))

@@ -162,9 +162,6 @@ class Watch:
                 return int(group.get("entries-read") or 0) - int(group["pending"])
         return 0
 
-    def consumers(self) -> int:
-        return int(sum(group["consumers"] for group in self._groups() if group["name"] == self._group))
-
     def redis_cpu(self) -> float:
         info = self._client.info("cpu")
         return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
@@ -202,7 +199,7 @@ def eat(
         )
 
     try:
-        first = _first(watch, pipelines, moment)
+        first = _first(pipelines, moment)
         last = _last(watch, pipelines, moment, count)
         peak = sum(map(peak_mb, pids))
         assert not client.xlen(f"{STREAM}:dlq"), "messages of the benchmark ended as dead letters"
@@ -225,15 +222,9 @@ def eat(
     )
 
 
-def _first(watch: Watch, pipelines: list[PipelineProcess], moment: Callable[[], _Moment]) -> _Moment:
+def _first(pipelines: list[PipelineProcess], moment: Callable[[], _Moment]) -> _Moment:
     """When every instance has begun to read. Not at the first commit: by then, work on what follows it is done."""
-
-    def working() -> bool:
-        for pipeline in pipelines:
-            pipeline.check()
-        return watch.consumers() >= len(pipelines)
-
-    wait_for(working, _START_SECONDS, "the pipeline does not begin")
+    wait_for(lambda: all(p.has_begun() for p in pipelines), _START_SECONDS, "the pipeline does not begin")
     return moment()
 
 

@@ -49,7 +49,7 @@ class RecordedScript:
 
     async def __call__(self, keys: list[Any], args: list[Any]) -> list[Any]:
         self.calls.append((keys, args))
-        return [0, 0, 0, 0, 0, "", 0]
+        return [0, 0, 0, 0, 0, "", 0, 0]
 
 
 class Parts:

@@ -69,6 +69,11 @@ class PipelineProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    def has_begun(self) -> bool:
+        """Whether it knows its patterns: from then on it reads."""
+        self.check()
+        return "Loaded category patterns" in self._log.read_text(encoding="utf-8", errors="replace")
+
     def check(self) -> None:
         """Raises where it has ended by itself."""
         if (code := self._process.poll()) is not None:

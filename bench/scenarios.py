@@ -1,4 +1,4 @@
-"""The six measurements. Each gives figures for the JSON and rows for the table.
+"""The seven measurements. Each gives figures for the JSON and rows for the table.
 
 What is compared is measured by turns (A B, B A, …) on the same servers, and the ratio is that of a pair; the median
 of the pairs is told, with the least and the greatest.
@@ -24,6 +24,7 @@ from bench.workload import STREAM, Kind, Workload, fill_stream
 from infrastructure.embedded import EmbeddedRedis
 
 BATCH_MAX = 1000
+_UNKNOWN_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -183,12 +184,49 @@ def embedded(bed: Testbed, options: Options, say: Say) -> Outcome:
     return outcome
 
 
+def llm_lane(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(g): what 20 % of messages that no rule knows cost those that a rule decides, whatever the LLM does."""
+    outcome = Outcome()
+    for mode in ("answers", "hangs", "500", "prose", "lies"):
+        alone, beside = [], []
+        for turn in turns(options.repeats, ("alone", "beside")):
+            say(f"LLM {mode}, {turn}")
+            if turn == "alone":
+                alone.append(_latency(bed, _LLM_RATE, options.latency_seconds))
+            else:
+                beside.append(_latency(bed, _LLM_RATE, options.latency_seconds, mode))
+        ratios = ratios_of([run["p99"] for run in beside], [run["p99"] for run in alone])
+        asked = Spread([run["llm_requests_per_1000"] for run in beside])
+        outcome.figures[mode] = {"alone": alone, "beside": beside, "p99_ratio": ratios.as_json()}
+        outcome.rows += [
+            Row(
+                "g",
+                f"p99, 20 % unknown / none; LLM: {_LLM_MODES[mode]}",
+                ratios.show(),
+                "≤ 1.2",
+                ratios.median <= 1.2,
+            ),
+            Row("g", "… requests per 1,000 messages that no rule knows", asked.show(0)),
+        ]
+    return outcome
+
+
+_LLM_RATE = 1000.0
+_LLM_MODES = {
+    "answers": "answers in 2 s",
+    "hangs": "hangs",
+    "500": "says 500",
+    "prose": "talks prose",
+    "lies": "lies about the format",
+}
+
 SCENARIOS: dict[str, tuple[str, Scenario]] = {
     "a": ("end to end, and its ceiling", end_to_end),
     "c": ("one message at a time", n_plus_one),
     "d": ("latency", latency),
     "e": ("instances", instances),
     "f": ("embedded stores", embedded),
+    "g": ("the LLM's lane", llm_lane),
 }
 
 
@@ -281,21 +319,28 @@ class _Network:
         return _Counted(result["messages"] / result["seconds"], trips / (count + warm_up) * 1000)
 
 
-def _latency(bed: Testbed, rate: float, seconds: float) -> dict[str, float]:
+def _latency(bed: Testbed, rate: float, seconds: float, llm: str = "") -> dict[str, float]:
+    """`llm`: one message in five is of a window that no rule knows, and this is how the LLM answers."""
     bed.redis.flushall()
-    pipeline = PipelineProcess(bed.variables(), bed.log())
-    try:
-        wait_for(lambda: Watch(bed.redis).consumers() > 0, 60, "the pipeline does not begin")
+    with ExitStack() as stack:
+        variables, control = {}, 0
+        if llm:
+            port, control, _ = stack.enter_context(module("bench.llm_stand_in", llm))
+            variables = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1"}
+        pipeline = PipelineProcess(bed.variables(**variables), bed.log())
+        stack.callback(pipeline.kill)
+        wait_for(pipeline.has_begun, 60, "the pipeline does not begin")
         cpu, redis_cpu = cpu_seconds(pipeline.pid), Watch(bed.redis).redis_cpu()
+        share = _UNKNOWN_SHARE if llm else 0.0
         result: dict[str, float] = json.loads(
-            output_of("bench.latency", str(bed.redis_port), str(rate), str(seconds))
+            output_of("bench.latency", str(bed.redis_port), str(rate), str(seconds), str(share))
         )
         result["pipeline_cpu_us"] = (cpu_seconds(pipeline.pid) - cpu) / (rate * seconds) * 1e6
         result["redis_cpu_us"] = (Watch(bed.redis).redis_cpu() - redis_cpu) / (rate * seconds) * 1e6
+        if llm:
+            result["llm_requests_per_1000"] = read_number(control) / result["unknown"] * 1000
         assert not bed.redis.xlen(f"{STREAM}:dlq")
         pipeline.stop()
-    finally:
-        pipeline.kill()
     return result
 
 
@@ -308,7 +353,7 @@ def _embedded(bed: Testbed, workload: Workload, count: int) -> Eaten:
     try:
         with redis.Redis(unix_socket_path=str(directory / "redis.sock"), decode_responses=True) as client:
             first = PipelineProcess(variables, bed.log())
-            wait_for(lambda: Watch(client).consumers() > 0, 60, "the pipeline does not begin")
+            wait_for(first.has_begun, 60, "the pipeline does not begin")
             first.stop()
             client.flushall()
             fill_sqlite(directory / "pomocore.db", workload, count)

@@ -15,20 +15,21 @@ if TYPE_CHECKING:  # pydantic doubles the start-up time of a command that needs 
     from infrastructure.settings import Settings
 
 
-def settings_or_exit(**overrides: Any) -> "Settings":
-    """The settings; where they are wrong, says so on stderr and exits with 2."""
+def settings_or_exit(code: int = 2, **overrides: Any) -> "Settings":
+    """The settings; where they are wrong, says so on stderr and exits with `code`."""
     from infrastructure.settings import SettingsError, load_settings
 
     try:
         return load_settings(**overrides)
     except SettingsError as error:
-        fail(f"Wrong settings:\n{error}", 2)
+        fail(f"Wrong settings:\n{error}", code)
 
 
-def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False) -> None:
+def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False, settings_code: int = 2) -> None:
     """Runs a coroutine on uvloop where there is one and exits with what it returns; foreseen errors take a line.
 
-    `at_once`: without waiting for threads in which a driver still waits for a server that stalls.
+    `at_once`: without waiting for threads in which a driver still waits for a server that stalls. `settings_code` is
+    the exit code where the settings turn out to be wrong.
     """
     from infrastructure.settings import SettingsError
 
@@ -42,7 +43,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = Fal
                 sys.stdout.flush()
                 os._exit(code or 0)
     except SettingsError as error:
-        fail(str(error), 2)
+        fail(str(error), settings_code)
     except PipelineError as error:
         fail(str(error), 1)
     except ExceptionGroup as group:

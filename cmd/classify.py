@@ -1,4 +1,4 @@
-"""Says which category a window has and why, with the rules alone: no Redis, no store, no settings.
+"""Says which category a window has and why: by the rules, the local model and the LLM; no Redis, no store.
 
 python -m cmd.classify --app "IntelliJ IDEA 2024.2" --why
 """
@@ -8,7 +8,7 @@ import os
 import sys
 from cmd._run import fail, shown
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -17,15 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from domains.categoryPattern.model import CategoryPattern
 from domains.patternClassifier.explain import Trace, explain
 from domains.patternClassifier.rules import RuleMatch, RuleSet
+from domains.patternClassifier.snapshot import TIER_LLM, TIER_MODEL, Classification
 from domains.patternClassifier.urls import split_url
+from domains.pomodoro.model import ActivityKey
+from infrastructure.behind import TiersBehind, may_be_there
 from infrastructure.patterns import PatternFileError, default_patterns, read_patterns
 from infrastructure.windows import BadLine, Window, read_windows
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+_BEHIND = {TIER_MODEL: "local model", TIER_LLM: "LLM"}
 _MOST_FREQUENT = 10
 _SHOWN_CHARACTERS = 200
 
@@ -61,38 +66,82 @@ def main(
         fail("Say what to classify: --app, --title and --url, or --file", 2)
     if file is not None and why:
         fail("--why is for one window, not for --file", 2)
-    rules = _rules(patterns)
-    if file is None:
-        _show(rules, Window(app_name, title, url), why, as_json)
-    else:
-        raise typer.Exit(_classify_file(rules, file, as_json))
+    chosen = _patterns(patterns)
+    rules = _rules(chosen)
+    with nullcontext() if rules_only or not may_be_there() else _behind(chosen) as behind:
+        if file is None:
+            _show(rules, behind, Window(app_name, title, url), why, as_json)
+            return
+        code = _classify_file(rules, behind, file, as_json)
+    raise typer.Exit(code)
 
 
-def _rules(file: str | None) -> RuleSet:
+def _behind(patterns: Sequence[CategoryPattern]) -> TiersBehind:
+    from infrastructure.settings import SettingsError
+
     try:
-        rules = RuleSet(default_patterns() if file is None else read_patterns(Path(file).read_bytes()))
+        return TiersBehind(patterns, _Complaints())
+    except SettingsError as error:
+        fail(f"Wrong settings (--rules-only does without them):\n{error}", 2)
+
+
+class _Complaints:
+    """ClassifierObserver that says on stderr what went wrong, each thing once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *told: self._say(name, told) if name in ("llm_failed", "llm_paused", "tier_failed") else None
+
+    def _say(self, name: str, told: tuple[Any, ...]) -> None:
+        text = f"{name.replace('_', ' ')}: {told[-1] if name != 'llm_paused' else told[0]}"
+        if text not in self._said:
+            self._said.add(text)
+            typer.echo(shown(text), err=True)
+
+
+def _patterns(file: str | None) -> Sequence[CategoryPattern]:
+    try:
+        return default_patterns() if file is None else read_patterns(Path(file).read_bytes())
     except OSError as error:
         fail(f"{file}: {error.strerror}", 2)
     except PatternFileError as error:
         fail(shown(f"{file}: {error}"), 2)
+
+
+def _rules(patterns: Sequence[CategoryPattern]) -> RuleSet:
+    rules = RuleSet(patterns)
     for problem in rules.problems:
         typer.echo(shown(f"skipped {problem.pattern!r} of {problem.category}: {problem.reason}"), err=True)
     return rules
 
 
-def _decide(rules: RuleSet, windows: Sequence[Window | BadLine]) -> list[RuleMatch | None]:
+def _decide(
+    rules: RuleSet, behind: TiersBehind | None, windows: Sequence[Window | BadLine]
+) -> list[RuleMatch | Classification | None]:
     """The answer for each window, in order; None where there is none."""
     match = rules.match
-    return [match(w.app or "", w.url or "") if isinstance(w, Window) else None for w in windows]
+    found = [match(w.app or "", w.url or "") if isinstance(w, Window) else None for w in windows]
+    if behind is None:
+        return list(found)
+    keys = [_key(w) if isinstance(w, Window) else None for w in windows]
+    answers = behind.classify({key for key in keys if key is not None})
+    return [(answers.get(key) if key else None) or rule for key, rule in zip(keys, found, strict=True)]
+
+
+def _key(window: Window) -> ActivityKey:
+    return ActivityKey(window.app or "", window.url or "", window.title or "")
 
 
 # ------------------------------------------------------------------------------------------ one window
 
 
-def _show(rules: RuleSet, window: Window, why: bool, as_json: bool) -> None:
+def _show(rules: RuleSet, behind: TiersBehind | None, window: Window, why: bool, as_json: bool) -> None:
     name, url = window.app or "", window.url or ""
-    (found,) = _decide(rules, [window])
-    others = rules.candidates(name, url)[1:]
+    (found,) = _decide(rules, behind, [window])
+    matches = rules.candidates(name, url)
+    others = matches[1:] if matches and found == matches[0] else matches
     trace = explain(rules, name, url) if why else None
     if as_json:
         document = _answer(found) | {"also": [_answer(other) for other in others]}
@@ -101,20 +150,31 @@ def _show(rules: RuleSet, window: Window, why: bool, as_json: bool) -> None:
         sys.stdout.buffer.write(_json_line(document))
         return
     if found is None:
-        typer.echo("No rule matches.")
-    else:
+        typer.echo("No rule matches." if behind is None else "No tier decides.")
+    elif isinstance(found, RuleMatch):
         typer.echo(shown(f"{found.category}: {found.tier} pattern {found.pattern}"))
+    else:
+        typer.echo(shown(f"{found.category}: the {_BEHIND[found.tier]}"))
     for other in others:
         typer.echo(shown(f"also matches: {other.category}, {other.tier} pattern {other.pattern}"))
     if trace is not None:
         for line in _trace_lines(window, trace):
             typer.echo(line)
+        typer.echo("Behind the rules")
+        typer.echo("  nothing was asked" if behind is None else f"  asked: {_said_behind(found)}")
 
 
-def _answer(found: RuleMatch | None) -> dict[str, Any]:
+def _said_behind(found: RuleMatch | Classification | None) -> str:
+    if isinstance(found, Classification):
+        return f"the {_BEHIND[found.tier]} decides"
+    return "the rules decide before" if found else "no answer"
+
+
+def _answer(found: RuleMatch | Classification | None) -> dict[str, Any]:
     if found is None:
         return {"category": None, "tier": None, "pattern": None}
-    return {"category": found.category, "tier": found.tier, "pattern": found.pattern}
+    pattern = found.pattern if isinstance(found, RuleMatch) else None
+    return {"category": found.category, "tier": found.tier, "pattern": pattern}
 
 
 def _json_line(document: dict[str, Any]) -> bytes:
@@ -148,7 +208,6 @@ def _trace_lines(window: Window, trace: Trace) -> list[str]:
     lines += ["Begin the name, but do not match"] if trace.missed else []
     for rule, reason in trace.missed:
         lines += [f"  {rule.tier} pattern {rule.pattern}: {rule.category}", f"     {reason}"]
-    lines += ["Behind the rules", "  nothing was asked"]
     return [_cut(line) for line in lines]
 
 
@@ -164,7 +223,7 @@ def _cut(line: str) -> str:
 # ---------------------------------------------------------------------------------------------- a file
 
 
-def _classify_file(rules: RuleSet, file: str, as_json: bool) -> int:
+def _classify_file(rules: RuleSet, behind: TiersBehind | None, file: str, as_json: bool) -> int:
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
         size = os.stat(file).st_size if os.path.isfile(file) else None
@@ -174,7 +233,7 @@ def _classify_file(rules: RuleSet, file: str, as_json: bool) -> int:
     with opened as source, _progress(hidden=as_json and sys.stdout.isatty()) as progress:
         task = progress.add_task("classifying", total=size)
         for windows in read_windows(source):
-            found = _decide(rules, windows)
+            found = _decide(rules, behind, windows)
             if as_json:
                 sys.stdout.buffer.write(b"".join(map(_line, windows, found)))
             else:
@@ -192,14 +251,14 @@ def _classify_file(rules: RuleSet, file: str, as_json: bool) -> int:
     return 1 if bad else 0
 
 
-def _line(window: Window | BadLine, found: RuleMatch | None) -> bytes:
+def _line(window: Window | BadLine, found: RuleMatch | Classification | None) -> bytes:
     if isinstance(window, BadLine):
         return _json_line(_answer(None) | {"error": window.reason})
     return _found_line(found)
 
 
 @cache
-def _found_line(found: RuleMatch | None) -> bytes:
+def _found_line(found: RuleMatch | Classification | None) -> bytes:
     return _json_line(_answer(found))
 
 
@@ -212,7 +271,7 @@ class _Tally:
         self.unknown_apps: Counter[str] = Counter()
         self.empty = 0
 
-    def add(self, windows: Sequence[Window | BadLine], found: Sequence[RuleMatch | None]) -> None:
+    def add(self, windows: Sequence[Window | BadLine], found: Sequence[RuleMatch | Classification | None]) -> None:
         self.decided.update((answer.tier, answer.category) for answer in found if answer is not None)
         for window, answer in zip(windows, found, strict=True):
             if answer is None and isinstance(window, Window):

@@ -7,6 +7,7 @@ import asyncio
 from cmd._run import run, settings_or_exit
 from cmd.leaderboard import print_board
 from cmd.stream_consumer import run_pipeline
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Annotated
 
@@ -15,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
 from domains.pomodoro.model import ActivityKey, CategorizedData, PomodoroUsageLog
-from infrastructure.container import Container, running_container
+from infrastructure.container import Container, partitions, running_container
+from infrastructure.http.server import open_door
 from infrastructure.logs import configure_logging, describe_stores
 from infrastructure.sample import SAMPLE_START, SampleSpan, sample_week
 from infrastructure.settings import Settings
@@ -47,8 +49,14 @@ def main(
 async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
     stop, reload = stop_on_signals(), reload_on_signal()
     typer.echo(describe_stores(settings))
-    async with running_container(settings) as container, asyncio.TaskGroup() as group:
-        group.create_task(run_pipeline(container, stop, reload), name="pipeline")
+    async with AsyncExitStack() as stack:
+        container = await stack.enter_async_context(running_container(settings))
+        parts = partitions(container)
+        door = open_door(container.state(), [part.consumer() for part in parts], stop)
+        if address := await stack.enter_async_context(door):
+            typer.echo(f"Watch it at {address}/readyz and {address}/metrics, or with python -m cmd.status")
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        group.create_task(run_pipeline(container, parts, stop, reload), name="pipeline")
         await _show_sample(container, stop)
         if exit_when_done or stop.is_set():
             stop.set()

@@ -7,10 +7,12 @@ import asyncio
 import os
 import sys
 from cmd._run import run, settings_or_exit
+from collections.abc import Sequence
 
 import typer
 
 from infrastructure.container import Container, partitions, running_container
+from infrastructure.http.server import child_ports, open_door
 from infrastructure.logs import announce_stores, configure_logging
 from infrastructure.settings import Settings, describe_settings
 from infrastructure.signals import reload_on_signal, stop_on_signals, stop_when_orphaned
@@ -55,19 +57,23 @@ async def consume(settings: Settings) -> int:
         return await _supervise(settings, stop, reload)
     async with running_container(settings) as container:
         announce_stores(settings)
-        await run_pipeline(container, stop, reload)
+        parts = partitions(container)
+        async with open_door(container.state(), [part.consumer() for part in parts], stop):
+            await run_pipeline(container, parts, stop, reload)
     return 0
 
 
-async def run_pipeline(container: Container, stop: asyncio.Event, reload: asyncio.Event) -> None:
-    """All that works side by side in one process, until `stop` is set."""
+async def run_pipeline(
+    container: Container, parts: Sequence[Container], stop: asyncio.Event, reload: asyncio.Event
+) -> None:
+    """All that works side by side in one process on the partitions `parts`, until `stop` is set."""
     classifier, seconds = container.classifier(), container.settings().pattern_refresh_seconds
     async with asyncio.TaskGroup() as group:
         if parent := os.environ.get(SUPERVISOR_PID):
             group.create_task(stop_when_orphaned(stop, int(parent)), name="orphan")
         beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
         consumers = []
-        for part in partitions(container):
+        for part in parts:
             name = part.keys().stream
             consumers.append(group.create_task(part.consumer().run(stop), name=f"consumer of {name}"))
             reclassifying = part.reclassification().run(stop)
@@ -81,8 +87,12 @@ async def _supervise(settings: Settings, stop: asyncio.Event, reload: asyncio.Ev
     """Runs `CONSUMER_PROCESSES` consumers as children, and keeps an embedded redis-server for all of them."""
     command = [sys.executable, "-m", "cmd.stream_consumer"]
     environments = [
-        {"CONSUMER_PROCESSES": "1", "INSTANCE_ID": f"{settings.instance_id}-{number}"}
-        for number in range(1, settings.consumer_processes + 1)
+        {
+            "CONSUMER_PROCESSES": "1",
+            "INSTANCE_ID": f"{settings.instance_id}-{number}",
+            "HTTP_PORT": "" if port is None else str(port),
+        }
+        for number, port in enumerate(child_ports(settings), 1)
     ]
     async with running_container(settings):
         announce_stores(settings)

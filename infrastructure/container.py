@@ -25,6 +25,7 @@ from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
 from infrastructure.embedded import EmbeddedRedis
 from infrastructure.logs import LoggingObserver, announce_no_model
+from infrastructure.metrics import MetricsObserver, Observers, make_registry
 from infrastructure.mongo import client as mongo_client
 from infrastructure.mongo import repositories as mongo_repositories
 from infrastructure.patterns import default_patterns
@@ -35,6 +36,7 @@ from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.dead_letters import DeadLetterStreams
 from infrastructure.redis.deferred import RedisDeferredMessages
+from infrastructure.redis.figures import RedisFigures
 from infrastructure.redis.keys import LLMKeys, StreamKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
 from infrastructure.redis.outbox import OutboxCommit
@@ -43,6 +45,7 @@ from infrastructure.redis.stream import RedisStreamConsumer
 from infrastructure.settings import Settings, names_of
 from infrastructure.sqlite import repositories as sqlite_repositories
 from infrastructure.sqlite.database import SqliteDatabase
+from infrastructure.state import PipelineState
 from infrastructure.wire import MessageParser
 
 
@@ -233,7 +236,11 @@ class Container(containers.DeclarativeContainer):
     deferred = providers.Singleton(RedisDeferredMessages, redis, keys, option.consumer_name)
 
     # The pipeline
-    observer = providers.Singleton(LoggingObserver, option.stream_max_backlog)
+    registry = providers.Singleton(make_registry)
+    metrics = providers.Singleton(MetricsObserver, registry, option.llm_cost_per_million_tokens)
+    observer = providers.Singleton(
+        Observers, providers.Singleton(LoggingObserver, option.stream_max_backlog), metrics
+    )
     llm = providers.Selector(
         providers.Callable(lambda settings: "none" if settings.openai_api_key is None else "openai", settings),
         none=providers.Object(None),
@@ -270,6 +277,19 @@ class Container(containers.DeclarativeContainer):
         calendar,
         observer,
         option.reclassify_seconds,
+    )
+
+    # How it is
+    figures = providers.Singleton(RedisFigures, redis, partition_keys, option.stream_group)
+    state = providers.Singleton(
+        PipelineState,
+        settings,
+        figures,
+        category_patterns,
+        classifier,
+        metrics,
+        registry,
+        providers.Callable(lambda partitions: [keys.stream for keys in partitions], partition_keys),
     )
 
 

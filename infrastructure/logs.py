@@ -14,6 +14,7 @@ import structlog
 from domains.errors import Outage, PipelineError
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
+from domains.pomodoro.ports import LANE_FAST
 from infrastructure.settings import Settings
 
 
@@ -78,7 +79,7 @@ class LoggingObserver:
     def batch_read(self, count: int) -> None:
         self._log.debug("Read messages", action="read", messages=count)
 
-    def batch_committed(self, result: CommitResult, seconds: float) -> None:
+    def batch_committed(self, result: CommitResult, seconds: float, lane: str = LANE_FAST) -> None:
         if result.messages:
             self._log.info(
                 f"Successfully processed batch of {result.messages} messages",

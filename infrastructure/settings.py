@@ -141,6 +141,14 @@ class Settings(BaseSettings):
     stream_trim: bool = Field(
         True, description="drop from the stream what every group has been given and has acknowledged"
     )
+    http_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="/healthz, /readyz and /metrics; not set: 8080 if it is free; 0: none. Of several "
+        "CONSUMER_PROCESSES, the first is at this port, the others at those that follow",
+    )
+    http_host: str = Field("127.0.0.1", min_length=1, description="address on which HTTP_PORT listens")
     stream_max_backlog: int = Field(
         1_000_000, ge=1, description="a longer stream is warned of", json_schema_extra=_unit("entries")
     )
@@ -221,6 +229,9 @@ class Settings(BaseSettings):
     private_apps: str = Field(
         "",
         description="names of apps that the LLM never gets to see, separated by commas; beside password managers",
+    )
+    llm_cost_per_million_tokens: float = Field(
+        0.0, ge=0, description="what the LLM's tokens cost, for the metric of its cost, in any currency"
     )
     classification_cache_ttl: int = Field(
         int(timedelta(days=30).total_seconds()),

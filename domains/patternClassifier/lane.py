@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from time import monotonic
 
 from domains.errors import ClassificationFailed, RedisOutage
-from domains.patternClassifier.ports import ClassifierObserver, LLMBudgetPort, LLMClientPort
+from domains.patternClassifier.ports import (
+    PAUSE_BUDGET,
+    PAUSE_FAILURES,
+    ClassifierObserver,
+    LLMBudgetPort,
+    LLMClientPort,
+)
 from domains.patternClassifier.questions import Question
 from domains.patternClassifier.tiers import AnswerMemory
 
@@ -134,7 +140,7 @@ class LLMLane:
         answers: dict[Question, str] = {}
         try:
             if seconds := await self._budget.take():
-                self._pause("the budget is spent", seconds)
+                self._pause(PAUSE_BUDGET, seconds)
                 return
             started = monotonic()
             names, tokens = await self._llm.classify(questions, self._categories)
@@ -163,7 +169,7 @@ class LLMLane:
             doubled = self._limits.first_pause_seconds * 2 ** min(self._failures - self._limits.failures, 16)
             wait = max(wait, min(doubled, self._limits.longest_pause_seconds) * random.uniform(0.5, 1))  # noqa: S311
         if wait:
-            self._pause("it failed", wait)
+            self._pause(PAUSE_FAILURES, wait)
 
     def _pause(self, reason: str, seconds: float) -> None:
         self._paused_until = max(self._paused_until, monotonic() + seconds)

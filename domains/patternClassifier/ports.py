@@ -7,6 +7,11 @@ from domains.errors import PipelineError
 from domains.patternClassifier.questions import Question
 from domains.patternClassifier.rules import PatternProblem
 
+PAUSE_FAILURES = "failures"
+PAUSE_BUDGET = "budget"
+PAUSES = (PAUSE_FAILURES, PAUSE_BUDGET)
+"""Why the LLM is not asked for a while."""
+
 
 class ClassificationCachePort(Protocol):
     """Answers of the LLM, shared by all instances and bounded in number. Both methods raise RedisOutage.
@@ -66,4 +71,5 @@ class ClassifierObserver(Protocol):
 
     def llm_failed(self, windows: int, cause: Exception) -> None: ...
 
-    def llm_paused(self, reason: str, seconds: float) -> None: ...
+    def llm_paused(self, reason: str, seconds: float) -> None:
+        """`reason` is one of PAUSES."""

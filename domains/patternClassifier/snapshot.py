@@ -43,6 +43,10 @@ class PatternSnapshot:
             tier: {name: Classification(name, id_, tier in _LLM_TIERS, tier) for name, id_ in ids.items()}
             for tier in TIERS
         }
+        self._stored = [
+            {name: Classification(name, id_, is_llm_based, TIER_DOCUMENTS) for name, id_ in ids.items()}
+            for is_llm_based in (False, True)
+        ]
         self._names = {pattern.id: pattern.category for pattern in patterns}
 
     @property
@@ -69,7 +73,7 @@ class PatternSnapshot:
             return None
         if name == _BROWSING and not is_llm_based and self.fallback(key).category == _BROWSING:
             return None
-        return self.by_tier[TIER_DOCUMENTS][name]._replace(is_llm_based=is_llm_based)
+        return self._stored[is_llm_based][name]
 
     def answered(self, name: str, key: ActivityKey, tier: str) -> Classification | None:
         """What an answer of the LLM says of a window; None where its category is gone meanwhile.

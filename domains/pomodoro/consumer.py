@@ -5,15 +5,17 @@ Why none counts twice: the commit counts only messages that are still pending (s
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import NamedTuple, TypeVar
 
 from domains.errors import GroupMissing, Outage, RedisOutage
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.snapshot import Classification
-from domains.pomodoro.flow import AdaptiveBatch, Breaker, InFlight, pause
+from domains.pomodoro.flow import AdaptiveBatch, Breaker, Gathering, InFlight, pause
 from domains.pomodoro.model import (
     ActivityKey,
     Commit,
@@ -22,11 +24,26 @@ from domains.pomodoro.model import (
     PomodoroPatternClassifyMessage,
     ReadBatch,
 )
-from domains.pomodoro.ports import CommitPort, ConsumerObserver, MessageSourcePort
+from domains.pomodoro.ports import (
+    LANE_FAST,
+    LANE_SLOW,
+    STAGE_COMMIT,
+    STAGE_DECIDE,
+    STAGE_LOOK_UP,
+    STAGE_WRITE,
+    CommitPort,
+    ConsumerObserver,
+    MessageSourcePort,
+)
 from domains.pomodoro.service import BatchClassification, Decided, Span
+
+T = TypeVar("T")
 
 _RETRY_ALONE_SECONDS = 0.2
 _OUTAGE_PAUSE_SECONDS = 0.05
+_READ_GATHERS_SECONDS = 0.005
+"""After a read that emptied the stream: a batch costs as much as a hundred messages, so that a few make one."""
+_SLOW_LANE_GATHERS_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +59,20 @@ class ConsumerLimits:
     claim_interval_seconds: float = 5.0
     max_deliveries: int = 5
     shutdown_timeout_seconds: float = 10.0
+
+
+class ConsumerVitals(NamedTuple):
+    """A consumer at one moment.
+
+    `silent_seconds`: since each of its loops last turned. They rest on purpose during an `outage`, and for a while
+    where there is no room for more work (`full`).
+    """
+
+    in_flight: int
+    in_flight_bytes: int
+    outage: bool
+    full: bool
+    silent_seconds: Mapping[str, float]
 
 
 class PomodoroPatternConsumer:
@@ -72,11 +103,24 @@ class PomodoroPatternConsumer:
         self._workers = asyncio.Semaphore(limits.worker_pool_size)
         self._batch = AdaptiveBatch(limits.batch_size, limits.batch_max)
         self._attempts: dict[str, int] = {}
+        self._unknown = Gathering(self._slow_lane, self._spawn, _SLOW_LANE_GATHERS_SECONDS, limits.batch_max)
+        self._answered = Gathering(self._settle_slow, self._spawn, _SLOW_LANE_GATHERS_SECONDS, limits.batch_max)
         self._asking = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._own_pending: str | None = "0"
         self._group_missing = False
         self._patterns_loaded = False
+        self._turned: dict[str, float] = {}
+
+    def vitals(self) -> ConsumerVitals:
+        now = monotonic()
+        return ConsumerVitals(
+            len(self._in_flight.sizes),
+            self._in_flight.bytes,
+            self._store.is_open or self._redis.is_open,
+            self._workers.locked() or self._in_flight.free <= 0,
+            {loop: now - turned for loop, turned in self._turned.items()},
+        )
 
     async def run(self, stop: asyncio.Event) -> int:
         """Consumes until `stop` is set, then finishes what is in flight within the deadline.
@@ -105,11 +149,13 @@ class PomodoroPatternConsumer:
     # Reading
 
     async def _consume(self, stop: asyncio.Event) -> None:
+        self._turned["start"] = monotonic()
         try:
             await self._redis.run(self._source.ensure_group, stop)
             self._spawn(self._claim_loop(stop), "claim")  # also a sign of life, while the store is away
             await self._store.run(self._classifier.load, stop)
             self._patterns_loaded = True
+            del self._turned["start"]
             await self._read_loop(stop)
         except Outage:
             if not stop.is_set():
@@ -117,9 +163,10 @@ class PomodoroPatternConsumer:
 
     async def _read_loop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            self._turned["read"] = monotonic()
             await self._workers.acquire()
             room = await self._in_flight.room()
-            batch = ReadBatch()
+            asked, batch = 0, ReadBatch()
             if self._store.is_open:
                 await pause(stop, _OUTAGE_PAUSE_SECONDS)
             elif not stop.is_set():
@@ -128,6 +175,9 @@ class PomodoroPatternConsumer:
                 self._batch.read(asked, len(batch))
             if not self._start(batch, after=self._workers.release):
                 self._workers.release()
+            elif len(batch) < asked:
+                await pause(stop, _READ_GATHERS_SECONDS)
+        self._turned.pop("read", None)
 
     async def _read(self, limit: int) -> ReadBatch:
         """The own pending entries first: after a start, and after a fault, since a lost reply leaves some unseen."""
@@ -149,6 +199,7 @@ class PomodoroPatternConsumer:
         """Takes over what others left behind, and keeps the stream tidy; also while nothing can be read."""
         try:
             while not stop.is_set():
+                self._turned["claim"] = monotonic()
                 if await self._claim(stop):
                     continue
                 # entries that vanished from the stream may have been the last thing a session's end waited for
@@ -158,6 +209,7 @@ class PomodoroPatternConsumer:
         except Outage:
             if not stop.is_set():
                 raise
+        self._turned.pop("claim", None)
 
     async def _claim(self, stop: asyncio.Event) -> bool:
         """Takes over one batch, if it can be worked on now. Returns whether there may be more."""
@@ -196,22 +248,25 @@ class PomodoroPatternConsumer:
         try:
             documents, missing = self._batches.documents_of(messages)
             if missing:
-                documents |= await self._store.run(lambda: self._batches.look_up(missing))
+                documents |= await self._stage(STAGE_LOOK_UP, self._store, lambda: self._batches.look_up(missing))
+            deciding = monotonic()
             decided, undecided = self._batches.decide(messages, documents)
+            self._observer.stage_done(STAGE_DECIDE, monotonic() - deciding)
         except Exception as cause:
             self._isolate(messages, cause)
             return
         if undecided:
-            self._spawn(self._slow_lane(undecided, started), f"slow lane {undecided[0].message.entry_id}")
+            self._unknown.add(undecided, started)
         if decided:
             await self._settle(decided, started)
 
-    async def _settle(self, decided: Sequence[Decided], started: float) -> None:
+    async def _settle(self, decided: Sequence[Decided], started: float, lane: str = LANE_FAST) -> None:
         """Writes and commits. What fails by itself goes on alone and does not hinder the others."""
         try:
-            failed = await self._store.run(lambda: self._batches.write(decided))
+            failed = await self._stage(STAGE_WRITE, self._store, lambda: self._batches.write(decided))
             good = [item for item in decided if item.span.message.entry_id not in failed] if failed else decided
-            await self._commit(self._batches.commit_of(good), started)
+            self._observer.classified(Counter([item.classification.tier for item in good]))
+            await self._commit(self._batches.commit_of(good), started, lane)
         except Exception as cause:
             self._isolate([item.span.message for item in decided], cause)
             return
@@ -226,9 +281,15 @@ class PomodoroPatternConsumer:
         if result.dead_letters:  # else another instance has parked them
             self._observer.dead_lettered(letters)
 
-    async def _commit(self, commit: Commit, started: float) -> CommitResult:
-        result = await self._redis.run(lambda: self._commits.commit(commit))
-        self._observer.batch_committed(result, monotonic() - started)
+    async def _commit(self, commit: Commit, started: float, lane: str = LANE_FAST) -> CommitResult:
+        result = await self._stage(STAGE_COMMIT, self._redis, lambda: self._commits.commit(commit))
+        self._observer.batch_committed(result, monotonic() - started, lane)
+        return result
+
+    async def _stage(self, stage: str, breaker: Breaker, call: Callable[[], Awaitable[T]]) -> T:
+        started = monotonic()
+        result = await breaker.run(call)
+        self._observer.stage_done(stage, monotonic() - started)
         return result
 
     def _leave(self, entry_ids: Iterable[str]) -> None:
@@ -238,17 +299,19 @@ class PomodoroPatternConsumer:
             for entry_id in ids:
                 self._attempts.pop(entry_id, None)
 
-    # The slow lane
+    # The slow lane. Its messages are gathered: by itself, each would cost as much as a batch
 
     async def _slow_lane(self, spans: Sequence[Span], started: float) -> None:
         """First what others know of these windows; the LLM is asked for the rest, and not waited for here."""
-        found = await self._classifier.further({span.message.key for span in spans})
+        try:
+            found = await self._classifier.further({span.message.key for span in spans})
+        except Exception as cause:
+            self._isolate([span.message for span in spans], cause)
+            return
         unknown = [span for span in spans if span.message.key not in found]
         if unknown:
             self._spawn(self._ask(unknown, started), f"ask {unknown[0].message.entry_id}")
-        known = [Decided(span, found[span.message.key]) for span in spans if span.message.key in found]
-        if known:
-            await self._settle(known, started)
+        self._answered.add([Decided(s, found[s.message.key]) for s in spans if s.message.key in found], started)
 
     async def _ask(self, spans: Sequence[Span], started: float) -> None:
         """Asks the LLM. What it does not answer now is committed all the same, with what can be said without it."""
@@ -260,8 +323,10 @@ class PomodoroPatternConsumer:
         except Exception as cause:
             self._isolate([span.message for span in spans], cause)
             return
-        decided = [self._decided(span, answers.get(span.message.key)) for span in spans]
-        await self._settle(decided, started)
+        self._answered.add([self._decided(span, answers.get(span.message.key)) for span in spans], started)
+
+    async def _settle_slow(self, decided: Sequence[Decided], started: float) -> None:
+        await self._settle(decided, started, LANE_SLOW)
 
     async def _names(self, spans: Sequence[Span]) -> dict[ActivityKey, str]:
         """What the LLM answers. Half of what may be in flight stays free of its waiting: that is the fast lane's."""

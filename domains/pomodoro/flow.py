@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from domains.errors import Outage
 
@@ -51,6 +51,47 @@ class InFlight:
             self._changed.clear()
             await self._changed.wait()
         return self.free
+
+
+class Gathering(Generic[T]):
+    """Works on what comes in small pieces in groups, one after the other, of at most `most`.
+
+    `work` is given a group and the earliest time that was given with any of it; it must not raise. A group waits
+    `seconds` for others.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[T], float], Awaitable[None]],
+        spawn: Callable[[Coroutine[None, None, None], str], object],
+        seconds: float,
+        most: int,
+    ) -> None:
+        self._work = work
+        self._spawn = spawn
+        self._seconds = seconds
+        self._most = most
+        self._items: list[T] = []
+        self._since = 0.0
+        self._working = False
+
+    def add(self, items: Sequence[T], since: float) -> None:
+        if not items:
+            return
+        self._since = min(self._since, since) if self._items else since
+        self._items += items
+        if not self._working:
+            self._working = True
+            self._spawn(self._run(), "gather")
+
+    async def _run(self) -> None:
+        try:
+            while self._items:
+                await asyncio.sleep(self._seconds)
+                group, self._items = self._items[: self._most], self._items[self._most :]
+                await self._work(group, self._since)
+        finally:
+            self._working = False
 
 
 class AdaptiveBatch:

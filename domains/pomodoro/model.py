@@ -188,8 +188,8 @@ class CommitResult:
     """What a commit did. Messages that were no longer pending count nowhere.
 
     `scores` is how many (board, user) scores were raised, `failed_scores` how many could not be and were kept for
-    replay; `failure` says what the first of them (or of the announcements) met with. `moved` counts deferred messages
-    that got their category.
+    replay; `failure` says what the first of them (or of the announcements) met with. `deferred` counts messages
+    that were deferred, `moved` such as got their category.
     """
 
     messages: int = 0
@@ -198,6 +198,7 @@ class CommitResult:
     dead_letters: int = 0
     ended_sessions: int = 0
     failure: str = ""
+    deferred: int = 0
     moved: int = 0
 
 

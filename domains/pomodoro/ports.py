@@ -4,7 +4,7 @@ All methods may be cancelled at any await and then may or may not have taken eff
 inserts keep what is there, updates set the same value again, a commit counts a message once.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -21,6 +21,16 @@ from domains.pomodoro.model import (
     ReadBatch,
     StreamState,
 )
+
+LANE_FAST = "fast"
+LANE_SLOW = "slow"
+LANES = (LANE_FAST, LANE_SLOW)
+
+STAGE_LOOK_UP = "look_up"
+STAGE_DECIDE = "decide"
+STAGE_WRITE = "write"
+STAGE_COMMIT = "commit"
+STAGES = (STAGE_LOOK_UP, STAGE_DECIDE, STAGE_WRITE, STAGE_COMMIT)
 
 
 class MessageSourcePort(Protocol):
@@ -130,7 +140,13 @@ class ConsumerObserver(Protocol):
 
     def batch_read(self, count: int) -> None: ...
 
-    def batch_committed(self, result: CommitResult, seconds: float) -> None: ...
+    def stage_done(self, stage: str, seconds: float) -> None:
+        """One of STAGES was done for a batch; an outage that it waited for is part of `seconds`."""
+
+    def classified(self, tier_counts: Mapping[str, int]) -> None:
+        """How many messages of a batch each tier has decided. Told once a batch, with what was written."""
+
+    def batch_committed(self, result: CommitResult, seconds: float, lane: str = LANE_FAST) -> None: ...
 
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None: ...
 

@@ -129,10 +129,11 @@ class InMemoryCommit:
         scores = self._boards.raise_boards(counted)
         self._stream.dead_letters += letters
         self._stream.noted_ends |= {end.entry_id: end for end in ends}
-        self._stream.deferred |= {message.id: message for message in commit.deferred if message.id in committed}
+        deferred = {message.id: message for message in commit.deferred if message.id in committed}
+        self._stream.deferred |= deferred
         moves = [move for move in commit.moves if self._stream.deferred.pop(move.deferred_id, None)]
         scores += sum(map(self._boards.move, moves))
-        return CommitResult(len(committed), scores, 0, len(letters), self._announce(), moved=len(moves))
+        return CommitResult(len(committed), scores, 0, len(letters), self._announce(), "", len(deferred), len(moves))
 
     def _announce(self) -> int:
         stream = self._stream

@@ -17,7 +17,8 @@
 -- Boards are no KEYS: there are hundreds in a batch, and on a single node, or with all keys in one slot, they need not
 -- be. On a cluster boards and the session score stream lie in other slots, which a script cannot reach: what they are
 -- to get is put into the outbox in this same step, and `deliver.lua` serves them from there.
--- Returns {messages, scores raised, scores failed, dead letters, sessions ended, first failure or '', messages moved}
+-- Returns {messages, scores raised, scores failed, dead letters, sessions ended, first failure or '', messages
+--         deferred, messages moved}
 
 local stream, ends, announced, dead_letters, failed_scores, deferred, events = unpack(KEYS)
 local outbox = ARGV[6] == '1' and events
@@ -113,8 +114,10 @@ for _, letter in ipairs(commit.letters) do
   end
 end
 
+local postponed = 0
 for _, record in ipairs(commit.deferred) do
   if acknowledged[record[1]] then
+    postponed = postponed + 1
     call('XADD', deferred, 'MAXLEN', '~', deferred_max, '*', unpack(record[2]))
   end
 end
@@ -170,4 +173,4 @@ if next(outgoing.boards) or next(outgoing.events) then
   call('XADD', outbox, '*', 'commit', cmsgpack.pack(outgoing))
 end
 
-return {messages, raised, failed, parked, ended, first_failure, moved}
+return {messages, raised, failed, parked, ended, first_failure, postponed, moved}

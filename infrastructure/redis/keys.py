@@ -12,6 +12,7 @@ DELIVER_SCRIPT = _script("deliver.lua")
 SETTLE_SCRIPT = _script("settle.lua")
 TIDY_SCRIPT = _script("tidy.lua")
 LEAVE_SCRIPT = _script("leave.lua")
+FIGURES_SCRIPT = _script("figures.lua")
 
 REPLAY_SCRIPT = """
 if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return false end

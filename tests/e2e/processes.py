@@ -29,7 +29,7 @@ def environment(**settings: str) -> dict[str, str]:
     neither the developer's variables nor a `.env` in the root can reach a test."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     unset = {name.upper(): "" for name in Settings.model_fields}
-    return {**kept, **unset, "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **settings}
+    return {**kept, **unset, "HTTP_PORT": "0", "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **settings}
 
 
 class Result:

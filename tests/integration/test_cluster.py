@@ -20,6 +20,7 @@ from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.sample import sample_week
 from infrastructure.settings import Settings
 from infrastructure.wire import spring_fields
+from tests.messages import message
 from tests.servers import RedisServer, redis_cluster
 
 BOARDS = ("leaderboard:Development:2025-09-02", "leaderboard:work:2025-M9", "leaderboard:work:2025-W36")
@@ -163,6 +164,16 @@ async def test_an_end_is_announced_once_through_the_outbox(container: Container)
     await commits.commit(Commit())
     ((_, event),) = await container.redis().xrange(container.keys().session_scores)
     assert event == {"userId": "u", "sessionDate": "2025-09-02", "session": "3"}
+
+
+@pytest.mark.parametrize("container", [{"stream_partitions": 3}], indirect=True)
+async def test_each_stream_has_its_figures_wherever_its_slot_is(container: Container) -> None:
+    await container.publisher().publish([message(userId=f"user-{number}") for number in range(9)])
+    await container.state().refresh()
+    checks = await container.state().checks()
+
+    assert sum(figures.undelivered for figures in container.state().gauges.streams or ()) == 9
+    assert checks["redis"].ok
 
 
 def _session(span: object) -> tuple[object, ...]:

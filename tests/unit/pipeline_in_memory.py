@@ -26,6 +26,7 @@ from domains.pomodoro.model import (
     ReadBatch,
     StreamState,
 )
+from domains.pomodoro.ports import LANE_FAST
 from domains.pomodoro.service import BatchClassification
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.repositories import (
@@ -182,9 +183,15 @@ class Seen:
     def batch_read(self, count: int) -> None:
         self._pass("batch_read", count)
 
-    def batch_committed(self, result: CommitResult, seconds: float) -> None:
+    def stage_done(self, stage: str, seconds: float) -> None:
+        self._pass("stage_done", stage, seconds)
+
+    def classified(self, tier_counts: Mapping[str, int]) -> None:
+        self._pass("classified", tier_counts)
+
+    def batch_committed(self, result: CommitResult, seconds: float, lane: str = LANE_FAST) -> None:
         self.committed += result.messages
-        self._pass("batch_committed", result, seconds)
+        self._pass("batch_committed", result, seconds, lane)
 
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
         self.letters += letters
@@ -215,12 +222,16 @@ class Seen:
     def cache_failed(self, cause: PipelineError) -> None:
         self._pass("cache_failed", cause)
 
+    def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
+        self._pass("llm_answered", windows, answered, tokens, seconds)
+
     def llm_failed(self, windows: int, cause: PipelineError) -> None:
         self._pass("llm_failed", windows, cause)
 
     def _pass(self, name: str, *arguments: Any) -> None:
-        if self._other is not None:
-            getattr(self._other, name)(*arguments)
+        listener = getattr(self._other, name, None)
+        if listener is not None:
+            listener(*arguments)
 
 
 @dataclass

@@ -66,6 +66,7 @@ class Seen:
     problems: list[PatternProblem] = field(default_factory=list)
     cache: list[PipelineError] = field(default_factory=list)
     llm: list[tuple[int, PipelineError]] = field(default_factory=list)
+    answered: list[tuple[int, int]] = field(default_factory=list)
 
     def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
         self.loaded.append(count)
@@ -73,6 +74,9 @@ class Seen:
 
     def cache_failed(self, cause: PipelineError) -> None:
         self.cache.append(cause)
+
+    def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
+        self.answered.append((windows, answered))
 
     def llm_failed(self, windows: int, cause: PipelineError) -> None:
         self.llm.append((windows, cause))
@@ -153,7 +157,7 @@ async def test_loading_again_takes_what_has_changed() -> None:
     await it.store.save_all([CategoryPattern(hex_id(9), "Finance", None, ("Frobnicator",))])
     assert it.classifier.by_rules(STRANGE) is None
     await it.classifier.load()
-    assert it.classifier.by_rules(STRANGE) == Classification("Finance", hex_id(9))
+    assert it.classifier.by_rules(STRANGE) == Classification("Finance", hex_id(9), tier="app")
 
 
 async def test_a_broken_pattern_is_told_of_and_skipped() -> None:
@@ -182,7 +186,9 @@ async def test_a_store_that_is_away_is_not_an_empty_store() -> None:
 async def test_rules_decide_without_asking_anybody() -> None:
     it = await side()
 
-    assert it.classifier.by_rules(EDITOR) == Classification("Development", DEVELOPMENT, is_llm_based=False)
+    assert it.classifier.by_rules(EDITOR) == Classification(
+        "Development", DEVELOPMENT, is_llm_based=False, tier="app"
+    )
     assert it.classifier.by_rules(STRANGE) is None
     assert it.llm.asked == []
 
@@ -197,8 +203,8 @@ async def test_without_an_llm_there_are_no_slow_tiers() -> None:
 @pytest.mark.parametrize(
     ("stored_id", "is_llm_based", "expected"),
     [
-        (DEVELOPMENT, False, Classification("Development", DEVELOPMENT)),
-        (DEVELOPMENT, True, Classification("Development", DEVELOPMENT, is_llm_based=True)),
+        (DEVELOPMENT, False, Classification("Development", DEVELOPMENT, False, "documents")),
+        (DEVELOPMENT, True, Classification("Development", DEVELOPMENT, True, "documents")),
         (None, False, None),  # inserted by Spring and not classified yet
         ("", False, None),
         (hex_id(404), False, None),  # of a category that an administrator has removed
@@ -215,8 +221,8 @@ async def test_what_a_stored_category_says(
 def test_a_category_that_stands_twice_is_known_by_both_ids_and_named_by_the_first() -> None:
     snapshot = PatternSnapshot([CategoryPattern(hex_id(1), "Design"), CategoryPattern(hex_id(2), "Design")])
 
-    assert snapshot.ruled["Design"] == Classification("Design", hex_id(1))
-    assert snapshot.stored(hex_id(2), False) == Classification("Design", hex_id(1))
+    assert snapshot.by_tier["app"]["Design"] == Classification("Design", hex_id(1), False, "app")
+    assert snapshot.stored(hex_id(2), False) == Classification("Design", hex_id(1), False, "documents")
 
 
 # The cache
@@ -228,7 +234,7 @@ async def test_the_cache_recalls_what_the_llm_said() -> None:
     await asked(it.classifier, [STRANGE])
 
     assert await it.classifier.recall([STRANGE, STRANGER]) == {
-        STRANGE: Classification("Documentation", DOCUMENTATION, is_llm_based=True)
+        STRANGE: Classification("Documentation", DOCUMENTATION, is_llm_based=True, tier="cache")
     }
 
 
@@ -316,11 +322,11 @@ async def test_after_a_failure_the_next_one_asks_again() -> None:
 @pytest.mark.parametrize("category", sorted(LLM_ONLY_CATEGORIES))
 async def test_a_category_that_only_the_llm_names_is_created_when_it_does(category: str) -> None:
     it = await side({STRANGE: category})
-    assert category not in it.classifier.snapshot.ruled
+    assert category not in it.classifier.snapshot.categories
 
     answers = await asked(it.classifier, [STRANGE])
 
-    assert answers[STRANGE] == Classification(category, category_id(category), is_llm_based=True)
+    assert answers[STRANGE] == Classification(category, category_id(category), is_llm_based=True, tier="llm")
     assert it.store.documents[category_id(category)] == CategoryPattern(category_id(category), category)
     assert it.classifier.by_rules(EDITOR) is not None, "the rules are still there"
 

@@ -1,0 +1,176 @@
+"""Shows how the pipeline is: stores, streams, instances, and, where one runs on this machine, its figures.
+
+python -m cmd.status
+"""
+
+import json
+from cmd._run import run, settings_or_exit, shown
+from contextlib import nullcontext, suppress
+from math import isnan
+from typing import Annotated, Any
+
+import typer
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from yarl import URL
+
+from domains.errors import RedisOutage
+from domains.pomodoro.flow import pause
+from infrastructure.container import running_container
+from infrastructure.http.server import DEFAULT_PORT
+from infrastructure.metrics import values_of
+from infrastructure.settings import Settings
+from infrastructure.signals import stop_on_signals
+from infrastructure.state import DEGRADED, DOWN, HEALTHY, PipelineState
+
+CODES = {HEALTHY: 0, DEGRADED: 1, DOWN: 2}
+_WRONG_SETTINGS = 3
+_COLOURS = {HEALTHY: "green", DEGRADED: "yellow", DOWN: "red"}
+_DOOR_SECONDS = 2.0
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    watch: Annotated[bool, typer.Option("--watch", help="show it again and again until Ctrl-C")] = False,
+    every: Annotated[float, typer.Option(help="seconds between two looks of --watch", min=0.2)] = 2.0,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON; with --watch one document a line")] = False,
+) -> None:
+    """Shows how the pipeline is, from Redis and the document store themselves, so that it works without HTTP.
+
+    Where an instance on this machine serves /metrics, at HTTP_PORT or 8080, its figures are added.
+
+    Exit codes: 0 healthy, 1 degraded (late messages, silent instances that hold some, scores kept for replay, too
+    long a stream), 2 down (Redis, store or patterns not usable, or no consumer at work; also an unknown option),
+    3 the settings are wrong.
+    """
+    settings = settings_or_exit(_WRONG_SETTINGS)
+    run(lambda: _show(settings, every if watch else None, as_json), settings_code=_WRONG_SETTINGS)
+
+
+async def _show(settings: Settings, every: float | None, as_json: bool) -> int:
+    async with running_container(settings) as container:
+        state, console = container.state(), Console()
+        document = await _look(state)
+        if every is None:
+            _print(document, console, as_json)
+        else:
+            document = await _watch(state, document, every, console, as_json)
+    return CODES[document["level"]]
+
+
+async def _watch(
+    state: PipelineState, document: dict[str, Any], every: float, console: Console, as_json: bool
+) -> dict[str, Any]:
+    """Until a signal; returns the last look."""
+    stop = stop_on_signals()
+    before: dict[str, Any] = {}
+    with nullcontext() if as_json else Live(console=console, auto_refresh=False) as live:
+        while not stop.is_set():
+            if live is None:
+                _print(document, console, as_json)
+            else:
+                live.update(_page(document, before, every), refresh=True)
+            before = document
+            await pause(stop, every)
+            if not stop.is_set():
+                document = await _look(state)
+    return document
+
+
+def _print(document: dict[str, Any], console: Console, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        console.print(_page(document, {}, 0))
+
+
+async def _look(state: PipelineState) -> dict[str, Any]:
+    with suppress(RedisOutage):  # the checks say so
+        await state.refresh()
+    return await state.snapshot() | {"metrics": await _figures_of_the_door(state.settings)}
+
+
+async def _figures_of_the_door(settings: Settings) -> dict[str, float | None] | None:
+    """Of the instance that serves HTTP on this machine; None where none does."""
+    if settings.http_port == 0:
+        return None
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)  # noqa: S104
+    address = URL.build(scheme="http", host=host, port=settings.http_port or DEFAULT_PORT, path="/metrics")
+    try:
+        async with (
+            ClientSession(timeout=ClientTimeout(total=_DOOR_SECONDS)) as session,
+            session.get(address) as answer,
+        ):
+            values = values_of(text_string_to_metric_families(await answer.text()))
+    except (ClientError, OSError, TimeoutError, ValueError):
+        return None
+    return {name: None if isnan(value) else value for name, value in values.items()} or None
+
+
+def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> RenderableType:
+    """For a terminal. `before` is the look of `seconds` ago, empty if there is none."""
+    level = document["level"]
+    parts: list[RenderableType] = [Text(level, style=f"bold {_COLOURS[level]}")]
+    parts += [Text(f"  {shown(problem)}") for problem in document["problems"]]
+    checks = _table("Check", "", "Why not")
+    for name, check in document["checks"].items():
+        checks.add_row(name, "ok" if check["ok"] else "no", Text(shown(check["why"])))
+    parts.append(checks)
+    if document["streams"]:
+        parts += [_streams(document["streams"]), _instances(document["streams"])]
+    if document["metrics"]:
+        parts.append(_figures(document["metrics"], before.get("metrics") or {}, seconds))
+    return Group(*parts)
+
+
+def _streams(streams: list[dict[str, Any]]) -> Table:
+    table = _table("Stream", "Entries", "Waiting", "Pending", "Oldest", "Dead", "Kept", "Deferred")
+    for it in streams:
+        oldest = max(it["oldest_undelivered_seconds"], it["oldest_pending_seconds"])
+        table.add_row(
+            Text(shown(it["stream"])),
+            _count(it["entries"]),
+            ("" if it["undelivered_exact"] else "about ") + _count(it["undelivered"]),
+            _count(it["pending"]),
+            f"{oldest:.0f} s",
+            *(_count(it[name]) for name in ("dead_letters", "failed_scores", "deferred")),
+        )
+    return table
+
+
+def _instances(streams: list[dict[str, Any]]) -> Table:
+    table = _table("Instance", "Pending", "Last asked for work")
+    for it in sorted((it for stream in streams for it in stream["instances"]), key=lambda it: str(it["name"])):
+        table.add_row(Text(shown(it["name"])), _count(it["pending"]), f"{it['idle_seconds']:.1f} s ago")
+    return table
+
+
+def _figures(metrics: dict[str, float | None], before: dict[str, float | None], seconds: float) -> Table:
+    table = _table("Of the instance here", "Since its start", "A second" if before else "")
+    for name, value in metrics.items():
+        if value and name.partition("{")[0].endswith("_total"):
+            rate = (value - (before.get(name) or 0)) / seconds if before else 0.0
+            table.add_row(name.removeprefix("pomocore_"), _count(value), f"{rate:,.1f}" if before else "")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _count(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.0f}"
+
+
+if __name__ == "__main__":
+    app()

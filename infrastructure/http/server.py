@@ -1,0 +1,154 @@
+"""The routes, and the server that has them beside the consumers, on their event loop.
+
+Nothing here may hold up or end a consumer: answers come from memory or within a deadline, and a port that cannot be
+had is an error only where it was asked for.
+"""
+
+import asyncio
+import errno
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client.exposition import choose_encoder
+
+from domains.pomodoro.consumer import PomodoroPatternConsumer
+from infrastructure.settings import Settings, SettingsError
+from infrastructure.state import PipelineState
+
+DEFAULT_PORT = 8080
+
+_ANSWER_SECONDS = 10.0
+_CLOSE_SECONDS = 1.0
+_BODY_BYTES = 65_536
+
+STATE = web.AppKey("state", PipelineState)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """200 while the consumers' loops turn, or rest on purpose; also while they drain. Touches no server."""
+    stuck = request.app[STATE].stuck()
+    return _json({"ok": not stuck, "problems": stuck}, ok=not stuck)
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """200 where Redis, store and patterns are usable and the consumers take work; else 503 and why not."""
+    checks = await request.app[STATE].checks()
+    ok = all(check.ok for check in checks.values())
+    document = {name: {"ok": check.ok, "why": check.why} for name, check in checks.items()}
+    return _json({"ok": ok, "checks": document}, ok)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """In the format that the scraper asks for."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return web.Response(body=encode(request.app[STATE].registry), headers={"Content-Type": content_type})
+
+
+def bounded(handler: Handler) -> Handler:
+    """The handler with a deadline; for all routes but streams."""
+
+    async def within(request: web.Request) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await handler(request)
+        except TimeoutError:
+            raise web.HTTPServiceUnavailable(text="no answer in time") from None
+
+    return within
+
+
+def make_app(state: PipelineState) -> web.Application:
+    app = web.Application(client_max_size=_BODY_BYTES)
+    app[STATE] = state
+    for path, handler in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
+        app.router.add_get(path, bounded(handler))
+    return app
+
+
+@asynccontextmanager
+async def open_door(
+    state: PipelineState, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event
+) -> AsyncIterator[str | None]:
+    """Serves until the block ends, drain and all. Yields the address, or None where there is none.
+
+    Raises SettingsError where HTTP_PORT is set and cannot be had.
+    """
+    state.attend(consumers, stop)
+    settings = state.settings
+    if settings.http_port == 0:
+        yield None
+        return
+    runner = web.AppRunner(
+        make_app(state), access_log=None, handle_signals=False, shutdown_timeout=_CLOSE_SECONDS, keepalive_timeout=30
+    )
+    await runner.setup()
+    closing, watching = asyncio.Event(), None
+    try:
+        address = await _listen(runner, settings)
+        if address is not None:
+            watching = asyncio.create_task(state.watch(closing), name="watch")
+        yield address
+    finally:
+        closing.set()
+        if watching is not None:
+            await watching
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> str | None:
+    log = structlog.stdlib.get_logger("pomocore")
+    port = DEFAULT_PORT if settings.http_port is None else settings.http_port
+    try:
+        await web.TCPSite(runner, settings.http_host, port).start()
+    except OSError as error:
+        reason = _reason(error)
+        if settings.http_port is not None:
+            raise SettingsError(f"HTTP_PORT: {settings.http_host}:{port}: {reason}") from None
+        log.warning("No HTTP: its port cannot be had", action="http", port=port, reason=reason)
+        return None
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    address = f"http://{host}:{port}"
+    log.info("Serving /healthz, /readyz and /metrics", action="http", address=address)
+    return address
+
+
+def child_ports(settings: Settings) -> list[int | None]:
+    """HTTP_PORT of each of CONSUMER_PROCESSES: one behind the other where it is set, else the first alone has one.
+
+    Raises SettingsError where one of them cannot be had: children that end at once are started again and again.
+    """
+    if settings.http_port is None:
+        return [None, *(0 for _ in range(settings.consumer_processes - 1))]
+    if settings.http_port == 0:
+        return [0] * settings.consumer_processes
+    ports = range(settings.http_port, settings.http_port + settings.consumer_processes)
+    for port in ports:
+        try:
+            family, *_, address = socket.getaddrinfo(settings.http_host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except (OSError, OverflowError) as error:
+            raise SettingsError(f"HTTP_PORT: {settings.http_host}:{port}: {_reason(error)}") from None
+    return list(ports)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return "the port is in use"
+    return str(error)
+
+
+def _json(document: dict[str, Any], ok: bool) -> web.Response:
+    return web.json_response(document, status=200 if ok else 503, headers={"Cache-Control": "no-store"}, dumps=_dumps)
+
+
+def _dumps(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False)

@@ -1,0 +1,59 @@
+"""The lists in docs/: all settings and all metrics, made from what the code says of them.
+
+python -m infrastructure.reference
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from domains.pomodoro.consumer import ConsumerVitals
+from infrastructure.metrics import (
+    GaugeCollector,
+    LoopLag,
+    MetricsObserver,
+    StreamGauges,
+    describe_metrics,
+    make_registry,
+)
+from infrastructure.settings import describe_settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def settings_page() -> str:
+    rows = [
+        (f"`{it.name}`", f"`{it.default}`" if it.default else "", it.unit, it.description)
+        for it in describe_settings()
+    ]
+    return "# Settings\n\nFrom the environment, then from `.env`. Made by `make docs`.\n\n" + _table(
+        ("setting", "default", "unit", "meaning"), rows
+    )
+
+
+def metrics_page() -> str:
+    registry = make_registry()
+    MetricsObserver(registry)
+    LoopLag(registry)
+    vitals = ConsumerVitals(0, 0, False, False, {"read": 0.0})
+    registry.register(GaugeCollector(StreamGauges(), ["stream"], lambda: [vitals]))
+    rows = [(f"`{it.name}`", it.type, it.labels, it.meaning) for it in describe_metrics(registry)]
+    return (
+        "# Metrics\n\nWhat `/metrics` serves, with the `process_` and `python_` figures of the Prometheus client.\n"
+        "Counters are of one process and since its start; gauges with the label `stream` are of Redis, the same\n"
+        "from each instance (take `max`, not `sum`). Made by `make docs`.\n\n"
+        + _table(("metric", "type", "labels", "meaning"), rows)
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def main() -> None:
+    (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (DOCS / "metrics.md").write_text(metrics_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Watching a running pipeline: over HTTP, and with the status command."""
+
+import json
+import signal
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from infrastructure.metrics import values_of
+from tests.e2e.conftest import Places
+from tests.e2e.processes import jsonl, until
+from tests.messages import message
+from tests.servers import RedisServer, free_port
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
+    """(0, "") where nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def metrics(port: int) -> dict[str, float]:
+    return values_of(text_string_to_metric_families(ask(port, "/metrics")[1]))
+
+
+def checks(port: int) -> dict[str, Any]:
+    status, text = ask(port, "/readyz")
+    return {"status": status, **(json.loads(text)["checks"] if text else {})}
+
+
+def test_figures_agree_with_what_was_published_and_the_drain_can_be_watched(place: Places) -> None:
+    port = free_port()
+    pipeline = place(HTTP_PORT=str(port))
+    consumer = pipeline.consumer()
+    consumer.until(lambda: checks(port)["status"] == 200, "it is ready")
+    published = [message(userId=f"user-{number}", isEnd="true") for number in range(300)] + [message(duration="-1")]
+    pipeline.run("publish", "-", input=jsonl(*published))
+    committed = 'pomocore_messages_committed_total{lane="fast"}'
+    consumer.until(lambda: metrics(port)[committed] == 300, "all are committed")
+    consumer.until(lambda: metrics(port)['pomocore_dead_letters_total{reason="invalid_field"}'] == 1, "one is parked")
+    values = metrics(port)
+
+    assert values["pomocore_messages_read_total"] == 301
+    assert values["pomocore_scores_raised_total"] == 300 * 6
+    assert sum(value for name, value in values.items() if name.startswith("pomocore_classifications_total")) == 300
+    assert values["pomocore_in_flight_messages"] == 0
+    assert ask(port, "/healthz")[0] == 200
+
+    status = pipeline.run("status", "--json")
+    assert status.json()["level"] == "healthy"
+    assert status.json()["metrics"][committed] == 300
+    assert "healthy" in pipeline.run("status").out
+    with socket.create_connection(("127.0.0.1", port)):  # a client that says nothing holds up no stop
+        assert consumer.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in consumer.log
+    assert ask(port, "/healthz")[0] == 0
+
+
+def test_readiness_and_status_follow_redis(place: Places, tmp_path: Path) -> None:
+    port, server = free_port(), RedisServer(tmp_path).start()
+    try:
+        pipeline = place(HTTP_PORT=str(port), REDIS_ADDR=server.address)
+        consumer = pipeline.consumer()
+        consumer.until(lambda: checks(port)["status"] == 200, "it is ready")
+        assert pipeline.run("status").code == 0
+        server.kill()
+        consumer.until(lambda: checks(port)["status"] == 503, "it is not ready")
+        assert not checks(port)["redis"]["ok"]
+        assert checks(port)["redis"]["why"]
+        assert checks(port)["store"]["ok"]
+        assert ask(port, "/healthz")[0] == 200
+        down = pipeline.run("status")
+        assert (down.code, "redis:" in down.out) == (2, True), down
+        server.start()
+        consumer.until(lambda: checks(port)["status"] == 200, "it is ready again")
+        consumer.until(lambda: metrics(port)['pomocore_breaker_open{service="redis"}'] == 0, "the breaker is closed")
+        assert metrics(port)['pomocore_breaker_openings_total{service="redis"}'] >= 1
+        assert consumer.stop() == 0
+    finally:
+        server.stop()
+
+
+def test_status_tells_degraded_and_down_apart(place: Places) -> None:
+    pipeline = place()
+    consumer = pipeline.consumer()
+    with pipeline.redis() as client:
+        until(lambda: pipeline.run("status").code == 0, "it is healthy")
+        client.hset("pomodoro_pattern_match_stream:failed_scores", "leaderboard:work:2025-09-02\nuser", "1")
+        degraded = pipeline.run("status")
+        assert degraded.code == 1, degraded
+        assert "1 scores are kept for replay" in degraded.out
+    assert consumer.stop() == 0
+    down = pipeline.run("status", "--json")
+    assert down.code == 2, down
+    assert "no consumer is at work" in json.loads(down.out)["problems"]
+
+
+def test_wrong_settings_are_no_state_of_the_pipeline(place: Places) -> None:
+    result = place().run("status", BATCH_SIZE="many")
+
+    assert result.code == 3
+    assert "BATCH_SIZE" in result.err
+
+
+def test_status_goes_on_until_it_is_stopped(place: Places) -> None:
+    pipeline = place()
+    watching = pipeline.start("status", "--watch", "--every", "0.2", "--json")
+    watching.until(lambda: watching.log.count('"level"') >= 2, "it looks twice")
+
+    assert watching.stop(signal.SIGINT) == 2
+    assert "Traceback" not in watching.log
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_port_that_cannot_be_had_is_said_at_once(place: Places, processes: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = place().run("stream_consumer", HTTP_PORT=str(port), CONSUMER_PROCESSES=processes)
+
+    assert result.code == 2, result
+    assert f"HTTP_PORT: 127.0.0.1:{port}: the port is in use" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_each_of_several_processes_has_a_port(place: Places) -> None:
+    port = free_port(also_free=1)
+    supervisor = place().start("stream_consumer", HTTP_PORT=str(port), CONSUMER_PROCESSES="2")
+    supervisor.until(lambda: checks(port)["status"] == checks(port + 1)["status"] == 200, "both are ready")
+
+    assert supervisor.stop() == 0
