@@ -129,6 +129,17 @@ async def llm_fails(world: World, rng: Random, trouble: Trouble) -> None:
         world.llm.recover()
 
 
+async def llm_back_without_store(world: World, rng: Random) -> None:
+    """What has piled up can be asked about again just when nothing can be written."""
+    if world.llm is not None:
+        world.llm.fall_ill(rng.choice(("errors", "hangs")))
+        await asyncio.sleep(rng.uniform(1, 2.5))
+        world.store_proxy.writes_fail_with = NOT_PRIMARY
+        world.llm.recover()
+        await asyncio.sleep(rng.uniform(1.5, 3))
+        world.store_proxy.writes_fail_with = None
+
+
 async def lease_lost(world: World, rng: Random) -> None:
     """Several instances see to the deferred messages at once, as if each took the others for dead."""
     until = asyncio.get_running_loop().time() + rng.uniform(2, 6)
@@ -202,6 +213,7 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "llm prose": (2, lambda world, rng: llm_fails(world, rng, "prose")),
     "llm hangs": (3, lambda world, rng: llm_fails(world, rng, "hangs")),
     "llm slow": (3, lambda world, rng: llm_fails(world, rng, "slow")),
+    "llm back without store": (3, llm_back_without_store),
     "lease lost": (4, lease_lost),
     "replay dead letters": (3, replay),
 }

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
 from aiohttp import web
 
 from tests.chaos.model import answer_of
 
 Trouble = Literal["errors", "busy", "prose", "hangs", "slow"]
+TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 
 _HEALED_SLOWEST = 0.1
 

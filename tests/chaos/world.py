@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from infrastructure.settings import Settings
 from tests.chaos import stream
-from tests.chaos.llm import FakeLLM
+from tests.chaos.llm import TROUBLES, FakeLLM
 from tests.chaos.nodes import cluster_client, cluster_nodes, join, one_node
 from tests.chaos.processes import ROOT, Instance, base_environment
 from tests.chaos.report import Report
@@ -76,6 +76,8 @@ class World:
         await self.store_proxy.start()
         if self.llm is not None:
             await self.llm.start()
+            if self.rng.random() < 0.3:
+                self.llm.fall_ill(self.rng.choice(TROUBLES))  # until one of the faults ends, or all of them
         await self.store.prepare(with_uncategorized=self.rng.random() < 0.5)
         if self.audited:
             for keys in self.streams:
