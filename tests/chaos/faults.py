@@ -219,15 +219,23 @@ FAULTS: dict[str, tuple[int, Cause]] = {
 }
 """{name: (how often against the others, what it does)}."""
 
+_OF_LLM = tuple(name for name in FAULTS if name.startswith("llm"))
 _NEED_REPLAY = ("replay dead letters", "store refuses writes")
 
 
-def schedule(rng: Random, seconds: float, every: float, with_replay: bool, only: Collection[str]) -> list[Planned]:
-    """One fault in `every` seconds on average, at any instants. `only`: of these alone; empty: of all."""
+def schedule(
+    rng: Random, seconds: float, every: float, with_replay: bool, with_llm: bool, only: Collection[str]
+) -> list[Planned]:
+    """One fault in `every` seconds on average, at any instants. `only`: of these alone; empty: of all.
+
+    One of the LLM's is always among all of them.
+    """
     names = [name for name in only or FAULTS if with_replay or name not in _NEED_REPLAY]
     weights = [FAULTS[name][0] for name in names]
     count = max(1, round(seconds / every))
     chosen = rng.choices(names, weights, k=count)
+    if with_llm and not only:
+        chosen[0] = rng.choice(_OF_LLM)
     return sorted(Planned(rng.uniform(0.3, seconds), name, rng.getrandbits(32)) for name in chosen)
 
 

@@ -83,7 +83,8 @@ class Round:
 
     async def _faulty(self) -> None:
         options = self._options
-        planned = schedule(self.world.rng, options.seconds, options.every, self._with_replay, options.only)
+        with_llm = self.world.llm is not None
+        planned = schedule(self.world.rng, options.seconds, options.every, self._with_replay, with_llm, options.only)
         async with asyncio.TaskGroup() as group:
             group.create_task(cause(self.world, planned), name="faults")
             group.create_task(self._publish(), name="publisher")
