@@ -110,6 +110,7 @@ def _lane(llm: Any, budget: Any, memory: AnswerMemory, observer: Any, settings: 
         linger_seconds=settings.llm_linger_ms / 1000,
         wait_seconds=settings.llm_wait,
         waiting=settings.llm_max_waiting,
+        longest_pause_seconds=settings.llm_longest_pause,
     )
     return LLMLane(llm, budget, memory, observer, limits)
 
@@ -340,13 +341,12 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
 async def running_store(settings: Settings) -> AsyncIterator[Container]:
     """A container for what uses the document store alone: no Redis is started or connected to."""
     container = Container(settings=providers.Object(settings))
+    # before anything is done: wrong settings show here
+    client = container.mongo() if container.store_kind() == "mongo" else container.sqlite()
     try:
         yield container
     finally:
-        if container.store_kind() == "mongo":
-            await _close(container.mongo().close)
-        else:
-            await container.sqlite().close()
+        await _close(client.close)
 
 
 async def _close(close: Any) -> None:

@@ -190,6 +190,13 @@ class Settings(BaseSettings):
     llm_max_waiting: int = Field(
         2000, ge=1, description="windows on their way to the LLM; more are reclassified later"
     )
+    llm_longest_pause: float = Field(
+        300.0,
+        gt=0,
+        description="the LLM is left alone for this long at most when it fails again and again, unless it names a"
+        " longer time; at first for 2 s",
+        json_schema_extra=_unit("s"),
+    )
     llm_max_calls_per_minute: int = Field(600, ge=0, description="requests of all instances together; 0: no limit")
     llm_daily_token_budget: int = Field(
         5_000_000, ge=0, description="tokens of all instances in a day (UTC); 0: no limit"

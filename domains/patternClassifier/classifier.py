@@ -61,8 +61,8 @@ class PatternClassifier:
 
     @property
     def can_ask(self) -> bool:
-        """Whether the LLM may be asked now."""
-        return self._lane is not None and not self._lane.is_paused
+        """Whether the LLM may be asked now: never before the patterns are loaded, which name the categories."""
+        return bool(self.snapshot.patterns) and self._lane is not None and not self._lane.is_paused
 
     async def load(self) -> None:
         """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage.

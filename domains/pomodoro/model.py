@@ -111,11 +111,15 @@ class PomodoroUsageLog:
 
 
 def best_by_key(documents: Iterable[CategorizedData]) -> dict[ActivityKey, CategorizedData]:
-    """The document to use for each key: one with a category before one without, then the lowest id."""
+    """The document to use for each key: the pipeline's own, one with a category before one without, the lowest id.
+
+    The own one first, since the log of a message that is delivered again may point at it.
+    """
     best: dict[ActivityKey, CategorizedData] = {}
-    for document in sorted(documents, key=lambda data: (data.category_id is None, data.id)):
+    by_id = {document.id: document for document in documents}
+    for document in sorted(by_id.values(), key=lambda data: (data.category_id is None, data.id)):
         best.setdefault(document.key, document)
-    return best
+    return {key: by_id.get(categorized_data_id(key), document) for key, document in best.items()}
 
 
 class CategoryUpdate(NamedTuple):

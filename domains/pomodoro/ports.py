@@ -96,7 +96,8 @@ class CategorizedDataRepositoryPort(Protocol):
     ) -> dict[ActivityKey, CategorizedData]:
         """The documents of those keys that have one, in one query.
 
-        Where a key has several (it is not unique), one with a category wins over one without, then the lowest id.
+        Where a key has several (it is not unique), the pipeline's own wins (`categorized_data_id`), then one with a
+        category over one without, then the lowest id.
         """
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:

@@ -76,13 +76,16 @@ class WriteSet:
         self.owners.append((message.entry_id, data_id, log_id))
 
     def _add_document(self, item: Decided, data_id: str) -> None:
-        """The window's document is created, or given its category where it has none."""
+        """The window's document is created, or given its category where it says something else."""
         key, document = item.span.message.key, item.span.document
         _, category_id, is_llm_based, _ = item.classification
         if document is None:
             self.new_data.setdefault(key, CategorizedData(data_id, key, category_id, is_llm_based))
-        elif document.category_id != category_id:
-            self.data_updates.append(CategoryUpdate(document.id, category_id, is_llm_based, item.deferred))
+            outdated = is_llm_based  # an instance to which the LLM gave no answer may just have inserted it
+        else:
+            outdated = (document.category_id, document.is_llm_based) != (category_id, is_llm_based)
+        if outdated:
+            self.data_updates.append(CategoryUpdate(data_id, category_id, is_llm_based, item.deferred))
 
 
 def document_ids(span: Span, stream: str) -> tuple[str, str]:

@@ -117,6 +117,12 @@ async def _backlog(client: Redis, keys: StreamKeys) -> str | None:
     return f"{keys.stream}: there is no group"
 
 
+async def deferred_ever(client: Redis, streams: Sequence[StreamKeys]) -> int:
+    """How many messages the LLM did not answer in time, as far as the server tells (from 7.0 on)."""
+    known = [await client.xinfo_stream(keys.deferred) for keys in streams if await client.exists(keys.deferred)]
+    return sum(info.get("entries-added", 0) for info in known)
+
+
 class SpringReader:
     """Reads the session events while they come and lets `judge` look at once at what Spring would score."""
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -108,3 +110,13 @@ async def test_an_unchanged_set_is_not_built_again(classifier: PatternClassifier
     await classifier.load()
     assert classifier.snapshot is snapshot
     assert len(observer.loaded) == 1
+
+
+async def test_the_llm_is_not_asked_before_the_patterns_name_the_categories() -> None:
+    """Else it could answer nothing but what no pattern needs to name, and the cache would remember that."""
+    lane: Any = SimpleNamespace(is_paused=False)
+    observer: Any = Observer()
+    classifier = PatternClassifier(InMemoryCategoryPatternRepository([DEVELOPMENT]), observer, lane=lane)
+    assert not classifier.can_ask
+    await classifier.load()
+    assert classifier.can_ask
