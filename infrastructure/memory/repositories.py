@@ -23,6 +23,9 @@ class InMemoryCategoryPatternRepository:
     async def find_all(self) -> list[CategoryPattern]:
         return [self.documents[pattern_id] for pattern_id in sorted(self.documents)]
 
+    async def count(self) -> int:
+        return len(self.documents)
+
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         for pattern in patterns:
             self.documents.setdefault(pattern.id, pattern)

@@ -57,6 +57,10 @@ class CategoryPatternRepositoryAdapter:
             found = [_pattern_of(document) async for document in self._collection.find().sort("_id", 1)]
         return [pattern for pattern in found if pattern.category]
 
+    async def count(self) -> int:
+        with translated_errors():
+            return int(await self._collection.count_documents({}))
+
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         documents = [
             {

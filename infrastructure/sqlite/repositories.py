@@ -53,6 +53,10 @@ class SqliteCategoryPatternRepository:
             for pattern_id, category, priority, apps, domains in rows
         ]
 
+    async def count(self) -> int:
+        ((count,),) = await self._database.read("SELECT count(*) FROM category_pattern")
+        return int(count)
+
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         await self._database.write(
             "INSERT OR IGNORE INTO category_pattern VALUES (?, ?, ?, ?, ?)",
