@@ -384,5 +384,7 @@ class PomodoroPatternConsumer:
         deadline = monotonic() + self._limits.shutdown_timeout_seconds
         while self._tasks and (left := deadline - monotonic()) > 0:
             await asyncio.wait(set(self._tasks), timeout=left)
-        for task in self._tasks:
-            task.cancel()
+        while self._tasks:  # again and again: a driver may take a cancellation for an error of its connection
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(set(self._tasks), timeout=0.5)
