@@ -10,8 +10,9 @@ from cmd._run import run, settings_or_exit
 
 import typer
 
-from infrastructure.container import Container, partitions, running_container
+from infrastructure.container import Container, command_runner, partitions, running_container
 from infrastructure.logs import announce_stores, configure_logging
+from infrastructure.schedule import run_schedule
 from infrastructure.settings import Settings, describe_settings
 from infrastructure.signals import reload_on_signal, stop_on_signals, stop_when_orphaned
 from infrastructure.supervisor import SUPERVISOR_PID, Supervisor
@@ -66,12 +67,17 @@ async def run_pipeline(container: Container, stop: asyncio.Event, reload: asynci
         if parent := os.environ.get(SUPERVISOR_PID):
             group.create_task(stop_when_orphaned(stop, int(parent)), name="orphan")
         beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
-        consumers = []
-        for part in partitions(container):
+        consumers, parts = [], partitions(container)
+        for part in parts:
             name = part.keys().stream
             consumers.append(group.create_task(part.consumer().run(stop), name=f"consumer of {name}"))
             reclassifying = part.reclassification().run(stop)
             beside.append(group.create_task(reclassifying, name=f"reclassification of {name}"))
+        if container.settings().commands:
+            running = command_runner(container, parts).run(stop, reload)
+            beside.append(group.create_task(running, name="commands"))
+            scheduling = run_schedule(container.command_queue(), container.settings())
+            beside.append(group.create_task(scheduling, name="schedule"))
         await asyncio.wait(consumers)
         for task in beside:  # what they are at can be broken off anywhere, and may wait for a server that stalls
             task.cancel()

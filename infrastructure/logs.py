@@ -6,7 +6,7 @@ Window titles and URLs are never logged above debug level.
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -182,6 +182,17 @@ class LoggingObserver:
 
     def reclassified(self, result: CommitResult) -> None:
         self._log.info("Reclassified messages", action="reclassified", messages=result.moved, scores=result.scores)
+
+    def command_told(self, status: Mapping[str, Any]) -> None:
+        log = self._log.warning if status["status"] == "failed" else self._log.info
+        log(
+            "Command from the list",
+            action="command",
+            status=status["status"],
+            task=status["task"],
+            id=status["id"],
+            data=status["data"],
+        )
 
     def reclassification_failed(self, cause: PipelineError) -> None:
         self._log.warning("Reclassification has to wait", action="reclassification_failed", cause=str(cause))
