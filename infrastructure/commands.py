@@ -119,7 +119,7 @@ class Tasks:
         periods = list(Period) if params.period is None else [params.period]
         day = params.day or self._today()
         done = await self._leaderboards.rebuild(periods, day, told)
-        return {"date": day.isoformat(), "periods": periods, **done._asdict()}
+        return {"date": day.isoformat(), "periods": [period.value for period in periods], **done._asdict()}
 
 
 class CommandRunner:

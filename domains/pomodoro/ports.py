@@ -138,10 +138,10 @@ class BoardRebuildPort(Protocol):
     """
 
     async def begin(self) -> None:
-        """From now on what commits add to boards is noted, and no deferred message moves, for a minute at a time."""
+        """For half a minute what commits add to boards is noted, and no deferred message moves."""
 
     async def renew(self) -> None:
-        """For another minute."""
+        """For another half minute."""
 
     async def uncounted(self) -> Collection[str]:
         """Ids of the usage logs whose messages the boards did not count when the rebuild began.

@@ -21,7 +21,7 @@ from domains.leaderboard.service import BoardCalendar
 from domains.pomodoro.model import PomodoroUsageLog, start_of_day
 from domains.pomodoro.ports import BoardRebuildPort, PomodoroUsageLogRepositoryPort
 
-_RENEWED_SECONDS = 10.0
+_RENEWED_SECONDS = 5.0
 
 
 class Rebuilt(NamedTuple):

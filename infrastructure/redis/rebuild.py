@@ -15,7 +15,7 @@ from infrastructure.redis.deferred import message_of
 from infrastructure.redis.keys import ABANDON_SCRIPT, CUT_SCRIPT, RENEW_SCRIPT, SWAP_SCRIPT, StreamKeys
 from infrastructure.wire import log_id_of
 
-_KEPT_MS = 60_000
+_KEPT_MS = 30_000
 """How long what is noted outlives whoever does not renew it."""
 _SHADOW_MS = 3_600_000
 """The same of a new board, which is not renewed: one that is gone when the boards are swapped is noticed there."""

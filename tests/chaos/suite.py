@@ -23,6 +23,10 @@ from tests.chaos.write_faults import REFUSED
 _LEFT_BY_TRIMMING = 250
 """Entries: trimming may stop at the borders of the stream's nodes, of 100 entries each."""
 
+_POISONED = "leaderboard:SNS:2025-M9"
+
+_BESIDE = "what goes on beside the stream has not ended"
+
 _TAIL = 60
 """Lines of a log: as many as a group of exceptions takes, of which the first one is the cause."""
 
@@ -55,6 +59,7 @@ class Round:
         return (
             f"{len(self._published)} messages, {len(expected.boards)} boards, {len(expected.ended)} sessions ended, "
             f"{len(expected.dead)} dead letters, {len(world.report.events)} events, {world.replays} replays, "
+            f"{world.rebuilds} rebuilds, "
             f"{sum(node.proxy.dropped for node in world.nodes)}+{world.store_proxy.dropped} replies dropped, "
             f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times"
         )
@@ -99,7 +104,7 @@ class Round:
     async def _poison_a_board(self) -> None:
         """A key of the wrong type where a board belongs; only where its scores can be replayed in the end."""
         if self._with_replay:
-            await stream.insist(lambda: self.world.client.set("leaderboard:SNS:2025-M9", "of the wrong type"))
+            await stream.insist(lambda: self.world.client.set(_POISONED, "of the wrong type"))
 
     async def _judge(self, session: Session) -> str | None:
         return await judge_session(self.world.store, self._expected.logs.get(session, []))
@@ -135,8 +140,10 @@ class Round:
 
     async def _finish(self) -> None:
         """What an operator does after an incident: replays what was parked, and stops the instances."""
+        await self._wait_for(self._unfinished, _BESIDE)  # a rebuild that still runs may mend the poisoned board
         if self._with_replay and not self.world.report.divergences:
             await self._replay_all()
+        await self._wait_for(self._unfinished, _BESIDE)
         await self._wait_for(self._announced, "session events are missing")
         if self.world.audited and not self.world.report.divergences:
             await self._audit()
@@ -146,12 +153,16 @@ class Round:
             await instance.terminate(TERM_SECONDS)
 
     async def _replay_all(self) -> None:
-        await stream.insist(lambda: self.world.client.delete("leaderboard:SNS:2025-M9"))
+        if await stream.insist(lambda: self.world.client.type(_POISONED)) != "zset":  # a rebuild has mended it
+            await stream.insist(lambda: self.world.client.delete(_POISONED))
         for arguments in (("replay", "--all"), ("scores", "--replay")):
             if not await self.world.dead_letters(*arguments):
                 self.world.report.diverged(f"dead_letters {' '.join(arguments)} failed")
             self.world.replays += 1
             await self._drained()
+
+    async def _unfinished(self) -> str | None:
+        return await stream.unfinished(self.world.client, self.world.streams, self.world.clustered)
 
     async def _announced(self) -> str | None:
         missing = self._expected.ended - set(self._reader.seen)

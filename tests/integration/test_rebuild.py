@@ -459,7 +459,7 @@ async def test_what_a_rebuild_notes_expires_where_nobody_renews_it(container: Co
 
     await begun.renew()
 
-    assert 1000 < redis_client.pttl(container.keys().rebuild) <= 60_000
+    assert 1000 < redis_client.pttl(container.keys().rebuild) <= 30_000
 
 
 async def test_away_is_away(container: Container, traffic: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
