@@ -23,6 +23,10 @@ from tests.chaos.world import World
 from tests.chaos.write_faults import REFUSED
 
 
+_ROUNDING = 1e-6
+"""Seconds: what is left of the digits of a small score after a large one was added and moved away again."""
+
+
 async def judge_session(store: SpringStore, logs: Sequence[Log]) -> str | None:
     """What is wrong with a session's logs at the moment of its event; None: Spring would score it right.
 
@@ -39,7 +43,9 @@ async def judge_session(store: SpringStore, logs: Sequence[Log]) -> str | None:
         documents = found[log.timestamp]
         if len(documents) != 1:
             return f"message {log.message.number} has {len(documents)} usage logs when the end is announced"
-        if (name := await store.category_name(documents[0].get("categoryId"))) != log.category:
+        name = await store.category_name(documents[0].get("categoryId"))
+        provisional = name == UNCATEGORIZED and log.message.fields.get("app") in LLM_APPS  # it is reclassified later
+        if name != log.category and not provisional:
             return f"message {log.message.number} is {name}, not {log.category}, when the end is announced"
     return None
 
@@ -71,7 +77,7 @@ async def _boards(world: World, expected: Model) -> AsyncIterator[str]:
         actual = dict(await world.client.zrange(key, 0, -1, withscores=True))
         for user in sorted(actual.keys() | scores.keys()):
             have, want = actual.get(user), scores.get(user)
-            if have is None or want is None or not isclose(have, want, rel_tol=1e-9):
+            if have is None or want is None or not isclose(have, want, rel_tol=1e-9, abs_tol=_ROUNDING):
                 yield f"board {key!r}, user {user!r}: the score is {have}, the sum of the durations {want}"
         if await world.client.ttl(key) != -1:
             yield f"board {key!r} expires"
