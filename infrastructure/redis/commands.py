@@ -68,6 +68,8 @@ class CommandQueue:
     @asynccontextmanager
     async def told(self) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
         """What is told from now on."""
+        with translated_errors():
+            await self._client.initialize()  # a cluster's client has to know a node before it can listen
         async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
             with translated_errors():
                 await channel.subscribe(self._channel)

@@ -22,7 +22,6 @@ from tests.chaos.store import SpringStore
 from tests.chaos.world import World
 from tests.chaos.write_faults import REFUSED
 
-
 _ROUNDING = 1e-6
 """Seconds: what is left of the digits of a small score after a large one was added and moved away again."""
 
