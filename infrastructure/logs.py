@@ -6,7 +6,7 @@ Window titles and URLs are never logged above debug level.
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -188,6 +188,17 @@ class LoggingObserver:
                 "Reclassified messages", action="reclassified", messages=result.moved, scores=result.scores
             )
         self._failed_scores(result)
+
+    def command_told(self, status: Mapping[str, Any]) -> None:
+        log = self._log.warning if status["status"] == "failed" else self._log.info
+        log(
+            "Command from the list",
+            action="command",
+            status=status["status"],
+            task=status["task"],
+            id=status["id"],
+            data=status["data"],
+        )
 
     def reclassification_failed(self, cause: PipelineError) -> None:
         self._log.warning("Reclassification has to wait", action="reclassification_failed", cause=str(cause))

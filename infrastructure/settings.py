@@ -15,6 +15,8 @@ from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_
 
 HOST_NAME = socket.gethostname()
 
+_SCHEDULED = "when to run {}: minute hour day month weekday (mon to sun) in TIMEZONE; not set: never"
+
 OPTIONAL_TIERS = (TIER_MEMORY, TIER_CACHE, TIER_DOCUMENTS, TIER_MODEL, TIER_LLM)
 
 
@@ -249,6 +251,17 @@ class Settings(BaseSettings):
         100_000, ge=1, description="answers remembered in Redis", json_schema_extra=_unit("answers")
     )
 
+    # Commands from Spring, and the schedule
+    commands: bool = Field(True, description="take commands from COMMANDS_KEY, and run the schedule")
+    commands_key: str = Field("pomocore:commands", min_length=1, description="list of commands")
+    status_channel: str = Field(
+        "pomocore:status", min_length=1, description="channel on which is told what becomes of commands"
+    )
+    schedule_reload_patterns: str = Field("", description=_SCHEDULED.format("reload_patterns"))
+    schedule_replay_dead_letters: str = Field("", description=_SCHEDULED.format("replay_dead_letters"))
+    schedule_reclassify: str = Field("", description=_SCHEDULED.format("reclassify"))
+    schedule_rebuild_leaderboard: str = Field("", description=_SCHEDULED.format("rebuild_leaderboard"))
+
     # Learning (cmd.patterns)
     pattern_min_evidence: int = Field(
         20,
@@ -317,6 +330,25 @@ class Settings(BaseSettings):
             raise ValueError(f"{', '.join(sorted(unknown))}: not among {', '.join(OPTIONAL_TIERS)} (or none)")
         return value
 
+    @field_validator(
+        "schedule_reload_patterns",
+        "schedule_replay_dead_letters",
+        "schedule_reclassify",
+        "schedule_rebuild_leaderboard",
+    )
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        if value:
+            from apscheduler.triggers.cron import CronTrigger  # only where there is a schedule
+
+            if any(character.isdecimal() for character in value.split()[-1]):
+                raise ValueError("days of the week are to be named (mon): numbers mean other days than cron's here")
+            try:
+                CronTrigger.from_crontab(value)
+            except ValueError as error:
+                raise ValueError(f"must be a cron expression such as 0 4 * * *: {error}") from None
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _is_zone(cls, value: str) -> str:
@@ -342,6 +374,12 @@ class Settings(BaseSettings):
     def _are_apps(cls, value: str) -> str:
         Questions(private_apps=names_of(value))
         return value
+
+    @property
+    def schedule(self) -> dict[str, str]:
+        """{task: cron expression} of what is scheduled."""
+        tasks = ("reload_patterns", "replay_dead_letters", "reclassify", "rebuild_leaderboard")
+        return {task: cron for task in tasks if (cron := getattr(self, f"schedule_{task}"))}
 
     @property
     def zone(self) -> ZoneInfo:

@@ -63,15 +63,16 @@ class Reclassification:
             except Outage as cause:
                 self._observer.reclassification_failed(cause)
 
-    async def reclassify_all(self, stop: asyncio.Event) -> int:
+    async def reclassify_all(self, stop: asyncio.Event, at_once: bool = False) -> int:
         """Goes through the deferred messages once, while the LLM answers. Returns how many got their category.
 
-        Raises Outage; what was done until then stays done. Messages that the store refuses stay as they are.
+        `at_once`: also where another instance sees to them now. Raises Outage; what was done until then stays done.
+        Messages that the store refuses stay as they are.
         """
         moved, after = 0, "0"
         while self._classifier.can_ask and not stop.is_set():
             messages = await self._deferred.after(after, _AT_ONCE)
-            if not messages or not await self._deferred.lease(_LEASE_SECONDS):
+            if not messages or not (at_once or await self._deferred.lease(_LEASE_SECONDS)):
                 break
             try:
                 moved += await self._reclassify(messages)

@@ -113,6 +113,11 @@ class InMemoryPomodoroUsageLogRepository:
         found = [log for log in self.documents.values() if (log.user_id, log.session_date, log.session) == wanted]
         return sorted(found, key=lambda log: (log.timestamp, log.id))
 
+    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+        found = [log for log in self.documents.values() if start <= log.timestamp < end]
+        if found:
+            yield found
+
 
 class InMemoryClassificationCache:
     """ClassificationCachePort without a time limit; the oldest of more than `limit` answers go first."""

@@ -253,6 +253,18 @@ class PomodoroUsageLogRepositoryAdapter:
                 async for document in self._collection.find(query).sort([("timestamp", 1), ("_id", 1)])
             ]
 
+    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+        page: list[PomodoroUsageLog] = []
+        with translated_errors():
+            query = {"timestamp": {"$gte": start, "$lt": end}}
+            async for document in self._collection.find(query, batch_size=_PAGE):
+                page.append(_log_of(document, self._zone))
+                if len(page) == _PAGE:
+                    yield page
+                    page = []
+        if page:
+            yield page
+
 
 async def _insert(collection: Any, documents: list[dict[str, Any]]) -> tuple[dict[str, str], set[str]]:
     """Inserts what is not there yet.

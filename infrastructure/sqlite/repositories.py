@@ -231,6 +231,15 @@ class SqlitePomodoroUsageLogRepository:
         )
         return [_log_of(row) for row in rows]
 
+    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+        last = ""
+        while rows := await self._database.read(
+            "SELECT * FROM pomodoro_usage_log WHERE id > ? AND timestamp >= ? AND timestamp < ? ORDER BY id LIMIT ?",
+            (last, start, end, _PAGE),
+        ):
+            yield [_log_of(row) for row in rows]
+            last = rows[-1][0]
+
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)

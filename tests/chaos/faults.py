@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Awaitable, Callable, Collection
 from random import Random
 from typing import NamedTuple
 
 from tests.chaos import stream
 from tests.chaos.llm import Trouble
+from tests.chaos.model import local_day
 from tests.chaos.proxy import FaultyProxy
+from tests.chaos.workload import EDGES
 from tests.chaos.world import TERM_SECONDS, World
 from tests.chaos.write_faults import NO_MAJORITY, NOT_PRIMARY
 
@@ -107,6 +110,18 @@ async def replay(world: World, rng: Random) -> None:
         done = await world.dead_letters("replay", "--all")
         world.replays += 1
         world.report.happened(f"replay: {done or 'failed'}")
+
+
+async def rebuild(world: World, rng: Random) -> None:
+    """Boards are made anew, for one period of the workload's or for all three of a day; whether it comes to its end
+    depends on what else happens."""
+    for _ in range(rng.choice((1, 1, 3))):
+        params = {"date": str(local_day(rng.choice(EDGES)))}
+        if period := rng.choice(("day", "week", "month", "")):
+            params["period"] = period
+        command = json.dumps({"task_type": "rebuild_leaderboard", "params": params, "id": rng.getrandbits(32)})
+        with contextlib.suppress(*stream.ERRORS):
+            await world.client.rpush(stream.COMMANDS, command)
 
 
 async def refused_writes(world: World, rng: Random) -> None:
@@ -216,6 +231,7 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "llm back without store": (3, llm_back_without_store),
     "lease lost": (4, lease_lost),
     "replay dead letters": (3, replay),
+    "rebuild": (4, rebuild),
 }
 """{name: (how often against the others, what it does)}."""
 

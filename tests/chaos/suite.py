@@ -26,6 +26,8 @@ _LEFT_BY_TRIMMING = 250
 _POISONED = ("leaderboard:SNS:2025-M9", "leaderboard:Uncategorized:2025-M3")
 """One that messages are moved to, and one that they are moved from."""
 
+_BESIDE = "what goes on beside the stream has not ended"
+
 _TAIL = 60
 """Lines of a log: as many as a group of exceptions takes, of which the first one is the cause."""
 
@@ -59,6 +61,7 @@ class Round:
         return (
             f"{len(self._published)} messages, {len(expected.boards)} boards, {len(expected.ended)} sessions ended, "
             f"{len(expected.dead)} dead letters, {len(world.report.events)} events, {world.replays} replays, "
+            f"{world.rebuilds} rebuilds, "
             f"{sum(node.proxy.dropped for node in world.nodes)}+{world.store_proxy.dropped} replies dropped, "
             f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times, "
             f"failed {world.llm.failed if world.llm else 0} times, {self._deferred} messages deferred"
@@ -68,14 +71,13 @@ class Round:
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reader.run(stop), name="Spring's reader")
-            watching = group.create_task(self._watch(), name="watch")
+            group.create_task(self._watch(stop), name="watch")
             try:
                 await self._faulty()
                 await self.world.heal()
                 await self._drained()
                 await self._finish()
             finally:
-                watching.cancel()
                 stop.set()
         self._deferred = await stream.deferred_ever(self.world.client, self.world.streams)
         if not self.world.report.divergences:
@@ -111,9 +113,9 @@ class Round:
     async def _judge(self, session: Session) -> str | None:
         return await judge_session(self.world.store, self._expected.logs.get(session, []))
 
-    async def _watch(self) -> None:
+    async def _watch(self, stop: asyncio.Event) -> None:
         last: dict[str, str] = {}
-        while True:
+        while not stop.is_set():  # no cancellation: redis-py may lose it
             for instance in [*self.world.instances, *self.world.extras]:
                 instance.check()
             with contextlib.suppress(*stream.ERRORS):
@@ -142,8 +144,10 @@ class Round:
 
     async def _finish(self) -> None:
         """What an operator does after an incident: replays what was parked, and stops the instances."""
+        await self._wait_for(self._unfinished, _BESIDE)  # a rebuild that still runs may mend the poisoned board
         if self._with_replay and not self.world.report.divergences:
             await self._replay_all()
+        await self._wait_for(self._unfinished, _BESIDE)
         await self._wait_for(self._announced, "session events are missing")
         if self.world.audited and not self.world.report.divergences:
             await self._audit()
@@ -154,12 +158,16 @@ class Round:
 
     async def _replay_all(self) -> None:
         for board in _POISONED:
-            await stream.insist(lambda: self.world.client.delete(board))  # noqa: B023
+            if await stream.insist(lambda: self.world.client.type(board)) != "zset":  # noqa: B023 - a rebuild mends it
+                await stream.insist(lambda: self.world.client.delete(board))  # noqa: B023
         for arguments in (("replay", "--all"), ("scores", "--replay")):
             if not await self.world.dead_letters(*arguments):
                 self.world.report.diverged(f"dead_letters {' '.join(arguments)} failed")
             self.world.replays += 1
             await self._drained()
+
+    async def _unfinished(self) -> str | None:
+        return await stream.unfinished(self.world.client, self.world.streams, self.world.clustered)
 
     async def _announced(self) -> str | None:
         missing = self._expected.ended - set(self._reader.seen)

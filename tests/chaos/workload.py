@@ -21,7 +21,7 @@ from tests.chaos.model import (
 USERS = ["9f3c-0001", "9f3c-0002", "사용자 셋", "a:b|c", 'quo"te\\', "two\nlines", "🦊", " padded ", "0", "-1"]
 REFUSED_USERS = ["refused-1", "refused-둘"]
 """Their logs may be refused by the store for a while, see write_faults."""
-_EDGES = [
+EDGES = [
     midnight(date) for date in ("2024-12-30", "2025-01-01", "2025-03-01", "2025-09-01", "2026-01-01", "2027-01-01")
 ]
 """Days at whose start a week, a month or a year begins: where calendars go wrong."""
@@ -114,7 +114,7 @@ class Workload:
     def _fields(self, session: _OpenSession, is_end: bool) -> dict[str, str]:
         rng = self._rng
         # no two messages share a timestamp, so a log can be told from another
-        timestamp = rng.choice(_EDGES) + rng.randint(-5000, 5000) + self._made / 2**20
+        timestamp = rng.choice(EDGES) + rng.randint(-5000, 5000) + self._made / 2**20
         date = session.date if rng.random() < 0.8 else f"{session.date}T{rng.randint(0, 23):02}:30:00+09:00"
         window = self._window()
         # who leaves a board with no seconds at all cannot be told from who was never there

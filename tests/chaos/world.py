@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from tests.chaos.store import SpringStore
 from tests.chaos.write_faults import StoreProxy
 
 T = TypeVar("T")
+
+_COLOUR = re.compile(r"\x1b\[\d*m")
 
 TERM_SECONDS = 30.0
 """SHUTDOWN_TIMEOUT below, a reply that never comes, and two busy cores."""
@@ -141,6 +144,13 @@ class World:
     async def end_leases(self) -> None:
         for keys in self.streams:
             await self.client.delete(keys.deferred_lease)
+
+    @property
+    def rebuilds(self) -> int:
+        """Those that came to their end, as far as the logs tell."""
+        logs = [log for instance in (*self.instances, *self.extras) for log in instance.logs]
+        texts = [_COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace")) for log in logs]
+        return sum(text.count("status=completed task=rebuild_leaderboard") for text in texts)
 
     async def dead_letters(self, *arguments: str) -> dict[str, object]:
         """Runs `python -m cmd.dead_letters`, past the proxies (on a cluster: at first); {} where it failed."""

@@ -278,7 +278,7 @@ class RedisStreamSide:
         return RedisStreamConsumer(
             client=self.redis.make(),
             parser=parser(),
-            stream=self.keys.stream,
+            keys=self.keys,
             group=GROUP,
             consumer=consumer,
             claim_idle_ms=self.claim_idle_ms,

@@ -67,6 +67,20 @@ async def test_the_logs_of_a_session_come_by_timestamp(stores: Stores) -> None:
     assert [log.timestamp for log in found] == [10.0, 20.25, 20.5, 30.0]
 
 
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 2001])
+async def test_the_logs_of_a_period_come_in_pages(stores: Stores, count: int) -> None:
+    logs = {log_id(n): usage_log(n, timestamp=100.0 + n, category_id=SNS if n % 2 else None) for n in range(count)}
+    early, late = usage_log(5000, timestamp=99.999), usage_log(5001, timestamp=100.0 + count)
+    await stores.logs.save_all([*logs.values(), early, late])
+
+    pages = [page async for page in stores.logs.find_in_period(100.0, 100.0 + count)]
+
+    assert all(pages), "no page is empty"
+    found = [log for page in pages for log in page]
+    assert {log.id: log for log in found} == logs
+    assert len(found) == count
+
+
 @pytest.mark.parametrize(
     "other",
     [
