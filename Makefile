@@ -1,6 +1,8 @@
-# The targets install what they need into .venv, and again only when the lock has changed.
+# The targets install what they need into .venv, and again only when its lock has changed: to run takes much less than
+# to test.
 PYTHON ?= python3
 BIN := .venv/bin
+RUNNABLE := .venv/.runnable
 INSTALLED := .venv/.installed
 JOBS ?= 2
 
@@ -17,7 +19,7 @@ help:
 	@echo "make chaos       the fault suite for a minute;  make chaos-long ROUNDS=200 SEED=1 ARGS=--cluster"
 	@echo "make install     .venv from the lock;  make lock: the lock from pyproject.toml"
 
-run: $(INSTALLED)
+run: $(RUNNABLE)
 	@$(BIN)/python -m cmd.sample
 
 test: $(INSTALLED)
@@ -50,19 +52,28 @@ chaos-long: $(INSTALLED)
 
 install: $(INSTALLED)
 
-$(INSTALLED): requirements-dev.lock
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes
+
+$(RUNNABLE): requirements-run.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed (PYTHON=… names another one)" if sys.version_info < (3, 11) else 0)'
 	@echo "Installing into .venv …"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PIP_INSTALL) -r $<
+	@touch $@
+
+$(INSTALLED): requirements-dev.lock $(RUNNABLE)
+	@echo "Installing what the tests and checks need …"
+	@$(PIP_INSTALL) -r $<
 	@touch $@
 
 # uv is needed here alone, so it is not part of the lock
 lock:
 	@$(PYTHON) -m venv .data/lock && .data/lock/bin/python -m pip install --quiet uv
 	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --output-file requirements.lock
+	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra embedded \
+		--constraints requirements.lock --output-file requirements-run.lock
 	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra embedded --group dev \
-		--constraints requirements.lock --output-file requirements-dev.lock
+		--constraints requirements-run.lock --output-file requirements-dev.lock
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	--no-emit-find-links $(if $(UPGRADE),--upgrade)

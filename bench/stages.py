@@ -25,6 +25,7 @@ from bench.workload import GROUP, STREAM, Kind, Workload, command, fill_stream
 from domains.pomodoro.model import Commit
 from domains.pomodoro.service import BatchClassification
 from infrastructure.mongo.repositories import CategorizedDataRepositoryAdapter, PomodoroUsageLogRepositoryAdapter
+from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.stream import RedisStreamConsumer
 from tests.servers import RedisServer
 
@@ -67,7 +68,7 @@ class Stages:
         self._client: Any = RawClient()
         self._client.reply = self._decode()
         self._source = RedisStreamConsumer(
-            self._client, self._parts.parser, STREAM, GROUP, "stages", 30_000, 600_000, trim=True
+            self._client, self._parts.parser, StreamKeys(STREAM), GROUP, "stages", 30_000, 600_000, trim=True
         )
         calendar, classifier = self._parts.calendar, self._parts.classifier
         self._batches = BatchClassification(classifier, null, null, calendar, STREAM)

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from time import time
 from typing import Annotated
 
 import typer
@@ -19,10 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from infrastructure.container import running_container
-from infrastructure.redis.dead_letters import DeadLetterStreams, StoredDeadLetter
+from infrastructure.redis.dead_letters import DeadLetterStreams, Selection
 from infrastructure.settings import Settings
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
@@ -33,23 +30,6 @@ All = Annotated[bool, typer.Option("--all", help="all of them")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
-class Selection:
-    """Which letters a command means."""
-
-    def __init__(self, ids: list[str] | None, reason: str, older_than: str, everything: bool = True) -> None:
-        if not (ids or reason or older_than or everything):
-            fail("Say which: ids, --reason, --older-than or --all", 2)
-        self._ids = frozenset(ids or ())
-        self._reason = reason.casefold()
-        self._before = time() - _seconds(older_than) if older_than else float("inf")
-
-    async def of(self, stream: DeadLetterStreams) -> AsyncIterator[StoredDeadLetter]:
-        async for letter in stream.all():
-            by_id = not self._ids or letter.id in self._ids
-            if by_id and self._reason in letter.reason.casefold() and letter.time < self._before:
-                yield letter
-
-
 @app.command("list")
 def list_letters(
     reason: Reason = "",
@@ -58,11 +38,11 @@ def list_letters(
     as_json: Json = False,
 ) -> None:
     """Shows the dead letters, oldest first."""
-    settings, selection = settings_or_exit(), Selection(None, reason, older_than)
+    settings, selection = settings_or_exit(), _selection(None, reason, older_than)
 
     async def work() -> None:
         async with _stream(settings) as stream:
-            found = [letter async for letter in selection.of(stream)]
+            found = await stream.chosen(selection)
         if as_json:
             typer.echo(json.dumps([asdict(letter) for letter in found[:limit]]))
             return
@@ -112,19 +92,14 @@ def replay(
 
     A message whose fields had to be cut because of their size cannot be put back, and stays.
     """
-    settings, selection = settings_or_exit(), Selection(_check_ids(ids), reason, older_than, everything)
+    settings, selection = settings_or_exit(), _selection(_check_ids(ids), reason, older_than, everything)
 
     async def work() -> None:
-        replayed, cut = [], 0
         async with _stream(settings) as stream:
-            chosen = [letter async for letter in selection.of(stream)]  # first: what fails again comes back behind
-            for letter in chosen:
-                if letter.truncated:
-                    cut += 1
-                elif new_id := await stream.replay(letter):
-                    replayed.append({"id": letter.id, "newId": new_id})
+            replayed, cut = await stream.replay_all(selection)
         if as_json:
-            typer.echo(json.dumps({"replayed": replayed, "truncated": cut}))
+            pairs = [{"id": letter_id, "newId": new_id} for letter_id, new_id in replayed.items()]
+            typer.echo(json.dumps({"replayed": pairs, "truncated": cut}))
         else:
             typer.echo(f"{len(replayed)} replayed" + (f", {cut} cut by their size and left" if cut else ""))
 
@@ -136,11 +111,11 @@ def drop(
     ids: Ids = None, reason: Reason = "", older_than: OlderThan = "", everything: All = False, as_json: Json = False
 ) -> None:
     """Deletes dead letters for good."""
-    settings, selection = settings_or_exit(), Selection(_check_ids(ids), reason, older_than, everything)
+    settings, selection = settings_or_exit(), _selection(_check_ids(ids), reason, older_than, everything)
 
     async def work() -> None:
         async with _stream(settings) as stream:
-            chosen = [letter async for letter in selection.of(stream)]
+            chosen = await stream.chosen(selection)
             dropped = await stream.drop(chosen) if chosen else 0
         typer.echo(json.dumps({"dropped": dropped}) if as_json else f"{dropped} dropped")
 
@@ -176,17 +151,20 @@ async def _stream(settings: Settings) -> AsyncIterator[DeadLetterStreams]:
         yield container.dead_letters()
 
 
+def _selection(ids: list[str] | None, reason: str, older_than: str, everything: bool = True) -> Selection:
+    if not (ids or reason or older_than or everything):
+        fail("Say which: ids, --reason, --older-than or --all", 2)
+    try:
+        return Selection(ids or (), reason, older_than)
+    except ValueError as error:
+        fail(f"--older-than {error}", 2)
+
+
 def _check_ids(ids: list[str] | None) -> list[str] | None:
     for letter_id in ids or ():
         if not re.fullmatch(r"\d{1,20}-\d{1,20}", letter_id):
             fail(f"{letter_id}: not an id such as 1756771234000-0", 2)
     return ids
-
-
-def _seconds(text: str) -> float:
-    if not (match := re.fullmatch(r"(\d+)([smhd])", text)):
-        fail(f"--older-than {text}: not a time such as 90s, 15m, 12h or 7d", 2)
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def _when(seconds: float) -> str:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 import typer
 
-from infrastructure.container import Container, partitions, running_container
+from domains.pomodoro.flow import cancel_all
+from infrastructure.container import Container, command_runner, partitions, running_container
 from infrastructure.http.server import child_ports, open_door
 from infrastructure.logs import announce_stores, configure_logging
+from infrastructure.schedule import run_schedule
 from infrastructure.settings import Settings, describe_settings
 from infrastructure.signals import reload_on_signal, stop_on_signals, stop_when_orphaned
 from infrastructure.supervisor import SUPERVISOR_PID, Supervisor
@@ -78,9 +80,13 @@ async def run_pipeline(
             consumers.append(group.create_task(part.consumer().run(stop), name=f"consumer of {name}"))
             reclassifying = part.reclassification().run(stop)
             beside.append(group.create_task(reclassifying, name=f"reclassification of {name}"))
+        if container.settings().commands:
+            running = command_runner(container, parts).run(stop, reload)
+            beside.append(group.create_task(running, name="commands"))
+            scheduling = run_schedule(container.command_queue(), container.settings())
+            beside.append(group.create_task(scheduling, name="schedule"))
         await asyncio.wait(consumers)
-        for task in beside:  # what they are at can be broken off anywhere, and may wait for a server that stalls
-            task.cancel()
+        await cancel_all(beside)  # they can be broken off anywhere, and may wait for a server that stalls
 
 
 async def _supervise(settings: Settings, stop: asyncio.Event, reload: asyncio.Event) -> int:

@@ -6,7 +6,8 @@
     │   └── RedisOutage         the stream, the boards, the cache
     │       └── GroupMissing    the consumer group is gone (FLUSHALL, failover): create it anew, from 0
     ├── StoreRefused            the store refused the data as such; what else is in the batch may well work
-    └── ClassificationFailed    no answer from the LLM, or none that can be accepted
+    ├── ClassificationFailed    no answer from the LLM, or none that can be accepted
+    └── TaskRefused             what somebody asked for cannot be done; the text says why
 
 A message that can never work is no exception but a value, `domains.pomodoro.model.DeadLetter`: it travels with
 its batch and is parked and acknowledged in the batch's commit.
@@ -43,3 +44,7 @@ class ClassificationFailed(PipelineError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TaskRefused(PipelineError):
+    """A task cannot be done as it was asked for, or was overtaken. The text says why, for a person."""

@@ -5,8 +5,9 @@ Building connects to nothing: clients do so at their first call, and `running_co
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 from dependency_injector import containers, providers
@@ -21,8 +22,10 @@ from domains.patternClassifier.questions import Questions
 from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_LLM, TIER_MEMORY, TIER_MODEL
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, Tier
 from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
+from domains.pomodoro.rebuild import LeaderboardRebuild
 from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
+from infrastructure.commands import CommandRunner, Tasks
 from infrastructure.embedded import EmbeddedRedis
 from infrastructure.logs import LoggingObserver, announce_no_model
 from infrastructure.metrics import MetricsObserver, Observers, make_registry
@@ -33,14 +36,16 @@ from infrastructure.redis import client as redis_client
 from infrastructure.redis.backlog import StreamBacklog
 from infrastructure.redis.budget import RedisLLMBudget
 from infrastructure.redis.cache import RedisClassificationCache
+from infrastructure.redis.commands import CommandQueue
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.dead_letters import DeadLetterStreams
 from infrastructure.redis.deferred import RedisDeferredMessages
 from infrastructure.redis.figures import RedisFigures
-from infrastructure.redis.keys import LLMKeys, StreamKeys
+from infrastructure.redis.keys import CommandKeys, LLMKeys, StreamKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
+from infrastructure.redis.rebuild import RedisBoardRebuild
 from infrastructure.redis.stream import RedisStreamConsumer
 from infrastructure.settings import Settings, names_of
 from infrastructure.sqlite import repositories as sqlite_repositories
@@ -110,6 +115,7 @@ def _lane(llm: Any, budget: Any, memory: AnswerMemory, observer: Any, settings: 
         linger_seconds=settings.llm_linger_ms / 1000,
         wait_seconds=settings.llm_wait,
         waiting=settings.llm_max_waiting,
+        longest_pause_seconds=settings.llm_longest_pause,
     )
     return LLMLane(llm, budget, memory, observer, limits)
 
@@ -212,7 +218,7 @@ class Container(containers.DeclarativeContainer):
         RedisStreamConsumer,
         reading_redis,
         parser,
-        keys.provided.stream,
+        keys,
         option.stream_group,
         option.consumer_name,
         option.claim_idle_ms,
@@ -237,6 +243,15 @@ class Container(containers.DeclarativeContainer):
     )
     llm_budget = providers.Singleton(
         RedisLLMBudget, redis, llm_keys, option.llm_max_calls_per_minute, option.llm_daily_token_budget
+    )
+    command_keys = providers.Singleton(CommandKeys, option.commands_key, option.key_prefix, option.redis_cluster)
+    command_queue = providers.Singleton(CommandQueue, redis, command_keys, option.status_channel)
+    board_rebuild = providers.Factory(
+        RedisBoardRebuild,
+        redis,
+        partition_keys,
+        option.stream_group,
+        providers.Callable(_boards_elsewhere, settings),
     )
     deferred = providers.Singleton(RedisDeferredMessages, redis, keys, option.consumer_name)
 
@@ -283,6 +298,9 @@ class Container(containers.DeclarativeContainer):
         observer,
         option.reclassify_seconds,
     )
+    leaderboard_rebuild = providers.Singleton(
+        LeaderboardRebuild, board_rebuild.provider, usage_logs, category_patterns, calendar
+    )
 
     # How it is
     figures = providers.Singleton(RedisFigures, redis, partition_keys, option.stream_group)
@@ -327,6 +345,19 @@ def partitions(container: Container) -> list[Container]:
     return parts if len(parts) > 1 else [container]
 
 
+def command_runner(container: Container, parts: Sequence[Container]) -> CommandRunner:
+    """Runs commands for all partitions of the stream, whose containers are `parts`."""
+    tasks = Tasks(
+        container.command_queue(),
+        container.classifier(),
+        container.dead_letters(),
+        [part.reclassification() for part in parts],
+        container.leaderboard_rebuild(),
+        lambda: datetime.now(container.settings().zone).date(),
+    )
+    return CommandRunner(container.command_queue(), tasks.by_name, container.observer())
+
+
 @asynccontextmanager
 async def running_container(settings: Settings) -> AsyncIterator[Container]:
     """A container for `settings`, with the embedded redis-server where no other is named; closes what was opened."""
@@ -337,11 +368,11 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             stack.callback(embedded.close)
             settings = settings.model_copy(update={"redis_addr": embedded.address})
         container = await stack.enter_async_context(running_store(settings))
-        stack.push_async_callback(_close_lane, container)
         if settings.openai_api_key is not None:
             stack.push_async_callback(container.openai().close)
         stack.push_async_callback(container.redis().aclose)
         stack.push_async_callback(container.reading_redis().aclose)
+        stack.push_async_callback(_close_lane, container)  # the first to go: it uses the others
         yield container
 
 
@@ -349,13 +380,12 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
 async def running_store(settings: Settings) -> AsyncIterator[Container]:
     """A container for what uses the document store alone: no Redis is started or connected to."""
     container = Container(settings=providers.Object(settings))
+    # before anything is done: wrong settings show here
+    client = container.mongo() if container.store_kind() == "mongo" else container.sqlite()
     try:
         yield container
     finally:
-        if container.store_kind() == "mongo":
-            await _close(container.mongo().close)
-        else:
-            await container.sqlite().close()
+        await _close(client.close)
 
 
 async def _close(close: Any) -> None:

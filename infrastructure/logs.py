@@ -6,7 +6,7 @@ Window titles and URLs are never logged above debug level.
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -95,6 +95,9 @@ class LoggingObserver:
             )
         if result.ended_sessions:
             self._log.info("Announced ended sessions", action="session_end", sessions=result.ended_sessions)
+        self._failed_scores(result)
+
+    def _failed_scores(self, result: CommitResult) -> None:
         if result.failure:
             self._log.error(
                 "A board or event stream took no write; kept for replay",
@@ -160,8 +163,8 @@ class LoggingObserver:
     def patterns_not_loaded(self, cause: PipelineError) -> None:
         self._log.warning("Patterns stay as they are: the store is away", action="patterns", cause=str(cause))
 
-    def tier_failed(self, tier: str, cause: PipelineError) -> None:
-        self._log.warning("A tier of the classifier is away", action="tier_failed", tier=tier, cause=str(cause))
+    def tier_failed(self, tier: str, cause: Exception) -> None:
+        self._log.warning("A tier of the classifier is away", action="tier_failed", tier=tier, cause=_text_of(cause))
 
     def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
         self._log.debug(
@@ -174,15 +177,33 @@ class LoggingObserver:
         )
 
     def llm_failed(self, windows: int, cause: Exception) -> None:
-        # of an error that nobody foresaw only the kind: its text may repeat a title
-        text = str(cause) if isinstance(cause, PipelineError) else type(cause).__name__
-        self._log.warning("LLM gave no answer", action="llm_failed", windows=windows, cause=text)
+        self._log.warning("LLM gave no answer", action="llm_failed", windows=windows, cause=_text_of(cause))
 
     def llm_paused(self, reason: str, seconds: float) -> None:
         self._log.warning("LLM is not asked for a while", action="llm_paused", reason=reason, seconds=round(seconds))
 
     def reclassified(self, result: CommitResult) -> None:
-        self._log.info("Reclassified messages", action="reclassified", messages=result.moved, scores=result.scores)
+        if result.moved:
+            self._log.info(
+                "Reclassified messages", action="reclassified", messages=result.moved, scores=result.scores
+            )
+        self._failed_scores(result)
+
+    def command_told(self, status: Mapping[str, Any]) -> None:
+        log = self._log.warning if status["status"] == "failed" else self._log.info
+        log(
+            "Command from the list",
+            action="command",
+            status=status["status"],
+            task=status["task"],
+            id=status["id"],
+            data=status["data"],
+        )
 
     def reclassification_failed(self, cause: PipelineError) -> None:
         self._log.warning("Reclassification has to wait", action="reclassification_failed", cause=str(cause))
+
+
+def _text_of(cause: Exception) -> str:
+    """Of an error that nobody foresaw only the kind: its text may repeat a title."""
+    return str(cause) if isinstance(cause, PipelineError) else type(cause).__name__

@@ -15,6 +15,8 @@ from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_
 
 HOST_NAME = socket.gethostname()
 
+_SCHEDULED = "when to run {}: minute hour day month weekday (mon to sun) in TIMEZONE; not set: never"
+
 OPTIONAL_TIERS = (TIER_MEMORY, TIER_CACHE, TIER_DOCUMENTS, TIER_MODEL, TIER_LLM)
 
 
@@ -195,6 +197,13 @@ class Settings(BaseSettings):
     llm_max_waiting: int = Field(
         2000, ge=1, description="windows on their way to the LLM; more are reclassified later"
     )
+    llm_longest_pause: float = Field(
+        300.0,
+        gt=0,
+        description="the LLM is left alone for this long at most when it fails again and again, unless it names a"
+        " longer time; at first for 2 s",
+        json_schema_extra=_unit("s"),
+    )
     llm_max_calls_per_minute: int = Field(600, ge=0, description="requests of all instances together; 0: no limit")
     llm_daily_token_budget: int = Field(
         5_000_000, ge=0, description="tokens of all instances in a day (UTC); 0: no limit"
@@ -246,6 +255,17 @@ class Settings(BaseSettings):
     classification_cache_max: int = Field(
         100_000, ge=1, description="answers remembered in Redis", json_schema_extra=_unit("answers")
     )
+
+    # Commands from Spring, and the schedule
+    commands: bool = Field(True, description="take commands from COMMANDS_KEY, and run the schedule")
+    commands_key: str = Field("pomocore:commands", min_length=1, description="list of commands")
+    status_channel: str = Field(
+        "pomocore:status", min_length=1, description="channel on which is told what becomes of commands"
+    )
+    schedule_reload_patterns: str = Field("", description=_SCHEDULED.format("reload_patterns"))
+    schedule_replay_dead_letters: str = Field("", description=_SCHEDULED.format("replay_dead_letters"))
+    schedule_reclassify: str = Field("", description=_SCHEDULED.format("reclassify"))
+    schedule_rebuild_leaderboard: str = Field("", description=_SCHEDULED.format("rebuild_leaderboard"))
 
     # Learning (cmd.patterns)
     pattern_min_evidence: int = Field(
@@ -315,6 +335,25 @@ class Settings(BaseSettings):
             raise ValueError(f"{', '.join(sorted(unknown))}: not among {', '.join(OPTIONAL_TIERS)} (or none)")
         return value
 
+    @field_validator(
+        "schedule_reload_patterns",
+        "schedule_replay_dead_letters",
+        "schedule_reclassify",
+        "schedule_rebuild_leaderboard",
+    )
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        if value:
+            from apscheduler.triggers.cron import CronTrigger  # only where there is a schedule
+
+            if any(character.isdecimal() for character in value.split()[-1]):
+                raise ValueError("days of the week are to be named (mon): numbers mean other days than cron's here")
+            try:
+                CronTrigger.from_crontab(value)
+            except ValueError as error:
+                raise ValueError(f"must be a cron expression such as 0 4 * * *: {error}") from None
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _is_zone(cls, value: str) -> str:
@@ -340,6 +379,12 @@ class Settings(BaseSettings):
     def _are_apps(cls, value: str) -> str:
         Questions(private_apps=names_of(value))
         return value
+
+    @property
+    def schedule(self) -> dict[str, str]:
+        """{task: cron expression} of what is scheduled."""
+        tasks = ("reload_patterns", "replay_dead_letters", "reclassify", "rebuild_leaderboard")
+        return {task: cron for task in tasks if (cron := getattr(self, f"schedule_{task}"))}
 
     @property
     def zone(self) -> ZoneInfo:

@@ -212,7 +212,7 @@ class PipelineState:
         """And how many patterns the store has."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                return Check(True), len(await self._patterns.find_all())
+                return Check(True), await self._patterns.count()
         except TimeoutError:
             return Check(False, "no answer"), 0
         except PipelineError as cause:

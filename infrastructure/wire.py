@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 from typing_extensions import TypedDict
 
 from domains.leaderboard.service import BoardCalendar
-from domains.pomodoro.model import ActivityKey, DeadLetter, PomodoroPatternClassifyMessage, start_of_day
+from domains.pomodoro.model import ActivityKey, DeadLetter, PomodoroPatternClassifyMessage, start_of_day, usage_log_id
 
 ORIGIN_FIELD = "pomocoreOriginalId"
 """Set on a replayed dead letter: the entry id under which the message first came."""
@@ -28,6 +28,12 @@ _KEPT_OF_TOO_LARGE = 1024
 _JAVA_INT_MAX = 2**31 - 1
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def log_id_of(stream: str, entry_id: str, fields: Mapping[str, str]) -> str:
+    """The id of the usage log of an entry, whether or not the entry is a message that can be accepted."""
+    given = fields.get("pomodoroUsageLogId", "").lower()
+    return given or usage_log_id(stream, fields.get(ORIGIN_FIELD) or entry_id)
 
 
 class _Spelled:

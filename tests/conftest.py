@@ -1,11 +1,13 @@
 """Servers and settings that the suites share. The header says which MongoDB a run talks to."""
 
+import logging
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 from pymongo import MongoClient
 
 from infrastructure.container import Container, running_container
@@ -39,6 +41,16 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What a test configures ends with it: its stream is closed then, and records that are kept count as memory."""
+    root, ours = logging.getLogger(), logging.getLogger("pomocore")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:], root.level, ours.level = before
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,9 @@ class CategoryPatternRepositoryPort(Protocol):
     async def find_all(self) -> list[CategoryPattern]:
         """All patterns, in an order that does not change while they do not."""
 
+    async def count(self) -> int:
+        """How many documents there are: a small question, to see whether the store answers."""
+
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         """Inserts those whose id is not there yet and leaves the others as they are."""
 

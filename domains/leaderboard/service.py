@@ -32,6 +32,10 @@ class BoardCalendar:
         day = self.day(timestamp)
         return self._boards.get((category, day)) or self._make_boards(category, day)
 
+    def boards_of_period(self, categories: Iterable[str], period: Period, day: date) -> list[str]:
+        """The keys of the boards of `categories`, and of `work`, in the period that holds `day`."""
+        return [self._prefix + board_key(name, period, day) for name in {*categories, OVERALL_BOARD}]
+
     def day(self, timestamp: float) -> date:
         """The local date of `timestamp` (Unix seconds). Raises as `boards` does."""
         bucket = int(timestamp // _BUCKET)

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
-from domains.errors import Outage, PipelineError, StoreRefused
+from domains.errors import PipelineError
 from domains.patternClassifier.lane import LLMLane
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.questions import Question, Questions
@@ -61,8 +61,8 @@ class PatternClassifier:
 
     @property
     def can_ask(self) -> bool:
-        """Whether the LLM may be asked now."""
-        return self._lane is not None and not self._lane.is_paused
+        """Whether the LLM may be asked now: never before the patterns are loaded, which name the categories."""
+        return bool(self.snapshot.patterns) and self._lane is not None and not self._lane.is_paused
 
     def would_ask(self, key: ActivityKey) -> bool:
         """Whether the LLM would be asked for a window that no other tier knows."""
@@ -111,14 +111,14 @@ class PatternClassifier:
         return found
 
     async def further(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, Classification]:
-        """What the tiers between memory and LLM know of `keys`. A tier that is away is passed over."""
+        """What the tiers between memory and LLM know of `keys`. A tier that is away, or breaks, is passed over."""
         asked = {key: self._question(key) for key in keys}
         found: dict[Question, Classification] = {}
         for tier in self._tiers:
             left = {question: key for key, question in asked.items() if question not in found}
             try:
                 found |= await tier.classify(left, self.snapshot) if left else {}
-            except (Outage, StoreRefused) as cause:
+            except Exception as cause:
                 self._observer.tier_failed(tier.name, cause)
         return {key: found[question] for key, question in asked.items() if question in found}
 

@@ -89,12 +89,11 @@ class LLMLane:
         """Gives up what is under way."""
         if self._lingering is not None:
             self._lingering.cancel()
+        self._empty_queue()  # first, or else a request that ends starts the next one
         requests = list(self._requests)
         for request in requests:
             request.cancel()
         await asyncio.gather(*requests, return_exceptions=True)  # cancelled: they have nothing to tell
-        while self._queue:
-            self._answer(self._queue.popleft(), None)
 
     def _enter(self, question: Question) -> asyncio.Future[str | None] | None:
         """The future answer, of the question that is on its way already where there is one; None: not now."""
@@ -128,10 +127,13 @@ class LLMLane:
     def _ended(self, request: asyncio.Task[None]) -> None:
         self._requests.discard(request)
         if self.is_paused:
-            while self._queue:
-                self._answer(self._queue.popleft(), None)
+            self._empty_queue()
         elif self._queue and self._lingering is None:
             self._send()
+
+    def _empty_queue(self) -> None:
+        while self._queue:
+            self._answer(self._queue.popleft(), None)
 
     async def _request(self, questions: list[Question]) -> None:
         """Answers `questions`, whatever happens; but first the answers are remembered, so that they stay the same."""
@@ -142,15 +144,16 @@ class LLMLane:
                 return
             started = monotonic()
             names, tokens = await self._llm.classify(questions, self._categories)
-            self._failures = 0
             answers = {
                 question: name if name and name in self._categories else ""
                 for question, name in zip(questions, names, strict=True)
             }
+            self._failures = 0
             answered = sum(map(bool, answers.values()))
             self._observer.llm_answered(len(questions), answered, tokens, monotonic() - started)
             await self._memory.remember(answers)
-            await self._budget.spend(tokens)
+            if tokens:
+                await self._budget.spend(tokens)
         except RedisOutage as cause:
             self._observer.tier_failed("llm", cause)
         except Exception as cause:

@@ -65,10 +65,13 @@ class PatternSnapshot:
         match = self.rules.match(key.app, key.url)
         return self.by_tier[match.tier][match.category] if match else self.uncategorized
 
-    def stored(self, stored_id: str | None, is_llm_based: bool) -> Classification | None:
-        """What a document's `categoryId` says; None where it says nothing (absent, unknown or Uncategorized)."""
+    def stored(self, stored_id: str | None, is_llm_based: bool, key: ActivityKey) -> Classification | None:
+        """What the `categoryId` of a window's document says; None where it says nothing (absent, unknown or
+        Uncategorized), or no more than that the window is a browser's."""
         name = self._names.get(stored_id or "", UNCATEGORIZED)
         if name == UNCATEGORIZED:
+            return None
+        if name == _BROWSING and not is_llm_based and self.fallback(key).category == _BROWSING:
             return None
         return self._stored[is_llm_based][name]
 

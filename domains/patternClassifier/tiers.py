@@ -99,6 +99,7 @@ class DocumentsTier:
 
     name = TIER_DOCUMENTS
 
+    _MOST = 20_000
     _SECONDS = 60.0
     """A window that was looked up in vain is not looked up again for so long: it may have thousands of documents."""
 
@@ -108,17 +109,16 @@ class DocumentsTier:
         self._since = monotonic()
 
     async def classify(self, windows: Windows, snapshot: PatternSnapshot) -> dict[Question, Classification]:
-        if monotonic() - self._since > self._SECONDS:
+        if monotonic() - self._since > self._SECONDS or len(self._in_vain) > self._MOST:
             self._in_vain.clear()
             self._since = monotonic()
         wanted = {question: key for question, key in windows.items() if question not in self._in_vain}
         documents = await self._categorized.find_many_by_app_url_title_batch(set(wanted.values()))
         found = {}
         for question, key in wanted.items():
-            if document := documents.get(key):
-                stored = snapshot.stored(document.category_id, document.is_llm_based)
-                if stored and stored.category_id != snapshot.fallback(key).category_id:
-                    found[question] = stored
+            document = documents.get(key)
+            if document and (stored := snapshot.stored(document.category_id, document.is_llm_based, key)):
+                found[question] = stored
         self._in_vain |= wanted.keys() - found.keys()
         return found
 

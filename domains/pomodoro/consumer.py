@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from domains.errors import GroupMissing, Outage, RedisOutage
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.snapshot import Classification
-from domains.pomodoro.flow import AdaptiveBatch, Breaker, Gathering, InFlight, pause
+from domains.pomodoro.flow import AdaptiveBatch, Breaker, Gathering, InFlight, cancel_all, pause
 from domains.pomodoro.model import (
     ActivityKey,
     Commit,
@@ -384,5 +384,4 @@ class PomodoroPatternConsumer:
         deadline = monotonic() + self._limits.shutdown_timeout_seconds
         while self._tasks and (left := deadline - monotonic()) > 0:
             await asyncio.wait(set(self._tasks), timeout=left)
-        for task in self._tasks:
-            task.cancel()
+        await cancel_all(self._tasks)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import blake2b
+from struct import pack
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -110,11 +111,15 @@ class PomodoroUsageLog:
 
 
 def best_by_key(documents: Iterable[CategorizedData]) -> dict[ActivityKey, CategorizedData]:
-    """The document to use for each key: one with a category before one without, then the lowest id."""
+    """The document to use for each key: the pipeline's own, one with a category before one without, the lowest id.
+
+    The own one first, since the log of a message that is delivered again may point at it.
+    """
     best: dict[ActivityKey, CategorizedData] = {}
-    for document in sorted(documents, key=lambda data: (data.category_id is None, data.id)):
+    by_id = {document.id: document for document in documents}
+    for document in sorted(by_id.values(), key=lambda data: (data.category_id is None, data.id)):
         best.setdefault(document.key, document)
-    return best
+    return {key: by_id.get(categorized_data_id(key), document) for key, document in best.items()}
 
 
 class CategoryUpdate(NamedTuple):
@@ -215,9 +220,6 @@ def usage_log_id(stream: str, origin_id: str) -> str:
 
 def digest_of(*parts: str) -> str:
     """24 hex digits that no other sequence of parts has."""
-    digest = blake2b(digest_size=12)
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big"))  # so that ("ab", "c") is not ("a", "bc")
-        digest.update(encoded)
-    return digest.hexdigest()
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    lengths = pack(f">{len(parts)}Q", *map(len, encoded))  # so that ("ab", "c") is not ("a", "bc")
+    return blake2b(lengths + b"".join(encoded), digest_size=12).hexdigest()

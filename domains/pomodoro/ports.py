@@ -4,7 +4,7 @@ All methods may be cancelled at any await and then may or may not have taken eff
 inserts keep what is there, updates set the same value again, a commit counts a message once.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -96,7 +96,8 @@ class CategorizedDataRepositoryPort(Protocol):
     ) -> dict[ActivityKey, CategorizedData]:
         """The documents of those keys that have one, in one query.
 
-        Where a key has several (it is not unique), one with a category wins over one without, then the lowest id.
+        Where a key has several (it is not unique), the pipeline's own wins (`categorized_data_id`), then one with a
+        category over one without, then the lowest id.
         """
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
@@ -132,6 +133,47 @@ class PomodoroUsageLogRepositoryPort(Protocol):
 
     async def find_by_session(self, user_id: str, session_date: date, session: int) -> list[PomodoroUsageLog]:
         """The logs of a session by timestamp, as Spring's scoring reads them."""
+
+    def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+        """The logs from `start` on and before `end` (Unix seconds), page by page, in any order.
+
+        Never all of them in memory. Of what is written meanwhile, some may be among them.
+        """
+
+
+class BoardRebuildPort(Protocol):
+    """Boards made anew while commits go on. One object is one rebuild; the latest to begin overtakes the others.
+
+    Methods raise RedisOutage, and TaskRefused where it cannot be done, has been overtaken, or was not renewed.
+    Until `swap` the boards stay as they are.
+    """
+
+    async def begin(self) -> None:
+        """For half a minute what commits add to boards is noted, and no deferred message moves."""
+
+    async def renew(self) -> None:
+        """For another half minute."""
+
+    async def uncounted(self) -> Collection[str]:
+        """Ids of the usage logs whose messages the boards did not count when the rebuild began.
+
+        Complete for all logs that were given a category before this call. The collection may grow.
+        """
+
+    def deferred(self) -> AsyncIterator[DeferredMessage]:
+        """The deferred messages that the boards counted, under their `category`, when the rebuild began."""
+
+    async def put(self, board: str, scores: Mapping[str, float]) -> None:
+        """What the board (its key) was when the rebuild began: seconds by user, of one user at least."""
+
+    async def swap(self, boards: Iterable[str]) -> int:
+        """Puts all of `boards`, with what was committed meanwhile, in the place of the old ones, in one step.
+
+        Those without scores are gone then, and so is what was kept for replay of them. Returns how many there are.
+        """
+
+    async def abandon(self) -> None:
+        """Leaves nothing behind; what cannot be removed now expires."""
 
 
 class ConsumerObserver(Protocol):

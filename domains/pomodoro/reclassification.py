@@ -60,29 +60,32 @@ class Reclassification:
             await pause(stop, self._interval_seconds)
             try:
                 await self.reclassify_all(stop)
-            except (Outage, StoreRefused) as cause:
+            except Outage as cause:
                 self._observer.reclassification_failed(cause)
 
-    async def reclassify_all(self, stop: asyncio.Event) -> int:
+    async def reclassify_all(self, stop: asyncio.Event, at_once: bool = False) -> int:
         """Goes through the deferred messages once, while the LLM answers. Returns how many got their category.
 
-        Raises Outage and StoreRefused; what was done until then stays done.
+        `at_once`: also where another instance sees to them now. Raises Outage; what was done until then stays done.
+        Messages that the store refuses stay as they are.
         """
         moved, after = 0, "0"
         while self._classifier.can_ask and not stop.is_set():
             messages = await self._deferred.after(after, _AT_ONCE)
-            if not messages or not await self._deferred.lease(_LEASE_SECONDS):
+            if not messages or not (at_once or await self._deferred.lease(_LEASE_SECONDS)):
                 break
-            moved += await self._reclassify(messages)
+            try:
+                moved += await self._reclassify(messages)
+            except StoreRefused as cause:
+                self._observer.reclassification_failed(cause)
             after = messages[-1].id
         return moved
 
     async def _reclassify(self, messages: Sequence[DeferredMessage]) -> int:
         answers = await self._answers({message.key for message in messages})
         answered = [message for message in messages if message.key in answers]
-        changed = [message for message in answered if answers[message.key].category != message.category]
-        failed = await self._write(changed, answers)
-        settled = [message for message in answered if message not in failed]
+        failures = await self._write(answered, answers) if answered else {}
+        settled = [m for m in answered if not {m.categorized_data_id, m.pomodoro_usage_log_id} & failures.keys()]
         return await self._move(settled, answers) if settled else 0
 
     async def _answers(self, keys: set[ActivityKey]) -> dict[ActivityKey, Classification]:
@@ -96,18 +99,18 @@ class Reclassification:
 
     async def _write(
         self, messages: Sequence[DeferredMessage], answers: Mapping[ActivityKey, Classification]
-    ) -> list[DeferredMessage]:
-        """Gives the documents their category. Returns the messages whose documents could not be written."""
-        failures: dict[str, str] = {}
-        if messages:
-            data, logs = [], []
-            for message in messages:
-                _, category_id, is_llm_based, _ = answers[message.key]
-                data.append(CategoryUpdate(message.categorized_data_id, category_id, is_llm_based))
-                logs.append(CategoryUpdate(message.pomodoro_usage_log_id, category_id, is_llm_based))
-            failures |= await self._categorized.update_category_all(data)
-            failures |= await self._logs.update_category_all(logs)
-        return [m for m in messages if {m.categorized_data_id, m.pomodoro_usage_log_id} & failures.keys()]
+    ) -> dict[str, str]:
+        """Gives the documents their category, also where it stays: another delivery may have written its own.
+
+        Returns {document id: reason} of those that could not be written.
+        """
+        data, logs = [], []
+        for message in messages:
+            _, category_id, is_llm_based, _ = answers[message.key]
+            data.append(CategoryUpdate(message.categorized_data_id, category_id, is_llm_based))
+            logs.append(CategoryUpdate(message.pomodoro_usage_log_id, category_id, is_llm_based))
+        failures = await self._categorized.update_category_all(data)
+        return failures | await self._logs.update_category_all(logs)
 
     async def _move(self, messages: Sequence[DeferredMessage], answers: Mapping[ActivityKey, Classification]) -> int:
         await self._commits.commit(Commit())  # on a cluster the scores of these messages may still be under way

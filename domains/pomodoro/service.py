@@ -65,7 +65,7 @@ class WriteSet:
         data_id, log_id = message.categorized_data_id, message.pomodoro_usage_log_id
         if data_id is None or log_id is None:
             data_id, log_id = document_ids(item.span, self._stream)
-            self._add_document(item)
+            self._add_document(item, data_id)
             self.new_logs.append(_log_of(message, log_id, data_id, item.classification.category_id))
             if item.deferred:
                 self.provisional_logs.add(log_id)
@@ -75,14 +75,17 @@ class WriteSet:
             self.log_updates.append(CategoryUpdate(log_id, category_id, is_llm_based, item.deferred))
         self.owners.append((message.entry_id, data_id, log_id))
 
-    def _add_document(self, item: Decided) -> None:
-        """The window's document is created, or given its category where it has none."""
+    def _add_document(self, item: Decided, data_id: str) -> None:
+        """The window's document is created, or given its category where it says something else."""
         key, document = item.span.message.key, item.span.document
         _, category_id, is_llm_based, _ = item.classification
         if document is None:
-            self.new_data.setdefault(key, CategorizedData(categorized_data_id(key), key, category_id, is_llm_based))
-        elif document.category_id != category_id:
-            self.data_updates.append(CategoryUpdate(document.id, category_id, is_llm_based, item.deferred))
+            self.new_data.setdefault(key, CategorizedData(data_id, key, category_id, is_llm_based))
+            outdated = is_llm_based  # an instance to which the LLM gave no answer may just have inserted it
+        else:
+            outdated = (document.category_id, document.is_llm_based) != (category_id, is_llm_based)
+        if outdated:
+            self.data_updates.append(CategoryUpdate(data_id, category_id, is_llm_based, item.deferred))
 
 
 def document_ids(span: Span, stream: str) -> tuple[str, str]:
@@ -222,7 +225,7 @@ class BatchClassification:
     def _known(self, document: CategorizedData | None) -> Classification | None:
         if document is None:
             return None
-        return self._classifier.snapshot.stored(document.category_id, document.is_llm_based)
+        return self._classifier.snapshot.stored(document.category_id, document.is_llm_based, document.key)
 
 
 def _log_of(message: PomodoroPatternClassifyMessage, log_id: str, data_id: str, category_id: str) -> PomodoroUsageLog:

@@ -32,7 +32,7 @@ class InMemoryLeaderboard:
         for board in move.from_boards:
             users = self.boards.setdefault(board, {})
             users[move.user_id] = users.get(move.user_id, 0.0) - move.seconds
-            if abs(users[move.user_id]) < _NOTHING_SECONDS:
+            if move.seconds and abs(users[move.user_id]) < _NOTHING_SECONDS:
                 del users[move.user_id]
         for board in move.to_boards:
             users = self.boards.setdefault(board, {})

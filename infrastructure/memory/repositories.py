@@ -23,6 +23,9 @@ class InMemoryCategoryPatternRepository:
     async def find_all(self) -> list[CategoryPattern]:
         return [self.documents[pattern_id] for pattern_id in sorted(self.documents)]
 
+    async def count(self) -> int:
+        return len(self.documents)
+
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         for pattern in patterns:
             self.documents.setdefault(pattern.id, pattern)
@@ -109,6 +112,11 @@ class InMemoryPomodoroUsageLogRepository:
         wanted = (user_id, session_date, session)
         found = [log for log in self.documents.values() if (log.user_id, log.session_date, log.session) == wanted]
         return sorted(found, key=lambda log: (log.timestamp, log.id))
+
+    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+        found = [log for log in self.documents.values() if start <= log.timestamp < end]
+        if found:
+            yield found
 
 
 class InMemoryClassificationCache:

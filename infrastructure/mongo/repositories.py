@@ -57,6 +57,10 @@ class CategoryPatternRepositoryAdapter:
             found = [_pattern_of(document) async for document in self._collection.find().sort("_id", 1)]
         return [pattern for pattern in found if pattern.category]
 
+    async def count(self) -> int:
+        with translated_errors():
+            return int(await self._collection.count_documents({}))
+
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         documents = [
             {
@@ -248,6 +252,18 @@ class PomodoroUsageLogRepositoryAdapter:
                 _log_of(document, self._zone)
                 async for document in self._collection.find(query).sort([("timestamp", 1), ("_id", 1)])
             ]
+
+    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+        page: list[PomodoroUsageLog] = []
+        with translated_errors():
+            query = {"timestamp": {"$gte": start, "$lt": end}}
+            async for document in self._collection.find(query, batch_size=_PAGE):
+                page.append(_log_of(document, self._zone))
+                if len(page) == _PAGE:
+                    yield page
+                    page = []
+        if page:
+            yield page
 
 
 async def _insert(collection: Any, documents: list[dict[str, Any]]) -> tuple[dict[str, str], set[str]]:

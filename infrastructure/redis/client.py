@@ -8,6 +8,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
@@ -60,16 +61,16 @@ def translated_errors() -> Iterator[None]:
         kind = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
         raise kind(f"{type(cause).__name__}: {cause}") from cause
     except (AttributeError, RuntimeError) as cause:
-        # looking for the masters anew, the cluster client closes connections that other tasks are writing to
-        if not _out_of_cluster_client(cause):
+        # looking for the masters anew, the cluster client closes connections that other tasks are writing to; and
+        # uvloop does not call it an OSError where one is closed while it is being made
+        if not _out_of_client(cause):
             raise
         raise RedisOutage(f"{type(cause).__name__}: {cause}") from cause
 
 
-def _out_of_cluster_client(error: Exception) -> bool:
-    return any(
-        frame.f_globals.get("__name__") == RedisCluster.__module__ for frame, _ in walk_tb(error.__traceback__)
-    )
+def _out_of_client(error: Exception) -> bool:
+    modules = (RedisCluster.__module__, Connection.__module__)
+    return any(frame.f_globals.get("__name__") in modules for frame, _ in walk_tb(error.__traceback__))
 
 
 async def guarded(client: Redis, reply: Awaitable[Any]) -> Any:

@@ -4,7 +4,7 @@
 -- Why nothing is lost: what may fail after the first XACK (the keys that others own) is kept where it can be replayed.
 --
 -- KEYS  stream, ends, announced, dead letters, failed scores, deferred messages, session score stream (with an outbox:
---       that instead)
+--       that instead), what is noted for a rebuild of boards
 -- ARGV  group, greatest length of the dead letters, of the deferred messages, seconds to remember announced sessions,
 --       the commit (msgpack):
 --         boards   {key, …}
@@ -20,7 +20,7 @@
 -- Returns {messages, scores raised, scores failed, dead letters, sessions ended, first failure or '', messages
 --         deferred, messages moved}
 
-local stream, ends, announced, dead_letters, failed_scores, deferred, events = unpack(KEYS)
+local stream, ends, announced, dead_letters, failed_scores, deferred, events, rebuild = unpack(KEYS)
 local outbox = ARGV[6] == '1' and events
 local group, dead_letters_max, deferred_max, remember = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local commit = cmsgpack.unpack(ARGV[5])
@@ -32,14 +32,17 @@ end
 
 -- A bookkeeping key of the wrong type stops the commit before it has changed anything.
 local kinds = {
-  [ends] = 'zset', [announced] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash', [deferred] = 'stream'
+  [ends] = 'zset', [announced] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash', [deferred] = 'stream',
+  [rebuild] = 'hash'
 }
 if outbox then kinds[outbox] = 'stream' end
+local rebuilding = false
 for key, kind in pairs(kinds) do
   local found = call('TYPE', key).ok
   if found ~= 'none' and found ~= kind then
     return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind)
   end
+  if key == rebuild then rebuilding = found == kind end
 end
 
 local function acknowledge(id)
@@ -75,14 +78,22 @@ for _, entry in ipairs(commit.entries) do
   end
 end
 
--- A message moves once: when its record goes.
+-- A message moves once: when its record goes. Not during a rebuild, which counts it where its record says.
 local moved = 0
-for _, move in ipairs(commit.moves) do
+for _, move in ipairs(rebuilding and {} or commit.moves) do
   local id, user, seconds, from, to = unpack(move)
   if call('XDEL', deferred, id) == 1 then
     for _, board in ipairs(from) do add(board, user, -seconds) end
     for _, board in ipairs(to) do add(board, user, seconds) end
     moved = moved + 1
+  end
+end
+
+-- A rebuild adds to its sums what was committed since it began. One that misses anything must not come to its end.
+local function note(key, user, sum)
+  if rebuilding and failure(attempt('HINCRBYFLOAT', rebuild, key .. '\n' .. user, sum)) then
+    call('DEL', rebuild)
+    rebuilding = false
   end
 end
 
@@ -92,6 +103,7 @@ for board, users in pairs(scores) do
   local key = commit.boards[board + 1]
   if outbox then outgoing.boards[key] = users end
   for user, sum in pairs(outbox and {} or users) do
+    note(key, user, sum)
     local reply = attempt('ZINCRBY', key, sum, user)  -- Redis writes a number as %.17g: exactly
     local err = failure(reply)
     if sum < 0 and not err and math.abs(tonumber(reply)) < 1e-6 then call('ZREM', key, user) end  -- all moved away

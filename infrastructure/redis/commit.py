@@ -36,6 +36,7 @@ class RedisCommit:
             keys.failed_scores,
             keys.deferred,
             keys.outbox if self.with_outbox else keys.session_scores,
+            keys.rebuild,
         ]
         self._settings: list[str | int] = [group, dead_letters_max, deferred_max, _ANNOUNCED_SECONDS]
 

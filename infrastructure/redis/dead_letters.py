@@ -1,8 +1,10 @@
 """The dead-letter streams: looking at them, putting messages back, dropping them; and scores kept for replay."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from time import time
 from typing import Any
 
 from redis.asyncio import Redis
@@ -13,6 +15,7 @@ from infrastructure.wire import ORIGIN_FIELD
 
 _PAGE = 500
 _PAGES_BACK = 10
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,22 @@ class FailedScore:
     board: str
     user_id: str
     seconds: float
+
+
+class Selection:
+    """Letters that have one of the `ids` and `reason` in theirs, in any case, and are older than 90s, 15m, 12h or 7d.
+
+    What is empty does not matter. Raises ValueError where `older_than` is no such time.
+    """
+
+    def __init__(self, ids: Collection[str] = (), reason: str = "", older_than: str = "") -> None:
+        self._ids = frozenset(ids)
+        self._reason = reason.casefold()
+        self._before = time() - _seconds(older_than) if older_than else float("inf")
+
+    def __contains__(self, letter: StoredDeadLetter) -> bool:
+        by_id = not self._ids or letter.id in self._ids
+        return by_id and self._reason in letter.reason.casefold() and letter.time < self._before
 
 
 class DeadLetterStreams:
@@ -75,6 +94,9 @@ class DeadLetterStreams:
             found += of_stream[:limit]
         return sorted(found, key=lambda letter: letter.time, reverse=True)[:limit]
 
+    async def chosen(self, selection: Selection) -> list[StoredDeadLetter]:
+        return [letter async for letter in self.all() if letter in selection]
+
     async def get(self, letter_id: str) -> StoredDeadLetter | None:
         for stream in self._keys:
             if found := await self._page(stream, letter_id, letter_id, 1):
@@ -94,6 +116,16 @@ class DeadLetterStreams:
             self._client, self._replay(keys=[keys.dead_letters, keys.stream], args=[letter.id, *flat])
         )
         return new_id
+
+    async def replay_all(self, selection: Selection) -> tuple[dict[str, str], int]:
+        """Replays the chosen letters. Returns {id: new entry id}, and how many were left: their fields are cut."""
+        replayed, cut = {}, 0
+        for letter in await self.chosen(selection):  # first: what fails again comes back behind
+            if letter.truncated:
+                cut += 1
+            elif new_id := await self.replay(letter):
+                replayed[letter.id] = new_id
+        return replayed, cut
 
     async def drop(self, letters: Sequence[StoredDeadLetter]) -> int:
         """Deletes letters for good. Returns how many were still there."""
@@ -132,6 +164,12 @@ class DeadLetterStreams:
         key = self._keys[stream].dead_letters
         entries: Any = await guarded(self._client, self._client.xrange(key, min=first, max=last, count=count))
         return [_stored(stream, letter_id, fields) for letter_id, fields in entries]
+
+
+def _seconds(text: str) -> int:
+    if not (match := re.fullmatch(r"(\d{1,9})([smhd])", text)):
+        raise ValueError(f"{text}: not a time such as 90s, 15m, 12h or 7d")
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def _stored(stream: str, letter_id: str, fields: Mapping[str, str]) -> StoredDeadLetter:

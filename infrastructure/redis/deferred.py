@@ -32,7 +32,7 @@ class RedisDeferredMessages:
     async def after(self, record_id: str, limit: int) -> list[DeferredMessage]:
         reading = self._client.xrange(self._keys.deferred, min=f"({record_id}", count=limit)
         records: Any = await guarded(self._client, reading)
-        return [_message_of(found_id, fields) for found_id, fields in records]
+        return [message_of(found_id, fields) for found_id, fields in records]
 
 
 def record_of(message: DeferredMessage) -> list[str]:
@@ -51,7 +51,8 @@ def record_of(message: DeferredMessage) -> list[str]:
     return [text for pair in fields.items() for text in pair]
 
 
-def _message_of(record_id: str, fields: Mapping[str, str]) -> DeferredMessage:
+def message_of(record_id: str, fields: Mapping[str, str]) -> DeferredMessage:
+    """The message of a record."""
     return DeferredMessage(
         id=record_id,
         user_id=fields["userId"],

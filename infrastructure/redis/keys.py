@@ -13,6 +13,8 @@ SETTLE_SCRIPT = _script("settle.lua")
 TIDY_SCRIPT = _script("tidy.lua")
 LEAVE_SCRIPT = _script("leave.lua")
 FIGURES_SCRIPT = _script("figures.lua")
+CUT_SCRIPT = _script("cut.lua")
+SWAP_SCRIPT = _script("swap.lua")
 
 REPLAY_SCRIPT = """
 if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return false end
@@ -25,22 +27,39 @@ return id
 REPLAY_SCORES_SCRIPT = """
 local kept = redis.call('HGET', KEYS[1], ARGV[1])
 if not kept then return 1 end
-local reply = redis.pcall('ZINCRBY', KEYS[2], kept, ARGV[2])
-if type(reply) == 'table' and reply.err then return 0 end
+if math.abs(tonumber(kept)) >= 1e-6 then
+  local reply = redis.pcall('ZINCRBY', KEYS[2], kept, ARGV[2])
+  if type(reply) == 'table' and reply.err then return 0 end
+  if tonumber(kept) < 0 and math.abs(tonumber(reply)) < 1e-6 then redis.call('ZREM', KEYS[2], ARGV[2]) end
+end
 redis.call('HDEL', KEYS[1], ARGV[1])
 return 1
 """
-"""KEYS failed scores, board. ARGV field, user. 0: the board still cannot take it."""
+"""KEYS failed scores, board. ARGV field, user. 0: the board still cannot take it. A sum of nothing was moved away."""
 
 REQUEUE_SCORES_SCRIPT = """
 local kept = redis.call('HGET', KEYS[1], ARGV[1])
 if not kept then return 1 end
-local boards = {[ARGV[2]] = {[ARGV[3]] = tonumber(kept)}}
-redis.call('XADD', KEYS[2], '*', 'commit', cmsgpack.pack({boards = boards, events = {}}))
+if math.abs(tonumber(kept)) >= 1e-6 then
+  local boards = {[ARGV[2]] = {[ARGV[3]] = tonumber(kept)}}
+  redis.call('XADD', KEYS[2], '*', 'commit', cmsgpack.pack({boards = boards, events = {}}))
+end
 redis.call('HDEL', KEYS[1], ARGV[1])
 return 1
 """
 """The same on a cluster. KEYS failed scores, outbox. ARGV field, board, user."""
+
+RENEW_SCRIPT = """
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+"""KEYS what is noted for a rebuild. ARGV token, milliseconds to keep it. 0: it is gone, or another one's."""
+
+ABANDON_SCRIPT = """
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+"""KEYS what is noted for a rebuild. ARGV token."""
 
 AROUND_SCRIPT = """
 local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
@@ -99,6 +118,43 @@ class LLMKeys:
         return f"{self._own}:tokens:{day}"
 
 
+TURN_SCRIPT = """
+local version = redis.call('GET', KEYS[3]) or '0'
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return {0, version, false} end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {1, version, redis.call('LINDEX', KEYS[2], 0)}
+"""
+"""KEYS lease, commands being run, version of the patterns. ARGV who asks, milliseconds of the lease. Whether it is
+theirs, the version, and the first command that was being run by somebody."""
+
+SEND_ONCE_SCRIPT = """
+if not redis.call('SET', KEYS[2], 1, 'NX', 'EX', ARGV[2]) then return 0 end
+redis.call('RPUSH', KEYS[1], ARGV[1])
+return 1
+"""
+"""KEYS commands, that it was sent. ARGV the command, seconds to remember it."""
+
+
+class CommandKeys:
+    """The list of commands and what belongs to it; on a cluster in the list's slot, as in StreamKeys."""
+
+    def __init__(self, commands: str, prefix: str = "", clustered: bool = False) -> None:
+        self.commands = prefix + commands
+        """LIST of JSON, RPUSHed by Spring."""
+        own = f"{{{self.commands}}}" if clustered and "{" not in self.commands else self.commands
+        self.processing = f"{own}:processing"
+        """LIST: the command that is being run, until its end has been told."""
+        self.lease = f"{own}:lease"
+        """String with a TTL: who runs commands."""
+        self.patterns = f"{own}:patterns"
+        """Counter: every instance loads the patterns when it has changed."""
+        self._own = own
+
+    def sent(self, command_id: str) -> str:
+        return f"{self._own}:sent:{command_id}"
+
+
 class StreamKeys:
     """The keys that belong to one activity stream: none is shared by two streams.
 
@@ -121,6 +177,9 @@ class StreamKeys:
         """Stream: userId, app, title, url, duration, timestamp, category, categorizedDataId, pomodoroUsageLogId."""
         self.deferred_lease = f"{own}:deferred:lease"
         """String with a TTL: the consumer that sees to the deferred messages."""
+        self.rebuild = f"{own}:rebuild"
+        """HASH with a TTL, while boards are rebuilt: token, oldest (the entry from which on nothing may be trimmed),
+        and seconds that commits have added since, by "board<newline>user"."""
         self.outbox = f"{own}:outbox"
         """Stream, on a cluster only: committed scores and events on their way to the slots of their keys."""
         self.sample = f"{own}:sample"

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from domains.errors import RedisOutage
 from domains.pomodoro.model import DeadLetter, ReadBatch, StreamState
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import LEAVE_SCRIPT, TIDY_SCRIPT
+from infrastructure.redis.keys import LEAVE_SCRIPT, TIDY_SCRIPT, StreamKeys
 from infrastructure.wire import MessageParser
 
 
@@ -25,7 +25,7 @@ class RedisStreamConsumer:
         self,
         client: Redis,
         parser: MessageParser,
-        stream: str,
+        keys: StreamKeys,
         group: str,
         consumer: str,
         claim_idle_ms: int,
@@ -34,7 +34,8 @@ class RedisStreamConsumer:
     ) -> None:
         self._client = client
         self._parser = parser
-        self._stream = stream
+        self._stream = keys.stream
+        self._tidy_keys = [keys.stream, keys.rebuild]
         self._group = group
         self._consumer = consumer
         self._claim_idle_ms = claim_idle_ms
@@ -78,7 +79,7 @@ class RedisStreamConsumer:
         return batch
 
     async def tidy(self) -> StreamState:
-        reply = await guarded(self._client, self._tidy(keys=[self._stream], args=self._tidy_arguments))
+        reply = await guarded(self._client, self._tidy(keys=self._tidy_keys, args=self._tidy_arguments))
         return StreamState(*reply)
 
     async def leave(self) -> int:

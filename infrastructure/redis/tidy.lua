@@ -1,10 +1,10 @@
 -- Housekeeping of a stream, in one step so that nothing can be delivered, acknowledged or joined in between.
 --
--- KEYS  stream
+-- KEYS  stream, what is noted for a rebuild of boards
 -- ARGV  group, own consumer, milliseconds after which a consumer is gone, '1' to trim
 -- Returns {entries trimmed, entries left, consumers removed}
 
-local stream, group, own, gone_after, trim = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+local stream, rebuild, group, own, gone_after, trim = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 
 local function fields(flat)
   local map = {}
@@ -52,6 +52,8 @@ for _, info in ipairs(groups) do
   local id = pending[1] > 0 and before(pending[2], last) and pending[2] or last
   if not done or before(id, done) then done = id end
 end
+local wanted = redis.call('HGET', rebuild, 'oldest')  -- a rebuild still has to look at what follows
+if done and wanted and before(wanted, done) then done = wanted end
 local trimmed = 0
 if trim and done then trimmed = redis.call('XTRIM', stream, 'MINID', done) end
 return {trimmed, redis.call('XLEN', stream), removed}

@@ -53,6 +53,10 @@ class SqliteCategoryPatternRepository:
             for pattern_id, category, priority, apps, domains in rows
         ]
 
+    async def count(self) -> int:
+        ((count,),) = await self._database.read("SELECT count(*) FROM category_pattern")
+        return int(count)
+
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
         await self._database.write(
             "INSERT OR IGNORE INTO category_pattern VALUES (?, ?, ?, ?, ?)",
@@ -226,6 +230,15 @@ class SqlitePomodoroUsageLogRepository:
             (user_id, session_date.isoformat(), session),
         )
         return [_log_of(row) for row in rows]
+
+    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+        last = ""
+        while rows := await self._database.read(
+            "SELECT * FROM pomodoro_usage_log WHERE id > ? AND timestamp >= ? AND timestamp < ? ORDER BY id LIMIT ?",
+            (last, start, end, _PAGE),
+        ):
+            yield [_log_of(row) for row in rows]
+            last = rows[-1][0]
 
 
 def _json(value: Any) -> str:

@@ -1,12 +1,16 @@
 """The commit in memory: what boards, pending list, dead letters and events are to be after each step.
 
-Source: the guarantee in design.md ("Effectively once", "When a session has ended"), not the script.
+Source: the guarantee in design.md ("Effectively once", "When a session has ended"), not the script. A deferred
+message moves once: as long as it has a record.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 from typing import NamedTuple
+
+NOTHING_SECONDS = 1e-6
 
 
 class Entry(NamedTuple):
@@ -18,6 +22,16 @@ class Entry(NamedTuple):
     seconds: float
     session: int
     is_end: bool
+
+
+class Move(NamedTuple):
+    """What is to become of the record with this number (they count from 0, as they are made)."""
+
+    record: int
+    user: str
+    seconds: float
+    old: tuple[str, ...]
+    new: tuple[str, ...]
 
 
 @dataclass
@@ -35,6 +49,10 @@ class CommitModel:
     broken_boards: set[str] = field(default_factory=set)
     dead: list[int] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)
+    records: dict[int, int] = field(default_factory=dict)
+    """The positions of the messages that were deferred and have not moved, by the number of the record."""
+    made: list[int] = field(default_factory=list)
+    """The positions of all that ever got a record, by the same numbers."""
     announced: list[tuple[str, int]] = field(default_factory=list)
 
     def deliver(self, consumer: str, count: int) -> list[int]:
@@ -45,20 +63,52 @@ class CommitModel:
         self.pending |= dict.fromkeys(waiting, consumer)
         return waiting
 
-    def commit(self, entries: list[int], ends: list[int], letters: list[int]) -> tuple[int, int, int]:
-        """(messages, dead letters, sessions ended). Ends count where their message is acknowledged here."""
+    def commit(
+        self,
+        entries: list[int],
+        ends: list[int],
+        letters: list[int],
+        deferred: Sequence[int] = (),
+        moves: Sequence[Move] = (),
+    ) -> tuple[int, int, int, int]:
+        """(messages, dead letters, sessions ended, moved).
+
+        Ends count, and deferred messages get a record, where their message is acknowledged here.
+        """
         acknowledged = [position for position in dict.fromkeys(entries) if self.pending.pop(position, None)]
+        sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         for position in acknowledged:
             entry = self.entries[position - 1]
             for board in entry.boards:
-                place = (
-                    self.kept[board, entry.user] if board in self.broken_boards else self.boards[board][entry.user]
-                )
-                place.append(entry.seconds)
+                sums[board, entry.user].append(entry.seconds)
+        moved = 0
+        for move in moves:
+            if self.records.pop(move.record, None) is not None:
+                moved += 1
+                for board in move.old:
+                    sums[board, move.user].append(-move.seconds)
+                for board in move.new:
+                    sums[board, move.user].append(move.seconds)
+        self._raise(sums)
+        for position in deferred:
+            if position in acknowledged:
+                self.records[len(self.made)] = position
+                self.made.append(position)
         parked = [position for position in dict.fromkeys(letters) if self.pending.pop(position, None)]
         self.dead += parked
         self.noted |= set(ends) & set(acknowledged)
-        return len(acknowledged), len(parked), self._announce()
+        return len(acknowledged), len(parked), self._announce(), moved
+
+    def _raise(self, sums: Mapping[tuple[str, str], list[float]]) -> None:
+        """Of a score that this commit lowers to nothing, nothing is left."""
+        for (board, user), parts in sums.items():
+            if board in self.broken_boards:
+                self.kept[board, user] += parts
+                continue
+            place = self.boards[board][user]
+            place += parts
+            if fsum(parts) < 0 and abs(fsum(place)) < NOTHING_SECONDS:
+                del self.boards[board][user]
 
     def _announce(self) -> int:
         horizon = min(self.pending, default=self.delivered + 1)

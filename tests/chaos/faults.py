@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Awaitable, Callable, Collection
 from random import Random
 from typing import NamedTuple
 
 from tests.chaos import stream
+from tests.chaos.llm import Trouble
+from tests.chaos.model import local_day
 from tests.chaos.proxy import FaultyProxy
+from tests.chaos.workload import EDGES
 from tests.chaos.world import TERM_SECONDS, World
 from tests.chaos.write_faults import NO_MAJORITY, NOT_PRIMARY
 
@@ -108,6 +112,18 @@ async def replay(world: World, rng: Random) -> None:
         world.report.happened(f"replay: {done or 'failed'}")
 
 
+async def rebuild(world: World, rng: Random) -> None:
+    """Boards are made anew, for one period of the workload's or for all three of a day; whether it comes to its end
+    depends on what else happens."""
+    for _ in range(rng.choice((1, 1, 3))):
+        params = {"date": str(local_day(rng.choice(EDGES)))}
+        if period := rng.choice(("day", "week", "month", "")):
+            params["period"] = period
+        command = json.dumps({"task_type": "rebuild_leaderboard", "params": params, "id": rng.getrandbits(32)})
+        with contextlib.suppress(*stream.ERRORS):
+            await world.client.rpush(stream.COMMANDS, command)
+
+
 async def refused_writes(world: World, rng: Random) -> None:
     world.store_proxy.refusing = True
     await asyncio.sleep(rng.uniform(1, 4))
@@ -119,6 +135,33 @@ async def store_failover(world: World, rng: Random) -> None:
     world.store_proxy.writes_fail_with = rng.choice((NOT_PRIMARY, NO_MAJORITY))
     await asyncio.sleep(rng.uniform(0.3, 3))
     world.store_proxy.writes_fail_with = None
+
+
+async def llm_fails(world: World, rng: Random, trouble: Trouble) -> None:
+    if world.llm is not None:
+        world.llm.fall_ill(trouble)
+        await asyncio.sleep(rng.uniform(0.5, 4))
+        world.llm.recover()
+
+
+async def llm_back_without_store(world: World, rng: Random) -> None:
+    """What has piled up can be asked about again just when nothing can be written."""
+    if world.llm is not None:
+        world.llm.fall_ill(rng.choice(("errors", "hangs")))
+        await asyncio.sleep(rng.uniform(1, 2.5))
+        world.store_proxy.writes_fail_with = NOT_PRIMARY
+        world.llm.recover()
+        await asyncio.sleep(rng.uniform(1.5, 3))
+        world.store_proxy.writes_fail_with = None
+
+
+async def lease_lost(world: World, rng: Random) -> None:
+    """Several instances see to the deferred messages at once, as if each took the others for dead."""
+    until = asyncio.get_running_loop().time() + rng.uniform(2, 6)
+    while asyncio.get_running_loop().time() < until:
+        with contextlib.suppress(*stream.ERRORS):
+            await world.end_leases()
+        await asyncio.sleep(0.02)
 
 
 def cut(proxy: FaultyProxy) -> Awaitable[None]:
@@ -180,19 +223,35 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "store drops replies": (2, lambda world, rng: drops(world.store_proxy, rng)),
     "store failover": (2, store_failover),
     "store refuses writes": (2, refused_writes),
+    "llm errors": (3, lambda world, rng: llm_fails(world, rng, "errors")),
+    "llm busy": (2, lambda world, rng: llm_fails(world, rng, "busy")),
+    "llm prose": (2, lambda world, rng: llm_fails(world, rng, "prose")),
+    "llm hangs": (3, lambda world, rng: llm_fails(world, rng, "hangs")),
+    "llm slow": (3, lambda world, rng: llm_fails(world, rng, "slow")),
+    "llm back without store": (3, llm_back_without_store),
+    "lease lost": (4, lease_lost),
     "replay dead letters": (3, replay),
+    "rebuild": (4, rebuild),
 }
 """{name: (how often against the others, what it does)}."""
 
+_OF_LLM = tuple(name for name in FAULTS if name.startswith("llm"))
 _NEED_REPLAY = ("replay dead letters", "store refuses writes")
 
 
-def schedule(rng: Random, seconds: float, every: float, with_replay: bool, only: Collection[str]) -> list[Planned]:
-    """One fault in `every` seconds on average, at any instants. `only`: of these alone; empty: of all."""
+def schedule(
+    rng: Random, seconds: float, every: float, with_replay: bool, with_llm: bool, only: Collection[str]
+) -> list[Planned]:
+    """One fault in `every` seconds on average, at any instants. `only`: of these alone; empty: of all.
+
+    One of the LLM's is always among all of them.
+    """
     names = [name for name in only or FAULTS if with_replay or name not in _NEED_REPLAY]
     weights = [FAULTS[name][0] for name in names]
     count = max(1, round(seconds / every))
     chosen = rng.choices(names, weights, k=count)
+    if with_llm and not only:
+        chosen[0] = rng.choice(_OF_LLM)
     return sorted(Planned(rng.uniform(0.3, seconds), name, rng.getrandbits(32)) for name in chosen)
 
 

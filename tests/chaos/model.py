@@ -30,9 +30,10 @@ WORK = frozenset(
 )
 OTHERS = ("SNS", "Entertainment", "Game", "E-commerce & Shopping", "AFK")
 UNCATEGORIZED = "Uncategorized"
+BROWSING = "Browsing"
 APPS = {
     "Forge Editor": "Development",
-    "Wide Lantern": "Browsing",
+    "Wide Lantern": BROWSING,
     "Disk Janitor": "System & Utilities",
     "카카오톡": "SNS",
     "Dungeon Quest": "Game",
@@ -41,6 +42,14 @@ APPS = {
 HOSTS = {"docs.pomo.test": "Documentation", "shop.pomo.test": "E-commerce & Shopping"}
 LLM_APPS: dict[str, str | None] = {"Zyx Atelier": "Design", "Qwv Jukebox": "Music", "Kjh Riddle": None}
 """Apps that no rule knows, and what the fake LLM says of them; None: it gives no answer."""
+
+LLM_HOSTS: dict[str, str | None] = {
+    "seminar.pomo.test": "Education",
+    "plaza.pomo.test": "SNS",
+    "lobby.pomo.test": BROWSING,
+    "fog.pomo.test": None,
+}
+"""The same for hosts. Without an answer a browser there is Browsing, as the name of the app says."""
 
 _KST = 9 * 3600
 _EPOCH_DAYS = 719_468  # 0000-03-01 to 1970-01-01
@@ -71,10 +80,11 @@ class Published:
 
 @dataclass(frozen=True)
 class Log:
-    """A usage log as Spring must find it."""
+    """A usage log as Spring must find it. `fallback`: the category that it may have until the LLM has answered."""
 
     message: Published
     category: str
+    fallback: str
     session: Session
 
     @property
@@ -97,9 +107,9 @@ class Model:
         if broken_rule(fields):
             self.dead.append(message)
             return
-        category = category_of(fields, self._llm)
+        category, fallback = category_of(fields, self._llm), category_of(fields, llm=False)
         session = session_of(fields)
-        self.logs.setdefault(session, []).append(Log(message, category, session))
+        self.logs.setdefault(session, []).append(Log(message, category, fallback, session))
         if fields.get("isEnd") == "true":
             self.ended.add(session)
         for board in boards_of(category, float(fields["timestamp"])):
@@ -120,10 +130,29 @@ def session_of(fields: Mapping[str, str]) -> Session:
 
 
 def category_of(fields: Mapping[str, str], llm: bool) -> str:
-    host = fields.get("url", "").removeprefix("https://").partition("/")[0]
-    app = fields.get("app", "")
-    known = HOSTS.get(host) or APPS.get(app)
-    return known or (llm and LLM_APPS.get(app)) or UNCATEGORIZED
+    host, of_app = _host(fields), APPS.get(fields.get("app", ""))
+    if host in HOSTS:
+        return HOSTS[host]
+    if of_app and not (host and of_app == BROWSING):
+        return of_app
+    return (llm and answer_of(fields)) or of_app or UNCATEGORIZED
+
+
+def answer_of(fields: Mapping[str, str]) -> str | None:
+    """What the LLM says of a window, were it asked."""
+    host = _host(fields)
+    return LLM_HOSTS[host] if host in LLM_HOSTS else LLM_APPS.get(fields.get("app", ""))
+
+
+def by_llm(fields: Mapping[str, str]) -> bool:
+    """Whether it is the LLM, where there is one, that decides on a window."""
+    host, of_app = _host(fields), APPS.get(fields.get("app", ""))
+    by_rules = host in HOSTS or (of_app is not None and not (host and of_app == BROWSING))
+    return not by_rules and answer_of(fields) is not None
+
+
+def _host(fields: Mapping[str, str]) -> str:
+    return fields.get("url", "").removeprefix("https://").partition("/")[0]
 
 
 def broken_rule(fields: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
-from infrastructure.redis.keys import StreamKeys
+from infrastructure.redis.keys import CommandKeys, StreamKeys
 from tests.chaos.model import Published, Session
 from tests.chaos.report import Report
 
@@ -20,6 +20,7 @@ STREAM = "pomodoro_pattern_match_stream"
 GROUP = "pomodoro_pattern_match_group"
 EVENTS = "session_score_stream"
 AUDIT_GROUP = "audit"
+COMMANDS = "pomocore:commands"
 ERRORS = (RedisError, RedisClusterException, OSError, AttributeError, RuntimeError)
 """What a server that is away makes of a call. The last two: redis-py's cluster client closes connections of which
 another task has just begun to make use."""
@@ -98,22 +99,37 @@ async def read_and_die(client: Redis, stream: str, name: str, count: int) -> int
 
 
 async def backlog(client: Redis, streams: Sequence[StreamKeys]) -> str | None:
-    """What is still to be done; None: all entries are delivered and acknowledged, and the outboxes are empty."""
+    """What is still to be done; None: all entries are delivered and acknowledged, the outboxes are empty, and no
+    message waits for its category."""
     left = [await _backlog(client, keys) for keys in streams]
     return "; ".join(filter(None, left)) or None
 
 
 async def _backlog(client: Redis, keys: StreamKeys) -> str | None:
     info: Any = await client.xinfo_stream(keys.stream)
-    outgoing = await client.xlen(keys.outbox)
+    outgoing, deferred = await client.xlen(keys.outbox), await client.xlen(keys.deferred)
     for group in await client.xinfo_groups(keys.stream):
         if group["name"] == GROUP:
             delivered = group["last-delivered-id"] == info["last-generated-id"]
-            if delivered and not group["pending"] and not outgoing:
+            if delivered and not group["pending"] and not outgoing and not deferred:
                 return None
             found = f"{group['pending']} entries are pending; all delivered: {delivered}"
-            return f"{keys.stream}: {found}; {outgoing} in the outbox"
+            return f"{keys.stream}: {found}; {outgoing} in the outbox, {deferred} deferred"
     return f"{keys.stream}: there is no group"
+
+
+async def deferred_ever(client: Redis, streams: Sequence[StreamKeys]) -> int:
+    """How many messages the LLM did not answer in time, as far as the server tells (from 7.0 on)."""
+    known = [await client.xinfo_stream(keys.deferred) for keys in streams if await client.exists(keys.deferred)]
+    return sum(info.get("entries-added", 0) for info in known)
+
+
+async def unfinished(client: Redis, streams: Sequence[StreamKeys], clustered: bool) -> str | None:
+    """What is left of commands, and of messages that may still move from board to board; None: nothing."""
+    keys = CommandKeys(COMMANDS, clustered=clustered)
+    commands = await client.llen(keys.commands) + await client.llen(keys.processing)
+    deferred = sum([await client.xlen(each.deferred) for each in streams])
+    return f"{commands} commands are left, {deferred} messages deferred" if commands or deferred else None
 
 
 class SpringReader:

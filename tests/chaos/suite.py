@@ -23,6 +23,11 @@ from tests.chaos.write_faults import REFUSED
 _LEFT_BY_TRIMMING = 250
 """Entries: trimming may stop at the borders of the stream's nodes, of 100 entries each."""
 
+_POISONED = ("leaderboard:SNS:2025-M9", "leaderboard:Uncategorized:2025-M3")
+"""One that messages are moved to, and one that they are moved from."""
+
+_BESIDE = "what goes on beside the stream has not ended"
+
 _TAIL = 60
 """Lines of a log: as many as a group of exceptions takes, of which the first one is the cause."""
 
@@ -38,6 +43,7 @@ class Round:
         self._with_replay = with_replay
         self._published: list[Published] = []
         self._expected = Model(llm=self.world.llm is not None)
+        self._deferred = 0
         self._reader = stream.SpringReader(self.world.make_client(), self._judge, self.world.report)
 
     async def run(self) -> None:
@@ -55,29 +61,32 @@ class Round:
         return (
             f"{len(self._published)} messages, {len(expected.boards)} boards, {len(expected.ended)} sessions ended, "
             f"{len(expected.dead)} dead letters, {len(world.report.events)} events, {world.replays} replays, "
+            f"{world.rebuilds} rebuilds, "
             f"{sum(node.proxy.dropped for node in world.nodes)}+{world.store_proxy.dropped} replies dropped, "
-            f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times"
+            f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times, "
+            f"failed {world.llm.failed if world.llm else 0} times, {self._deferred} messages deferred"
         )
 
     async def _with_reader(self) -> None:
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reader.run(stop), name="Spring's reader")
-            watching = group.create_task(self._watch(), name="watch")
+            group.create_task(self._watch(stop), name="watch")
             try:
                 await self._faulty()
                 await self.world.heal()
                 await self._drained()
                 await self._finish()
             finally:
-                watching.cancel()
                 stop.set()
+        self._deferred = await stream.deferred_ever(self.world.client, self.world.streams)
         if not self.world.report.divergences:
             await check_all(self.world, self._expected, self._reader.seen)
 
     async def _faulty(self) -> None:
         options = self._options
-        planned = schedule(self.world.rng, options.seconds, options.every, self._with_replay, options.only)
+        with_llm = self.world.llm is not None
+        planned = schedule(self.world.rng, options.seconds, options.every, self._with_replay, with_llm, options.only)
         async with asyncio.TaskGroup() as group:
             group.create_task(cause(self.world, planned), name="faults")
             group.create_task(self._publish(), name="publisher")
@@ -86,7 +95,7 @@ class Round:
         """Spread over the time of the faults. Documents first, as Spring does; the model learns of it before."""
         rng = Random(self._options.seed)
         workload = Workload(rng, self._options.messages, with_refused=self._with_replay, broken=self.broken)
-        await self._poison_a_board()
+        await self._poison_boards()
         pause = 0.9 * self._options.seconds / self._options.messages
         for batch in workload.batches():
             self._published += batch.messages
@@ -96,17 +105,17 @@ class Round:
             await stream.publish(self.world.client, self.world.streams, batch.messages)
             await asyncio.sleep(rng.uniform(0, 2 * pause * len(batch.messages)))
 
-    async def _poison_a_board(self) -> None:
-        """A key of the wrong type where a board belongs; only where its scores can be replayed in the end."""
-        if self._with_replay:
-            await stream.insist(lambda: self.world.client.set("leaderboard:SNS:2025-M9", "of the wrong type"))
+    async def _poison_boards(self) -> None:
+        """Keys of the wrong type where boards belong; only where their scores can be replayed in the end."""
+        for board in _POISONED if self._with_replay else ():
+            await stream.insist(lambda: self.world.client.set(board, "of the wrong type"))  # noqa: B023
 
     async def _judge(self, session: Session) -> str | None:
         return await judge_session(self.world.store, self._expected.logs.get(session, []))
 
-    async def _watch(self) -> None:
+    async def _watch(self, stop: asyncio.Event) -> None:
         last: dict[str, str] = {}
-        while True:
+        while not stop.is_set():  # no cancellation: redis-py may lose it
             for instance in [*self.world.instances, *self.world.extras]:
                 instance.check()
             with contextlib.suppress(*stream.ERRORS):
@@ -135,8 +144,10 @@ class Round:
 
     async def _finish(self) -> None:
         """What an operator does after an incident: replays what was parked, and stops the instances."""
+        await self._wait_for(self._unfinished, _BESIDE)  # a rebuild that still runs may mend the poisoned board
         if self._with_replay and not self.world.report.divergences:
             await self._replay_all()
+        await self._wait_for(self._unfinished, _BESIDE)
         await self._wait_for(self._announced, "session events are missing")
         if self.world.audited and not self.world.report.divergences:
             await self._audit()
@@ -146,12 +157,17 @@ class Round:
             await instance.terminate(TERM_SECONDS)
 
     async def _replay_all(self) -> None:
-        await stream.insist(lambda: self.world.client.delete("leaderboard:SNS:2025-M9"))
+        for board in _POISONED:
+            if await stream.insist(lambda: self.world.client.type(board)) != "zset":  # noqa: B023 - a rebuild mends it
+                await stream.insist(lambda: self.world.client.delete(board))  # noqa: B023
         for arguments in (("replay", "--all"), ("scores", "--replay")):
             if not await self.world.dead_letters(*arguments):
                 self.world.report.diverged(f"dead_letters {' '.join(arguments)} failed")
             self.world.replays += 1
             await self._drained()
+
+    async def _unfinished(self) -> str | None:
+        return await stream.unfinished(self.world.client, self.world.streams, self.world.clustered)
 
     async def _announced(self) -> str | None:
         missing = self._expected.ended - set(self._reader.seen)
@@ -202,6 +218,8 @@ class Round:
             "ends": await client.zrange(keys.ends, 0, 5),
             "length": await client.xlen(keys.stream),
             "outbox": await client.xrange(keys.outbox, count=3),
+            "deferred": await client.xrange(keys.deferred, count=3),
+            "lease": (await client.get(keys.deferred_lease), await client.pttl(keys.deferred_lease)),
         }
 
 

@@ -1,7 +1,7 @@
 """The commit script under any interleaving of readers, claims, repeated, stale and overlapping commits."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from math import isclose
@@ -20,11 +20,13 @@ from hypothesis.stateful import (
 )
 
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import Commit, CommitResult, DeadLetter, SessionEnd
+from domains.pomodoro.model import ActivityKey, Commit, CommitResult, DeadLetter, DeferredMessage, Move, SessionEnd
 from infrastructure.redis.client import make_client
 from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.deferred import RedisDeferredMessages
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.settings import Settings
+from tests.chaos import commit_model
 from tests.chaos.commit_model import CommitModel, Entry
 from tests.servers import RedisServer
 
@@ -32,6 +34,7 @@ STREAM, GROUP = "commit_stream", "commit_group"
 DAY = date(2025, 9, 2)
 USERS = ["u1", "둘", "two\nlines"]
 BOARDS = [f"leaderboard:{category}:2025-09-02" for category in ("work", "Development", "SNS")]
+MOVED_TO = [tuple(BOARDS[:2]), tuple(BOARDS[2:]), ()]
 CONSUMERS = st.sampled_from(["c1", "c2", "c3"])
 _KEPT_TO = 1e-15
 """Seconds: what a board could not take is kept by HINCRBYFLOAT, which writes 17 digits behind the point."""
@@ -44,6 +47,7 @@ class CommitMachine(RuleBasedStateMachine):
 
     redis: ClassVar[Any]
     commits: ClassVar[RedisCommit]
+    deferred: ClassVar[RedisDeferredMessages]
     runner: ClassVar[asyncio.Runner]
     claims_drop_deleted: ClassVar[bool]
 
@@ -54,6 +58,8 @@ class CommitMachine(RuleBasedStateMachine):
         self.model = CommitModel()
         self.ids: list[str] = []
         self.earlier: list[Commit] = []
+        self.records: list[DeferredMessage] = []
+        """All that were ever made, in the order in which they were."""
 
     @initialize(broken=st.sets(st.sampled_from(BOARDS), max_size=1))
     def break_a_board(self, broken: set[str]) -> None:
@@ -99,19 +105,29 @@ class CommitMachine(RuleBasedStateMachine):
         self.redis.xdel(STREAM, self._id(position))
         self.model.deleted.add(position)
 
-    @rule(chosen=CHOICES, letters=CHOICES, repeats=st.integers(1, 2))
-    def commit_anything(self, chosen: list[int], letters: list[int], repeats: int) -> None:
-        """Pending or not, delivered or not, acknowledged before, twice in one commit, or both good and dead."""
-        known = len(self.ids)
+    @rule(chosen=CHOICES, letters=CHOICES, repeats=st.integers(1, 2), deferred=CHOICES, moved=CHOICES)
+    def commit_anything(
+        self, chosen: list[int], letters: list[int], repeats: int, deferred: list[int], moved: list[int]
+    ) -> None:
+        """Pending or not, delivered or not, acknowledged before, twice in one commit, both good and dead, deferred
+        without being committed, or moved again."""
+        known, records = len(self.ids), len(self.records)
         entries = [i % known + 1 for i in chosen] if known else []
         dead = [i % known + 1 for i in letters[:3]] if known else []
-        self._send(entries * repeats, dead)
+        postponed = dict.fromkeys(i % known + 1 for i in deferred) if known else {}
+        moves = [self._move(i % records, MOVED_TO[i % 3]) for i in moved[:3]] if records else []
+        self._send(entries * repeats, dead, list(postponed), moves)
 
     @precondition(lambda self: self.model.pending)
-    @rule(consumer=CONSUMERS, share=st.integers(1, 3))
-    def commit_as_a_consumer_does(self, consumer: str, share: int) -> None:
+    @rule(consumer=CONSUMERS, share=st.integers(1, 3), deferring=st.booleans())
+    def commit_as_a_consumer_does(self, consumer: str, share: int, deferring: bool) -> None:
         own = [position for position, holder in self.model.pending.items() if holder == consumer]
-        self._send(own[::share], [])
+        self._send(own[::share], [], own[::share] if deferring else [])
+
+    @precondition(lambda self: self.model.records)
+    @rule(new=st.sampled_from(MOVED_TO), share=st.integers(1, 2))
+    def move_as_reclassification_does(self, new: tuple[str, ...], share: int) -> None:
+        self._send([], [], [], [self._move(number, new) for number in list(self.model.records)[::share]])
 
     @precondition(lambda self: self.earlier)
     @rule(at=st.integers(0, 40))
@@ -119,7 +135,9 @@ class CommitMachine(RuleBasedStateMachine):
         """A reply was lost, and the client does not know whether the script ran."""
         commit = self.earlier[at % len(self.earlier)]
         entries = [self._position(entry_id) for entry in commit.entries for entry_id in entry.message_ids]
-        self._compare(commit, entries, [self._position(letter.entry_id) for letter in commit.dead_letters])
+        dead = [self._position(letter.entry_id) for letter in commit.dead_letters]
+        deferred = [self._position(message.id) for message in commit.deferred]
+        self._compare(commit, entries, dead, deferred)
 
     @invariant()
     def redis_is_as_the_model(self) -> None:
@@ -137,17 +155,42 @@ class CommitMachine(RuleBasedStateMachine):
         assert events == [(user, "2025-09-02", str(session)) for user, session in model.announced]
         letters = [letter["originalId"] for _, letter in self.redis.xrange(StreamKeys(STREAM).dead_letters)]
         assert letters == [self._id(position) for position in model.dead]
+        records = self.runner.run(self.deferred.after("0", 1000))
+        assert [(r.user_id, r.duration) for r in records] == [
+            (model.entries[position - 1].user, model.entries[position - 1].seconds)
+            for position in model.records.values()
+        ]
 
-    def _send(self, entries: list[int], dead: list[int]) -> None:
-        commit = Commit(self._aggregated(entries), self._ends(entries), self._letters(dead))
+    def _send(
+        self, entries: list[int], dead: list[int], deferred: Sequence[int] = (), moves: Sequence[Move] = ()
+    ) -> None:
+        postponed = [self._deferred(position) for position in deferred]
+        commit = Commit(self._aggregated(entries), self._ends(entries), self._letters(dead), postponed, moves)
         self.earlier.append(commit)
-        self._compare(commit, entries, dead)
+        self._compare(commit, entries, dead, deferred)
 
-    def _compare(self, commit: Commit, entries: list[int], dead: list[int]) -> None:
+    def _compare(self, commit: Commit, entries: list[int], dead: list[int], deferred: Sequence[int]) -> None:
         ends = [position for position in entries if self.model.entries[position - 1].is_end]
-        expected = self.model.commit(entries, ends, dead)
+        numbers = {record.id: number for number, record in enumerate(self.records)}
+        moves = [
+            commit_model.Move(numbers[m.deferred_id], m.user_id, m.seconds, tuple(m.from_boards), tuple(m.to_boards))
+            for m in commit.moves
+        ]
+        expected = self.model.commit(entries, ends, dead, deferred, moves)
         result: CommitResult = self.runner.run(self.commits.commit(commit))
-        assert (result.messages, result.dead_letters, result.ended_sessions) == expected
+        assert (result.messages, result.dead_letters, result.ended_sessions, result.moved) == expected
+        last = self.records[-1].id if self.records else "0"
+        self.records += self.runner.run(self.deferred.after(last, 1000))
+
+    def _deferred(self, position: int) -> DeferredMessage:
+        _, user, _, seconds, *_ = self.model.entries[position - 1]
+        return DeferredMessage(self._id(position), user, ActivityKey("a", "", ""), seconds, 1.5, "SNS", "d", "l")
+
+    def _move(self, number: int, new: tuple[str, ...]) -> Move:
+        """From the boards in which the message was counted."""
+        record = self.records[number]
+        old = self.model.entries[self.model.made[number] - 1].boards
+        return Move(record.id, record.user_id, record.duration, old, new)
 
     def _aggregated(self, positions: list[int]) -> list[LeaderboardEntry]:
         """One entry a user and set of boards, repeated ids included."""
@@ -184,7 +227,8 @@ def _machine_on(server: RedisServer, protocol: int) -> Iterator[type[CommitMachi
     with asyncio.Runner() as runner, server.client(protocol=2) as redis:
         client = make_client(Settings(redis_addr=server.address).model_copy(update={"redis_protocol": protocol}))
         CommitMachine.redis, CommitMachine.runner = redis, runner
-        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, dead_letters_max=10_000)
+        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, 10_000, 10_000)
+        CommitMachine.deferred = RedisDeferredMessages(client, StreamKeys(STREAM), "one")
         CommitMachine.claims_drop_deleted = int(redis.info("server")["redis_version"].split(".")[0]) >= 7
         try:
             yield CommitMachine

@@ -6,12 +6,22 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from tests.chaos.model import APPS, HOSTS, LLM_APPS, Published, midnight
+from tests.chaos.model import (
+    APPS,
+    BROWSING,
+    HOSTS,
+    LLM_APPS,
+    LLM_HOSTS,
+    UNCATEGORIZED,
+    Published,
+    category_of,
+    midnight,
+)
 
 USERS = ["9f3c-0001", "9f3c-0002", "사용자 셋", "a:b|c", 'quo"te\\', "two\nlines", "🦊", " padded ", "0", "-1"]
 REFUSED_USERS = ["refused-1", "refused-둘"]
 """Their logs may be refused by the store for a while, see write_faults."""
-_EDGES = [
+EDGES = [
     midnight(date) for date in ("2024-12-30", "2025-01-01", "2025-03-01", "2025-09-01", "2026-01-01", "2027-01-01")
 ]
 """Days at whose start a week, a month or a year begins: where calendars go wrong."""
@@ -104,9 +114,12 @@ class Workload:
     def _fields(self, session: _OpenSession, is_end: bool) -> dict[str, str]:
         rng = self._rng
         # no two messages share a timestamp, so a log can be told from another
-        timestamp = rng.choice(_EDGES) + rng.randint(-5000, 5000) + self._made / 2**20
+        timestamp = rng.choice(EDGES) + rng.randint(-5000, 5000) + self._made / 2**20
         date = session.date if rng.random() < 0.8 else f"{session.date}T{rng.randint(0, 23):02}:30:00+09:00"
-        duration = rng.choice((rng.uniform(0, 600), float(rng.randint(0, 300)), 0.1, 1.5e-4, 1e7))
+        window = self._window()
+        # who leaves a board with no seconds at all cannot be told from who was never there
+        least = 1 if category_of(window, llm=False) in (BROWSING, UNCATEGORIZED) else 0
+        duration = rng.choice((rng.uniform(0, 600), float(rng.randint(least, 300)), 0.1, 1.5e-4, 1e7))
         fields = {
             "userId": session.user,
             "duration": java_double(duration),
@@ -114,7 +127,7 @@ class Workload:
             "session": str(session.number),
             "sessionDate": date,
             "chaosNumber": str(self._made),
-            **self._window(),
+            **window,
         }
         if rng.random() < 0.8:
             fields["sessionMinutes"] = "25"
@@ -125,16 +138,19 @@ class Workload:
     def _window(self) -> dict[str, str]:
         rng = self._rng
         lot = rng.random()
-        if lot < 0.60:
+        if lot < 0.50:
             window = {"app": rng.choice(list(APPS))}
-        elif lot < 0.75:
+        elif lot < 0.65:
             window = {"app": "Quiet Surf", "url": f"https://{rng.choice(list(HOSTS))}/page/{rng.randint(1, 9)}"}
+        elif lot < 0.80:
+            browser = rng.choice(("Wide Lantern", "Wide Lantern", "Quiet Surf"))  # a rule knows the first alone
+            window = {"app": browser, "url": f"https://{rng.choice(list(LLM_HOSTS))}/page/{rng.randint(1, 9)}"}
         elif lot < 0.95:
             window = {"app": rng.choice(list(LLM_APPS))}
         else:
             return {}  # no window at all: nothing can be told
         if rng.random() < 0.8:
-            window["title"] = f"제목 {rng.randint(1, 40)}"
+            window["title"] = f"제목 {rng.randint(1, rng.choice((40, 400)))}"  # some often enough to be remembered
         return window
 
     def _insert_as_spring(self, batch: Batch, fields: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from infrastructure.settings import Settings
 from tests.chaos import stream
-from tests.chaos.llm import FakeLLM
+from tests.chaos.llm import TROUBLES, FakeLLM
 from tests.chaos.nodes import cluster_client, cluster_nodes, join, one_node
 from tests.chaos.processes import ROOT, Instance, base_environment
 from tests.chaos.report import Report
@@ -21,6 +22,8 @@ from tests.chaos.store import SpringStore
 from tests.chaos.write_faults import StoreProxy
 
 T = TypeVar("T")
+
+_COLOUR = re.compile(r"\x1b\[\d*m")
 
 TERM_SECONDS = 30.0
 """SHUTDOWN_TIMEOUT below, a reply that never comes, and two busy cores."""
@@ -51,7 +54,8 @@ class World:
         self.rng = Random(options.seed)
         self.report = Report()
         self.directory = directory
-        self.llm = FakeLLM(Random(options.seed), slowest=1.5) if self.rng.random() < 0.7 else None
+        with_llm = self.rng.random() < 0.8 or any(name.startswith("llm") for name in options.only)
+        self.llm = FakeLLM(Random(options.seed), slowest=1.5) if with_llm else None
         self.clustered = options.cluster
         redis = directory / "redis"
         self.nodes = cluster_nodes(redis, self.rng) if self.clustered else one_node(redis)
@@ -75,6 +79,8 @@ class World:
         await self.store_proxy.start()
         if self.llm is not None:
             await self.llm.start()
+            if self.rng.random() < 0.3:
+                self.llm.fall_ill(self.rng.choice(TROUBLES))  # until one of the faults ends, or all of them
         await self.store.prepare(with_uncategorized=self.rng.random() < 0.5)
         if self.audited:
             for keys in self.streams:
@@ -112,6 +118,7 @@ class World:
             "MAX_DELIVERIES": "3",
             "SHUTDOWN_TIMEOUT": "3",
             "REDIS_PROTOCOL": self.rng.choice("23"),
+            "RECLASSIFY_SECONDS": "0.5",
             "LOG_LEVEL": "debug",
         }
         if self.clustered:
@@ -119,10 +126,31 @@ class World:
         if len(self.streams) > 1:
             settings["STREAM_PARTITIONS"] = str(len(self.streams))
         if self.llm is not None:
-            settings |= {"OPENAI_API_KEY": "chaos", "OPENAI_BASE_URL": self.llm.url}
+            settings |= {
+                "OPENAI_API_KEY": "chaos",
+                "OPENAI_BASE_URL": self.llm.url,
+                "OPENAI_TIMEOUT": "2",
+                "OPENAI_MAX_RETRIES": self.rng.choice("02"),
+                "LLM_WAIT": self.rng.choice(("0.3", "1")),
+                "LLM_LONGEST_PAUSE": "1",
+                "LLM_MAX_CALLS_PER_MINUTE": "0",
+                "RECLASSIFY_SECONDS": self.rng.choice(("0.2", "1")),
+                "CLASSIFICATION_TIERS": self.rng.choice(("memory,cache,documents,llm", "memory,llm", "llm")),
+            }
         unknown = [name for name in settings if name.lower() not in Settings.model_fields]
         assert not unknown, f"settings that do nothing: {unknown}"
         return base_environment(**settings)
+
+    async def end_leases(self) -> None:
+        for keys in self.streams:
+            await self.client.delete(keys.deferred_lease)
+
+    @property
+    def rebuilds(self) -> int:
+        """Those that came to their end, as far as the logs tell."""
+        logs = [log for instance in (*self.instances, *self.extras) for log in instance.logs]
+        texts = [_COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace")) for log in logs]
+        return sum(text.count("status=completed task=rebuild_leaderboard") for text in texts)
 
     async def dead_letters(self, *arguments: str) -> dict[str, object]:
         """Runs `python -m cmd.dead_letters`, past the proxies (on a cluster: at first); {} where it failed."""
@@ -147,6 +175,8 @@ class World:
         for node in self.nodes:
             node.proxy.heal()
         self.store_proxy.heal()
+        if self.llm is not None:
+            self.llm.heal()
         for extra in self.extras:
             extra.resume()
             await extra.terminate(TERM_SECONDS)
@@ -155,6 +185,7 @@ class World:
             instance.check()
             if not instance.running:
                 instance.start()
+        await stream.insist(self.end_leases)  # else the one of an instance that was killed lasts half a minute
 
     async def close(self) -> None:
         for instance in [*self.instances, *self.extras]:

@@ -1,7 +1,7 @@
 """Every adapter of a port behind the same harness, so that one suite runs against them all."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,11 @@ from redis.asyncio import Redis
 
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
 from domains.leaderboard.ports import LeaderboardCachePort
-from domains.patternClassifier.ports import ClassificationCachePort
+from domains.patternClassifier.ports import ClassificationCachePort, LLMBudgetPort
 from domains.pomodoro.ports import (
     CategorizedDataRepositoryPort,
     CommitPort,
+    DeferredMessagesPort,
     MessageSourcePort,
     PomodoroUsageLogRepositoryPort,
 )
@@ -28,14 +29,22 @@ from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
     InMemoryCategoryPatternRepository,
     InMemoryClassificationCache,
+    InMemoryLLMBudget,
     InMemoryPatternProposalRepository,
     InMemoryPomodoroUsageLogRepository,
 )
-from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemoryStream
+from infrastructure.memory.stream import (
+    InMemoryCommit,
+    InMemoryDeferredMessages,
+    InMemoryMessageSource,
+    InMemoryStream,
+)
+from infrastructure.redis.budget import RedisLLMBudget
 from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.client import make_client
 from infrastructure.redis.commit import RedisCommit
-from infrastructure.redis.keys import SESSION_SCORE_STREAM, StreamKeys
+from infrastructure.redis.deferred import RedisDeferredMessages
+from infrastructure.redis.keys import SESSION_SCORE_STREAM, LLMKeys, StreamKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
 from infrastructure.redis.stream import RedisStreamConsumer
 from infrastructure.settings import Settings
@@ -169,7 +178,22 @@ async def cache(request: pytest.FixtureRequest) -> AsyncIterator[ClassificationC
         if request.param == "memory":
             yield InMemoryClassificationCache()
         else:
-            yield RedisClassificationCache((await _redis_side(request, request.param, stack)).make(), ttl=3600)
+            client = (await _redis_side(request, request.param, stack)).make()
+            yield RedisClassificationCache(client, LLMKeys(), ttl=3600, negative_ttl=60, limit=1000)
+
+
+MakeBudget = Callable[[int, int], LLMBudgetPort]
+
+
+@pytest.fixture(params=["memory", *REDIS_KINDS])
+async def make_budget(request: pytest.FixtureRequest) -> AsyncIterator[MakeBudget]:
+    """Makes budgets of (calls a minute, tokens a day); those on Redis are one instance's each, of the same keys."""
+    async with AsyncExitStack() as stack:
+        if request.param == "memory":
+            yield InMemoryLLMBudget
+        else:
+            side = await _redis_side(request, request.param, stack)
+            yield lambda calls, tokens: RedisLLMBudget(side.make(), LLMKeys(), calls, tokens)
 
 
 # A stream with its commits, in memory and on Redis
@@ -183,6 +207,8 @@ class StreamSide(Protocol):
     def source(self, consumer: str) -> MessageSourcePort: ...
 
     def commits(self) -> CommitPort: ...
+
+    def deferred(self) -> DeferredMessagesPort: ...
 
     def pending(self) -> set[str]: ...
 
@@ -206,6 +232,9 @@ class MemorySide:
 
     def commits(self) -> CommitPort:
         return InMemoryCommit(self.stream, self.boards)
+
+    def deferred(self) -> DeferredMessagesPort:
+        return InMemoryDeferredMessages(self.stream)
 
     def pending(self) -> set[str]:
         return set(self.stream.pending)
@@ -249,7 +278,7 @@ class RedisStreamSide:
         return RedisStreamConsumer(
             client=self.redis.make(),
             parser=parser(),
-            stream=self.keys.stream,
+            keys=self.keys,
             group=GROUP,
             consumer=consumer,
             claim_idle_ms=self.claim_idle_ms,
@@ -258,7 +287,10 @@ class RedisStreamSide:
         )
 
     def commits(self) -> CommitPort:
-        return RedisCommit(self.redis.make(), self.keys, GROUP, dead_letters_max=1000)
+        return RedisCommit(self.redis.make(), self.keys, GROUP, dead_letters_max=1000, deferred_max=1000)
+
+    def deferred(self, consumer: str = "one") -> DeferredMessagesPort:
+        return RedisDeferredMessages(self.redis.make(), self.keys, consumer)
 
     def pending(self) -> set[str]:
         rows = self.client.xpending_range(self.keys.stream, GROUP, "-", "+", 10_000)

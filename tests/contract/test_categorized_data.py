@@ -152,6 +152,37 @@ async def test_no_categories_have_no_documents(stores: Stores) -> None:
     assert await stores.categorized.find_classified([], 10) == []
 
 
+# Provisional categories
+
+
+async def test_a_provisional_category_is_set_where_there_is_none(stores: Stores) -> None:
+    apps = ["a", "b", "c", "d"]
+    known = [
+        categorized(number, app, category_id=(None, SNS)[number % 2], is_llm_based=bool(number % 2))
+        for number, app in enumerate(apps)
+    ]
+    await stores.categorized.save_all(known)
+    updates = [CategoryUpdate(data_id(number), DEVELOPMENT, False, provisional=number < 2) for number in range(4)]
+
+    assert await stores.categorized.update_category_all(updates) == {}
+
+    found = await find(stores, *(document.key for document in known))
+    assert {key.app: (data.category_id, data.is_llm_based) for key, data in found.items()} == {
+        "a": (DEVELOPMENT, False),
+        "b": (SNS, True),
+        "c": (DEVELOPMENT, False),
+        "d": (DEVELOPMENT, False),
+    }
+
+
+async def test_a_provisional_category_is_set_where_spring_has_stored_none(mongo: MongoStores) -> None:
+    mongo.raw.categorized_data.insert_many([spring_data(1), spring_data(2, categoryId=None)])
+    updates = [CategoryUpdate(data_id(number), DEVELOPMENT, False, provisional=True) for number in (1, 2)]
+    await mongo.categorized.update_category_all(updates)
+
+    assert {str(row["categoryId"]) for row in mongo.raw.categorized_data.find()} == {DEVELOPMENT}
+
+
 # Saving
 
 

@@ -40,6 +40,13 @@ async def test_saving_leaves_what_is_there_and_adds_what_is_not(stores: Stores) 
     assert await stores.patterns.find_all() == [old, new]
 
 
+async def test_documents_are_counted(stores: Stores) -> None:
+    assert await stores.patterns.count() == 0
+    await stores.patterns.save_all(patterns())
+
+    assert await stores.patterns.count() == len(patterns())
+
+
 async def test_an_id_that_stands_twice_in_one_call_is_saved_once(stores: Stores) -> None:
     one, other = CategoryPattern(hex_id(7), "Development"), CategoryPattern(hex_id(7), "Design")
     neighbour = CategoryPattern(hex_id(8), "Game")

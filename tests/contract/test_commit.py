@@ -472,7 +472,7 @@ async def test_ends_that_cannot_be_announced_stay_noted_until_they_can_be(stream
     assert stream.scores(DEVELOPMENT) == {"user-1": 60.0}
 
 
-@pytest.mark.parametrize("key", ["ends", "announced", "dead_letters", "failed_scores"])
+@pytest.mark.parametrize("key", ["ends", "announced", "dead_letters", "failed_scores", "deferred"])
 async def test_a_bookkeeping_key_of_the_wrong_type_stops_the_commit_before_it_changes_anything(
     stream: RedisStreamSide, key: str
 ) -> None:

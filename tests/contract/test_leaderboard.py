@@ -156,6 +156,17 @@ async def test_an_absent_user_has_rank_zero_and_nobody_around(leaderboard: Leade
     assert await leaderboard.around(BOARD, "nobody", 3) == Neighbourhood(LeaderboardResult("nobody", 0.0, 0), [])
 
 
+# Having
+
+
+async def test_having_tells_who_has_a_score_where(leaderboard: LeaderboardCachePort) -> None:
+    await leaderboard.batch_increase_score([raising("user-1", 1.0, boards=(BOARD, OTHER)), raising("user-2", 0.0)])
+    asked = {(board, user) for board in (BOARD, OTHER, ABSENT) for user in ("user-1", "user-2", "nobody")}
+
+    assert await leaderboard.having(asked) == {(BOARD, "user-1"), (OTHER, "user-1"), (BOARD, "user-2")}
+    assert await leaderboard.having(set()) == set()
+
+
 # Redis alone
 
 
@@ -181,3 +192,12 @@ async def test_reading_a_key_that_is_no_board_is_an_outage(redis_side: RedisSide
     for reading in (boards.top(BOARD, 3), boards.rank(BOARD, "a"), boards.around(BOARD, "a", 1), boards.size(BOARD)):
         with pytest.raises(RedisOutage):
             await reading
+
+
+async def test_a_board_that_cannot_tell_counts_as_having(redis_side: RedisSide) -> None:
+    redis_side.client.set(OTHER, "no board")
+    redis_side.client.zadd(BOARD, {"a": 1.0})
+
+    found = await LeaderboardCacheAdapter(redis_side.make()).having({(OTHER, "a"), (BOARD, "a"), (ABSENT, "a")})
+
+    assert found == {(OTHER, "a"), (BOARD, "a")}

@@ -67,6 +67,20 @@ async def test_the_logs_of_a_session_come_by_timestamp(stores: Stores) -> None:
     assert [log.timestamp for log in found] == [10.0, 20.25, 20.5, 30.0]
 
 
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 2001])
+async def test_the_logs_of_a_period_come_in_pages(stores: Stores, count: int) -> None:
+    logs = {log_id(n): usage_log(n, timestamp=100.0 + n, category_id=SNS if n % 2 else None) for n in range(count)}
+    early, late = usage_log(5000, timestamp=99.999), usage_log(5001, timestamp=100.0 + count)
+    await stores.logs.save_all([*logs.values(), early, late])
+
+    pages = [page async for page in stores.logs.find_in_period(100.0, 100.0 + count)]
+
+    assert all(pages), "no page is empty"
+    found = [log for page in pages for log in page]
+    assert {log.id: log for log in found} == logs
+    assert len(found) == count
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -87,18 +101,46 @@ async def test_an_unknown_session_is_empty(stores: Stores) -> None:
     assert await stores.logs.find_by_session("nobody", DAY, 1) == []
 
 
-async def test_saving_again_keeps_what_is_there_and_is_no_failure(stores: Stores) -> None:
-    await stores.logs.save_all([usage_log(1, category_id=SNS)])
+@pytest.mark.parametrize(
+    ("first", "second", "provisional", "after"),
+    [
+        (SNS, DEVELOPMENT, False, DEVELOPMENT),
+        (SNS, DEVELOPMENT, True, SNS),
+        (None, DEVELOPMENT, False, DEVELOPMENT),
+        (SNS, SNS, False, SNS),
+    ],
+    ids=["decided_anew", "provisional", "none_yet", "the_same"],
+)
+async def test_saving_again_sets_the_category_and_keeps_all_else(
+    stores: Stores, first: str | None, second: str, provisional: bool, after: str
+) -> None:
+    """A delivery that was not committed has left its log; the next one may decide otherwise."""
+    await stores.logs.save_all([usage_log(1, category_id=first)])
+    neighbour = usage_log(2, category_id=SNS, timestamp=1756771235.0)
 
     failures = await stores.logs.save_all(
-        [usage_log(1, category_id=DEVELOPMENT, duration=999.0), usage_log(2, timestamp=1756771235.0)]
+        [usage_log(1, category_id=second, duration=999.0), neighbour], {log_id(1)} if provisional else frozenset()
     )
 
     assert failures == {}
-    assert await session_of(stores, usage_log(1)) == [
-        usage_log(1, category_id=SNS),
-        usage_log(2, timestamp=1756771235.0),
-    ]
+    assert await session_of(stores, usage_log(1)) == [usage_log(1, category_id=after), neighbour]
+
+
+async def test_a_provisional_log_that_is_not_there_yet_is_saved(stores: Stores) -> None:
+    log = usage_log(1, category_id=SNS)
+    await stores.logs.save_all([log], {log.id})
+
+    assert await session_of(stores, log) == [log]
+
+
+async def test_a_provisional_category_is_set_where_there_is_none(stores: Stores) -> None:
+    logs = [usage_log(number, timestamp=float(number), category_id=(None, SNS)[number % 2]) for number in range(4)]
+    await stores.logs.save_all(logs)
+    provisional = [CategoryUpdate(log_id(number), DEVELOPMENT, False, provisional=number < 2) for number in range(4)]
+
+    assert await stores.logs.update_category_all(provisional) == {}
+    categories = [log.category_id for log in await session_of(stores, usage_log(0))]
+    assert categories == [DEVELOPMENT, SNS, DEVELOPMENT, DEVELOPMENT]
 
 
 async def test_an_id_that_stands_twice_in_one_call_is_saved_once_and_is_no_failure(stores: Stores) -> None:

@@ -25,17 +25,20 @@ from tests.messages import message
 
 STREAM = "pomodoro_pattern_match_stream"
 KEY = "sk-s3cret"
+LETTERS = str.maketrans("0123456789", "ghijklmnop")
+"""A title may lose its numbers on the way to the LLM, and is to be another one each time."""
 
 
 @pytest.fixture(scope="module")
 def asking(shared_place: Places, llm: LLMServer) -> Pipeline:
-    """A consumer that asks `llm`, and asks again once."""
+    """A consumer that asks `llm`, asks again once, and soon reclassifies what had no answer."""
     pipeline = shared_place(
         OPENAI_API_KEY=KEY,
         OPENAI_BASE_URL=llm.url,
         OPENAI_TIMEOUT="3",
         OPENAI_MAX_RETRIES="1",
         OPENAI_MODEL="a-model",
+        RECLASSIFY_SECONDS="0.2",
     )
     pipeline.consumer()
     return pipeline
@@ -43,10 +46,11 @@ def asking(shared_place: Places, llm: LLMServer) -> Pipeline:
 
 def publish(pipeline: Pipeline, *apps: str) -> str:
     """One message for each app, all in one read. Returns the user of them."""
-    user = f"user-{uuid4().hex[:8]}"
+    user = f"user-{uuid4().hex[:8].translate(LETTERS)}"
     with pipeline.redis() as client, client.pipeline(transaction=True) as batch:
         for i, app in enumerate(apps):
-            batch.xadd(STREAM, message(userId=user, app=app, title=f"tell-tale {user} {i}"))  # type: ignore[arg-type]
+            title = f"tell-tale {user} {'abcdef'[i]}"
+            batch.xadd(STREAM, message(userId=user, app=app, title=title))  # type: ignore[arg-type]
         batch.execute()
     return user
 
@@ -61,6 +65,32 @@ def seconds(pipeline: Pipeline, user: str) -> dict[str, float]:
 def comes_to(pipeline: Pipeline, user: str, **expected: float) -> None:
     (consumer,) = pipeline.running
     consumer.until(lambda: seconds(pipeline, user) == expected, f"{expected} for {user}")
+
+
+class LogSince:
+    """What the one consumer has logged since this was made."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        (self._consumer,) = pipeline.running
+        self._before = len(self._consumer.log)
+
+    def text(self) -> str:
+        return self._consumer.log[self._before :]
+
+
+def deferred(pipeline: Pipeline) -> int:
+    """Messages that wait for their category; none of any other kind is to be seen."""
+    with pipeline.redis() as client:
+        assert client.xlen(f"{STREAM}:dlq") == 0
+        return int(client.xlen(f"{STREAM}:deferred"))  # type: ignore[arg-type]
+
+
+def categories_of(pipeline: Pipeline, user: str) -> set[str]:
+    """What the logs of a user, and the windows that they point at, say."""
+    names = {row["id"]: row["category"] for row in pipeline.documents("category_pattern")}
+    windows = {row["id"]: row["category_id"] for row in pipeline.documents("categorized_data")}
+    logs = [row for row in pipeline.documents("pomodoro_usage_log") if row["user_id"] == user]
+    return {names[id_] for log in logs for id_ in (log["category_id"], windows[log["categorized_data_id"]])}
 
 
 def test_an_answer_is_committed_and_remembered(asking: Pipeline, llm: LLMServer) -> None:
@@ -98,13 +128,6 @@ def test_rules_do_not_wait_for_an_llm_that_hangs(asking: Pipeline, llm: LLMServe
         pytest.param([shuffled], {"Documentation": 240.0, "work": 240.0}, id="in another order"),
         pytest.param([status(429), well], {"Documentation": 240.0, "work": 240.0}, id="429, then well"),
         pytest.param([status(500), well], {"Documentation": 240.0, "work": 240.0}, id="500, then well"),
-        pytest.param([status(429)], {"Uncategorized": 240.0}, id="429 for good"),
-        pytest.param([status(500)], {"Uncategorized": 240.0}, id="500 for good"),
-        pytest.param([status(401)], {"Uncategorized": 240.0}, id="401"),
-        pytest.param([prose], {"Uncategorized": 240.0}, id="prose"),
-        pytest.param([no_choices], {"Uncategorized": 240.0}, id="no choices"),
-        pytest.param([says('{"answers": 7}')], {"Uncategorized": 240.0}, id="answers that are no list"),
-        pytest.param([says("[" * 100_000)], {"Uncategorized": 240.0}, id="deep JSON"),
         pytest.param(
             [wrong_categories],
             {"Uncategorized": 120.0, "Documentation": 120.0, "work": 120.0},
@@ -120,28 +143,60 @@ def test_whatever_it_answers_the_messages_are_committed(
     asking: Pipeline, llm: LLMServer, behaviours: list[Behaviour], expected: dict[str, float]
 ) -> None:
     llm.behave(*behaviours)
-    (consumer,) = asking.running
-    before = len(consumer.log)
+    logged = LogSince(asking)
     user = publish(asking, "Frobnicator", "Zyzzyva")
     comes_to(asking, user, **expected)
 
-    logged = consumer.log[before:]
-    assert "tell-tale" not in logged, "no title shows at info level"
-    assert KEY not in logged
-    with asking.redis() as client:
-        assert client.xlen(f"{STREAM}:dlq") == 0
+    assert deferred(asking) == 0, "also no answer for a window is one that is not asked for again"
+    assert "tell-tale" not in logged.text(), "no title shows at info level"
+    assert KEY not in logged.text()
 
 
-def test_an_error_that_repeats_the_question_is_not_logged(asking: Pipeline, llm: LLMServer) -> None:
-    llm.behave(status(400, f"cannot process 'tell-tale-echo' with key {KEY}"))
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(status(429), id="429 for good"),
+        pytest.param(status(500), id="500 for good"),
+        pytest.param(status(401), id="401"),
+        pytest.param(prose, id="prose"),
+        pytest.param(no_choices, id="no choices"),
+        pytest.param(says('{"answers": 7}'), id="answers that are no list"),
+        pytest.param(says("[" * 100_000), id="deep JSON"),
+        pytest.param(status(400, f"cannot process 'tell-tale' with key {KEY}"), id="an error that repeats all"),
+    ],
+)
+def test_without_a_usable_answer_messages_are_uncategorized_until_there_is_one(
+    asking: Pipeline, llm: LLMServer, behaviour: Behaviour
+) -> None:
+    llm.behave(behaviour)
+    logged = LogSince(asking)
+    user = publish(asking, "Frobnicator", "Zyzzyva")
+    comes_to(asking, user, Uncategorized=240.0)
+    assert deferred(asking) == 2
+    assert categories_of(asking, user) == {"Uncategorized"}
+
+    llm.behave(well)
+    comes_to(asking, user, Documentation=240.0, work=240.0)
+    assert deferred(asking) == 0
+    assert categories_of(asking, user) == {"Documentation"}
+    assert "tell-tale" not in logged.text(), "no title shows at info level"
+    assert KEY not in logged.text()
+
+
+def test_an_llm_that_keeps_failing_is_left_alone_for_a_while(asking: Pipeline, llm: LLMServer) -> None:
+    llm.behave(status(500))
     (consumer,) = asking.running
-    before = len(consumer.log)
+    logged = LogSince(asking)
     user = publish(asking, "Frobnicator")
-    comes_to(asking, user, Uncategorized=120.0)
+    consumer.until(lambda: "LLM is not asked for a while" in logged.text(), "a pause")
+    asked = len(llm.requests)
+    later = publish(asking, "Frobnicator", "Visual Studio Code")
+    comes_to(asking, later, Uncategorized=120.0, Development=120.0, work=120.0)
+    assert len(llm.requests) <= asked + 2, "no more than the one call, and its retry, that tries whether it is back"
 
-    logged = consumer.log[before:]
-    assert "tell-tale-echo" not in logged
-    assert KEY not in logged
+    llm.behave(well)
+    comes_to(asking, user, Documentation=120.0, work=120.0)
+    comes_to(asking, later, Documentation=120.0, Development=120.0, work=240.0)
 
 
 def test_without_a_key_what_no_rule_knows_is_uncategorized(pipeline: Pipeline, llm: LLMServer) -> None:

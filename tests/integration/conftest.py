@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,13 @@ DEADLINE = 60.0
 """Seconds: far beyond what anything here takes, also on a busy machine."""
 
 MONGO_DRIVERS = [pytest.param(driver, marks=pytest.mark.mongo) for driver in ("motor", "pymongo")]
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer, settings: Settings) -> Iterator[Any]:
+    """The synchronous client of a test, on the database of `settings`."""
+    with redis_server.client() as client:
+        yield client
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from redis.exceptions import ConnectionError
 
 from domains.errors import RedisOutage
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import ActivityKey, Commit, SessionEnd
+from domains.patternClassifier.questions import Question
+from domains.pomodoro.model import ActivityKey, Commit, DeferredMessage, Move, SessionEnd
 from infrastructure.container import Container, partitions, running_container
-from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.client import guarded
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
@@ -124,7 +124,8 @@ async def test_instances_that_deliver_the_same_entries_count_them_once(
     ids = [f"{n}-1" for n in range(1, 41)]
     commits = await committed(container, *ids)
     others = [
-        OutboxCommit(container.redis(), container.keys(), container.settings().stream_group, 100) for _ in range(3)
+        OutboxCommit(container.redis(), container.keys(), container.settings().stream_group, 100, 100)
+        for _ in range(3)
     ]
     async with asyncio.TaskGroup() as group:
         for number, entry_id in enumerate(ids):
@@ -210,13 +211,10 @@ async def test_a_connection_closed_under_a_call_is_an_outage(
     client = container.redis()
     await client.get("any")  # connects
     monkeypatch.setattr(Connection, "send_packed_command", closed)
-    window = ActivityKey("app", "", "")
-    call = (
-        RedisClassificationCache(client, 60).get_many([window]) if pipelined else guarded(client, client.get("any"))
-    )
+    score = ("leaderboard:SNS:2025-09-02", "u")
 
     with pytest.raises(RedisOutage, match="the transport is gone"):
-        await call
+        await (container.leaderboard().having({score}) if pipelined else guarded(client, client.get("any")))
 
 
 async def test_what_was_published_is_not_sent_again_where_the_reply_is_lost(
@@ -239,3 +237,74 @@ async def test_what_was_published_is_not_sent_again_where_the_reply_is_lost(
         await publisher.publish([{"userId": "b"}])
 
     assert await client.xlen(container.keys().stream) == 2
+
+
+# Deferred messages, and what instances share about the LLM
+
+OLD = (
+    "leaderboard:Uncategorized:2025-09-02",
+    "leaderboard:Uncategorized:2025-W36",
+    "leaderboard:Uncategorized:2025-M9",
+)
+
+
+async def deferring(container: Container, *ids: str) -> OutboxCommit:
+    """A commit port, after it has committed messages of these ids as deferred ones, of 1.5 seconds each."""
+    commits = await committed(container, *ids)
+    key = ActivityKey("Frobnicator", "", "")
+    messages = [DeferredMessage(id_, "u", key, 1.5, 1756771234.0, "Uncategorized", "d", "l") for id_ in ids]
+    await commits.commit(Commit([LeaderboardEntry("u", OLD, list(ids), [1.5] * len(ids))], deferred=messages))
+    return commits
+
+
+async def moves(container: Container) -> list[Move]:
+    return [Move(r.id, r.user_id, r.duration, OLD, BOARDS) for r in await container.deferred().after("0", 100)]
+
+
+async def test_deferred_messages_move_once_through_the_outbox(
+    container: Container, masters: list[RedisServer]
+) -> None:
+    commits = await deferring(container, "1-1", "2-1", "3-1")
+    made = await moves(container)
+    assert await container.leaderboard().having({(board, "u") for board in (*OLD, *BOARDS)}) == {
+        (board, "u") for board in OLD
+    }
+
+    assert (await commits.commit(Commit(moves=made[:2]))).moved == 2
+    assert await boards_of(container, masters) == {board: {"u": 1.5} for board in OLD} | {
+        board: {"u": 3.0} for board in BOARDS
+    }
+    results = await asyncio.gather(*(commits.commit(Commit(moves=made)) for _ in range(3)))
+
+    assert sum(result.moved for result in results) == 1
+    assert await boards_of(container, masters) == {board: {"u": 4.5} for board in BOARDS}
+    assert await container.deferred().after("0", 100) == []
+
+
+async def test_a_move_that_a_board_does_not_take_adds_up_after_its_replay(
+    container: Container, masters: list[RedisServer]
+) -> None:
+    commits = await deferring(container, "1-1")
+    await container.redis().rename(OLD[0], f"{{{OLD[0]}}}aside")
+    for board in (OLD[0], BOARDS[0]):
+        await container.redis().set(board, "no board")
+    result = await commits.commit(Commit(moves=await moves(container)))
+    assert (result.moved, result.failed_scores) == (1, 2)
+
+    await container.redis().delete(OLD[0], BOARDS[0])
+    await container.redis().rename(f"{{{OLD[0]}}}aside", OLD[0])
+    for kept in await container.dead_letters().failed_scores():
+        assert await container.dead_letters().replay_score(kept)
+    await commits.commit(Commit())
+    assert await boards_of(container, masters) == {board: {"u": 1.5} for board in BOARDS}
+
+
+@pytest.mark.parametrize("container", [{}, {"key_prefix": "{pomocore}:"}], ids=["", "one slot"], indirect=True)
+async def test_answers_budget_and_lease_are_shared_on_a_cluster(container: Container) -> None:
+    question = Question("Frobnicator", "", "")
+    await container.classification_cache().put_many({question: "SNS"})
+    await container.llm_budget().spend(7)
+
+    assert await container.classification_cache().get_many([question]) == {question: "SNS"}
+    assert await container.llm_budget().take() == 0
+    assert await container.deferred().lease(30.0)

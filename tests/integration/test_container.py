@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from dependency_injector import providers
+from redis.asyncio import Redis
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.pomodoro.model import SessionEnd
@@ -41,10 +42,29 @@ async def test_every_provider_can_be_resolved_and_none_connects(
     async with running_container(settings) as container:
         built = {name: provider() for name, provider in container.providers.items() if name not in absent}
 
-    assert {name for name, made in built.items() if made is None} <= {"llm", "model"}
-    assert (built["llm"] is None) == (llm is None)
+    assert {name for name, made in built.items() if made is None} == ({"model"} if llm else {"model", "llm", "lane"})
+    assert [tier.name for tier in built["tiers"]] == (["cache", "documents"] if llm else [])
     futures = [name for name, made in built.items() if asyncio.isfuture(made) or inspect.iscoroutine(made)]
     assert futures == []
+
+
+async def test_the_lane_is_closed_before_the_clients_that_it_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+
+    class Lane:
+        async def aclose(self) -> None:
+            closed.append("lane")
+
+    async def aclose(self: Redis) -> None:
+        closed.append("redis")
+
+    monkeypatch.setattr(Redis, "aclose", aclose)
+    async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path)) as container:
+        container.lane.override(providers.Object(Lane()))
+
+    assert closed == ["lane", "redis", "redis"]
 
 
 async def test_what_is_built_once_is_shared(tmp_path: Path) -> None:

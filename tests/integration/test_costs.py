@@ -5,6 +5,7 @@ lower them. The messages are the benchmark's, and so is the MongoDB server, whic
 """
 
 import asyncio
+import gc
 import sys
 import tracemalloc
 from collections import Counter
@@ -177,8 +178,10 @@ async def test_a_batch_needs_little_memory_and_leaves_none(batches: Batches, kin
     await batches.prepare(Workload(kind, windows=200), 12)
     await batches.process(3)
 
+    gc.collect()
     before = sys.getallocatedblocks()
     await batches.process(8)
+    gc.collect()
     left = sys.getallocatedblocks() - before
     tracemalloc.start()
     try:

@@ -141,7 +141,7 @@ async def test_a_store_that_is_away_is_named(container: Container, monkeypatch: 
     async def away() -> None:
         raise StoreOutage("no primary")
 
-    monkeypatch.setattr(container.category_patterns(), "find_all", away)
+    monkeypatch.setattr(container.category_patterns(), "count", away)
     checks = await container.state().checks()
 
     assert (checks["store"].ok, checks["store"].why) == (False, "no primary")

@@ -11,9 +11,11 @@ from domains.categoryPattern.model import CategoryPattern
 from domains.errors import Outage, PipelineError
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.lane import LaneLimits, LLMLane
 from domains.patternClassifier.ports import LLMAnswers
-from domains.patternClassifier.questions import Question
+from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.rules import PatternProblem
+from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier
 from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
 from domains.pomodoro.model import (
     ActivityKey,
@@ -27,19 +29,28 @@ from domains.pomodoro.model import (
     StreamState,
 )
 from domains.pomodoro.ports import LANE_FAST
+from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
     InMemoryCategoryPatternRepository,
     InMemoryClassificationCache,
+    InMemoryLLMBudget,
     InMemoryPomodoroUsageLogRepository,
 )
-from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemoryStream
+from infrastructure.memory.stream import (
+    InMemoryCommit,
+    InMemoryDeferredMessages,
+    InMemoryMessageSource,
+    InMemoryStream,
+)
 from tests.messages import SEOUL, parser, patterns
 
 STREAM = "stream"
 LIMITS = ConsumerLimits(block_ms=20, claim_interval_seconds=0.02, shutdown_timeout_seconds=5.0, max_deliveries=3)
+LANE = LaneLimits(batch=5, linger_seconds=0.0, first_pause_seconds=0.01)
+"""A failing LLM is tried again soon."""
 
 
 class Source(InMemoryMessageSource):
@@ -85,7 +96,7 @@ class Commits(InMemoryCommit):
         if self.error is not None and not self.lose_replies:
             raise self.error
         result = await super().commit(commit)
-        if self.error is not None and commit.entries:
+        if self.error is not None and (commit.entries or commit.moves):
             raise self.error
         return result
 
@@ -139,10 +150,12 @@ class Logs(InMemoryPomodoroUsageLogRepository):
         super().__init__()
         self._store = store
 
-    async def save_all(self, documents: Sequence[PomodoroUsageLog]) -> dict[str, str]:
+    async def save_all(
+        self, documents: Sequence[PomodoroUsageLog], provisional: Collection[str] = frozenset()
+    ) -> dict[str, str]:
         self._store.check()
         failed = self._store.failures([document.id for document in documents])
-        await super().save_all([document for document in documents if document.id not in failed])
+        await super().save_all([document for document in documents if document.id not in failed], provisional)
         return failed
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
@@ -153,19 +166,22 @@ class Logs(InMemoryPomodoroUsageLogRepository):
 
 
 class LLM:
-    """Says `Documentation` to everything once `gate` is open."""
+    """Says `name` to everything once `gate` is open."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.asked = 0
+        self.requests = 0
+        self.name: str | None = "Documentation"
         self.error: Exception | None = None
 
     async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
         self.asked += len(questions)
+        self.requests += 1
         await self.gate.wait()
         if self.error is not None:
             raise self.error
-        return LLMAnswers(["Documentation"] * len(questions))
+        return LLMAnswers([self.name] * len(questions), tokens=len(questions))
 
 
 class Seen:
@@ -179,6 +195,10 @@ class Seen:
         self.breakers: list[tuple[str, bool]] = []
         self.left: int | None = None
         self.in_flight: int | None = None
+        self.paused: list[str] = []
+        self.moved: list[CommitResult] = []
+        self.waiting: list[PipelineError] = []
+        self.away: list[tuple[str, Exception]] = []
 
     def batch_read(self, count: int) -> None:
         self._pass("batch_read", count)
@@ -219,14 +239,30 @@ class Seen:
     def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
         self._pass("patterns_loaded", count, problems)
 
-    def cache_failed(self, cause: PipelineError) -> None:
-        self._pass("cache_failed", cause)
+    def patterns_not_loaded(self, cause: PipelineError) -> None:
+        self._pass("patterns_not_loaded", cause)
+
+    def tier_failed(self, tier: str, cause: Exception) -> None:
+        self.away.append((tier, cause))
+        self._pass("tier_failed", tier, cause)
 
     def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
         self._pass("llm_answered", windows, answered, tokens, seconds)
 
-    def llm_failed(self, windows: int, cause: PipelineError) -> None:
+    def llm_failed(self, windows: int, cause: Exception) -> None:
         self._pass("llm_failed", windows, cause)
+
+    def llm_paused(self, reason: str, seconds: float) -> None:
+        self.paused.append(reason)
+        self._pass("llm_paused", reason, seconds)
+
+    def reclassified(self, result: CommitResult) -> None:
+        self.moved.append(result)
+        self._pass("reclassified", result)
+
+    def reclassification_failed(self, cause: PipelineError) -> None:
+        self.waiting.append(cause)
+        self._pass("reclassification_failed", cause)
 
     def _pass(self, name: str, *arguments: Any) -> None:
         listener = getattr(self._other, name, None)
@@ -248,6 +284,8 @@ class World:
         self.categorized, self.logs = Categorized(self.store), Logs(self.store)
         self.patterns = InMemoryCategoryPatternRepository(self.stored_patterns)
         self.cache = InMemoryClassificationCache()
+        self.budget = InMemoryLLMBudget()
+        self.questions = Questions()
 
     def add(self, *messages: Mapping[str, str]) -> list[str]:
         return [self.stream.add(fields) for fields in messages]
@@ -259,16 +297,38 @@ class World:
 class Instance:
     """One consumer on a world."""
 
-    def __init__(self, world: World, name: str = "one", other: Any = None, **limits: Any) -> None:
+    def __init__(
+        self, world: World, name: str = "one", other: Any = None, lane: LaneLimits = LANE, **limits: Any
+    ) -> None:
         self.world = world
         self.source = Source(world.stream, name)
         self.commits = Commits(world.stream, world.boards)
         self.seen = Seen(other)
-        self.classifier = PatternClassifier(world.patterns, world.cache, world.llm, self.seen, llm_batch=5)
+        self.memory = AnswerMemory(self.seen, world.cache, limit=1000)
+        self.lane = LLMLane(world.llm, world.budget, self.memory, self.seen, lane)
+        self.classifier = PatternClassifier(
+            world.patterns,
+            self.seen,
+            questions=world.questions,
+            memory=self.memory,
+            tiers=[CacheTier(self.memory), DocumentsTier(world.categorized)],
+            lane=self.lane,
+        )
         calendar = BoardCalendar(SEOUL)
         batches = BatchClassification(self.classifier, world.categorized, world.logs, calendar, STREAM)
         self.consumer = PomodoroPatternConsumer(
             self.source, self.commits, batches, self.classifier, self.seen, replace(LIMITS, **limits)
+        )
+        self.reclassification = Reclassification(
+            InMemoryDeferredMessages(world.stream),
+            self.commits,
+            self.classifier,
+            world.categorized,
+            world.logs,
+            world.boards,
+            calendar,
+            self.seen,
+            interval_seconds=0.001,
         )
         self.stop = asyncio.Event()
 
@@ -283,6 +343,7 @@ class Instance:
             if not task.done():
                 self.world.llm.gate.set()
             await asyncio.wait_for(task, 10)
+            await self.lane.aclose()
 
 
 async def until(condition: Callable[[], bool], *watched: asyncio.Task[Any]) -> None:

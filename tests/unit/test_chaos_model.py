@@ -11,6 +11,7 @@ from tests.chaos.model import (
     Session,
     boards_of,
     broken_rule,
+    by_llm,
     category_of,
     days_of,
     iso_week,
@@ -94,10 +95,42 @@ def test_any_other_category_counts_in_its_own_three(category: str) -> None:
         ({"app": "Zyx Atelier"}, False, "Uncategorized"),
         ({"app": "Kjh Riddle"}, True, "Uncategorized"),
         ({}, True, "Uncategorized"),
+        ({"app": "Wide Lantern"}, True, "Browsing"),
+        ({"app": "Wide Lantern", "url": "https://seminar.pomo.test/page/1"}, True, "Education"),
+        ({"app": "Wide Lantern", "url": "https://seminar.pomo.test/page/1"}, False, "Browsing"),
+        ({"app": "Wide Lantern", "url": "https://fog.pomo.test/page/1"}, True, "Browsing"),
+        ({"app": "Wide Lantern", "url": "https://docs.pomo.test/page/1"}, True, "Documentation"),
+        ({"app": "Quiet Surf", "url": "https://plaza.pomo.test/page/1"}, True, "SNS"),
+        ({"app": "Quiet Surf", "url": "https://plaza.pomo.test/page/1"}, False, "Uncategorized"),
+        ({"app": "Forge Editor", "url": "https://plaza.pomo.test/page/1"}, True, "Development"),
     ],
 )
 def test_categories(fields: dict[str, str], llm: bool, category: str) -> None:
     assert category_of(fields, llm) == category
+
+
+@pytest.mark.parametrize(
+    ("fields", "decides"),
+    [
+        ({"app": "Zyx Atelier"}, True),
+        ({"app": "Kjh Riddle"}, False),
+        ({"app": "Forge Editor"}, False),
+        ({"app": "Wide Lantern"}, False),
+        ({"app": "Wide Lantern", "url": "https://lobby.pomo.test/page/1"}, True),
+        ({"app": "Wide Lantern", "url": "https://fog.pomo.test/page/1"}, False),
+        ({"app": "Zyx Atelier", "url": "https://docs.pomo.test/page/1"}, False),
+    ],
+)
+def test_when_the_llm_decides(fields: dict[str, str], decides: bool) -> None:
+    assert by_llm(fields) == decides
+
+
+def test_until_the_llm_answers_a_log_has_the_category_that_is_right_without_it() -> None:
+    model = Model(llm=True)
+    model.add(Published(0, GOOD | {"app": "Wide Lantern", "url": "https://plaza.pomo.test/page/1"}))
+    (log,) = model.all_logs
+    assert (log.category, log.fallback) == ("SNS", "Browsing")
+    assert all(board.startswith("leaderboard:SNS:") for board in model.boards)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +182,9 @@ def test_a_workload_has_all_that_can_go_wrong() -> None:
         model.add(message)
     assert len(model.dead) > 40
     assert len(model.ended) > 100
-    assert {log.category for log in model.all_logs} >= {"Development", "SNS", "Design", "Music", "Uncategorized"}
+    categories = {"Development", "SNS", "Design", "Music", "Uncategorized", "Education", "Browsing"}
+    assert {log.category for log in model.all_logs} >= categories
+    assert {log.fallback for log in model.all_logs if log.fallback != log.category} == {"Browsing", "Uncategorized"}
     assert len({log.timestamp for log in model.all_logs}) == len(model.all_logs)
     with_ids = sum("pomodoroUsageLogId" in log.message.fields for log in model.all_logs)
     assert 0.4 < with_ids / len(model.all_logs) < 0.6

@@ -5,16 +5,18 @@ from datetime import date
 
 import pytest
 
+from domains.categoryPattern.model import CategoryPattern
 from domains.errors import ClassificationFailed, GroupMissing, RedisOutage, StoreOutage, StoreRefused
-from domains.patternClassifier.classifier import Classification
-from domains.patternClassifier.ports import LLMAnswers
+from domains.patternClassifier.lane import LaneLimits
+from domains.patternClassifier.snapshot import Classification
 from domains.pomodoro.flow import Breaker
-from domains.pomodoro.model import usage_log_id
+from domains.pomodoro.model import ActivityKey, usage_log_id
 from tests.messages import (
     DEVELOPMENT,
     DOCUMENTATION,
     categorized,
     data_id,
+    hex_id,
     linked_message,
     log_id,
     message,
@@ -37,6 +39,8 @@ def world() -> World:
 
 FAST = {"app": "Visual Studio Code"}
 SLOW = {"app": "Frobnicator"}
+TITLE = message()["title"]
+BROWSING = hex_id(5)
 
 
 # Both kinds of message
@@ -88,12 +92,55 @@ async def test_many_messages_of_one_window_share_one_document(world: World) -> N
     assert len(world.logs.documents) == 30
 
 
-async def test_what_was_decided_without_an_answer_is_uncategorized(world: World) -> None:
+async def test_what_the_llm_does_not_answer_is_uncategorized_and_remembered(world: World) -> None:
     world.llm.gate.set()
     world.llm.error = ClassificationFailed("no")
     world.add(message(**SLOW), message(**FAST))
     async with Instance(world).running() as task:
         await until(lambda: world.seconds(board="Uncategorized") == 120.0 and world.seconds() == 120.0, task)
+
+    (record,) = world.stream.deferred.values()
+    assert (record.key.app, record.category, record.duration) == ("Frobnicator", "Uncategorized", 120.0)
+    assert world.logs.documents[record.pomodoro_usage_log_id].categorized_data_id == record.categorized_data_id
+
+
+async def test_a_page_that_no_rule_knows_is_browsing_until_the_llm_says_more(world: World) -> None:
+    world.patterns.documents[BROWSING] = CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))
+    page = {"app": "Google Chrome", "url": "https://zyzzyva.example/a"}
+    world.llm.gate.set()
+    world.llm.error = ClassificationFailed("no")
+    world.add(message(**page), message(app="Google Chrome", title="New Tab", userId="new tab"))
+    async with Instance(world).running() as task:
+        await until(lambda: world.seconds(board="Browsing") == world.seconds("new tab", "Browsing") == 120.0, task)
+
+    assert [record.key.url for record in world.stream.deferred.values()] == [page["url"]]
+    assert {log.category_id for log in world.logs.documents.values()} == {BROWSING}
+
+
+async def test_what_the_llm_could_not_tell_is_uncategorized_for_good(world: World) -> None:
+    world.llm.gate.set()
+    world.llm.name = None
+    world.add(message(**SLOW))
+    async with Instance(world).running() as task:
+        await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
+
+    assert world.stream.deferred == {}
+
+
+async def test_an_answer_that_comes_later_than_is_waited_for_serves_the_next_message(world: World) -> None:
+    world.add(message(**SLOW))
+    instance = Instance(world, lane=LaneLimits(linger_seconds=0.0, wait_seconds=0.01))
+    async with instance.running() as task:
+        await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
+        world.llm.gate.set()
+        await until(
+            lambda: instance.memory.get(world.questions.of(ActivityKey("Frobnicator", "", TITLE))) is not None
+        )
+        world.add(message(**SLOW, userId="later"))
+        await until(lambda: world.seconds("later", "Documentation") == 120.0, task)
+
+    assert world.llm.asked == 1
+    assert len(world.stream.deferred) == 1
 
 
 # Two lanes
@@ -134,7 +181,7 @@ async def test_a_window_of_many_messages_is_asked_for_once(world: World) -> None
 
 async def test_what_the_cache_knows_waits_for_nobody(world: World) -> None:
     known = message(app="Frobnicator", title="known")
-    await world.cache.put_many({categorized(1, "Frobnicator", title="known").key: "Documentation"})
+    await world.cache.put_many({world.questions.of(ActivityKey("Frobnicator", "", "known")): "Documentation"})
     world.add(message(app="Frobnicator", title="new"), known | {"userId": "cached"})
     async with Instance(world).running() as task:
         await until(lambda: world.seconds("cached", "Documentation") == 120.0 and world.llm.asked == 1, task)
@@ -233,15 +280,16 @@ async def test_a_batch_that_is_refused_as_a_whole_is_split_until_one_is_to_blame
     assert len(world.logs.documents) == 19
 
 
-async def test_a_bug_in_the_llm_client_meets_its_own_messages_alone(world: World) -> None:
+async def test_a_bug_in_the_llm_client_hinders_nobody(world: World) -> None:
     world.llm.gate.set()
     world.llm.error = RuntimeError("a bug")
-    slow, _ = world.add(message(**SLOW), message(**FAST))
+    world.add(message(**SLOW), message(**FAST))
     async with Instance(world).running() as task:
-        await until(lambda: not world.stream.pending and bool(world.boards.boards), task)
+        await until(lambda: not world.stream.pending and world.seconds() == 120.0, task)
 
-    assert world.seconds() == 120.0
-    assert [letter.entry_id for letter in world.stream.dead_letters] == [slow]
+    assert world.seconds(board="Uncategorized") == 120.0
+    assert world.stream.dead_letters == []
+    assert len(world.stream.deferred) == 1
 
 
 # Outages
@@ -294,14 +342,11 @@ async def test_an_answer_of_the_llm_does_not_say_that_the_store_is_back(world: W
 async def test_a_store_that_comes_back_is_noticed_while_the_llm_hangs(world: World) -> None:
     instance = Instance(world)
     async with instance.running() as task:
-        await until(lambda: instance.source.calls["read_new"] > 0, task)
+        world.add(linked_message(1, **SLOW))
+        await until(lambda: world.llm.asked == 1, task)
         world.store.error = StoreOutage("away")
         world.add(message(**FAST, userId="fast"))
         await until(lambda: ("store", True) in instance.seen.breakers, task)
-        (slow,) = world.add(linked_message(1, **SLOW))
-        world.stream.undelivered.remove(slow)
-        world.stream.pending[slow] = "dead"  # nothing new is read now, but what another one left is taken over
-        await until(lambda: world.stream.pending[slow] == "one", task)
         await turns()
         world.store.error = None
         await until(lambda: world.seconds("fast") == 120.0, task)
@@ -318,11 +363,8 @@ async def test_a_missing_category_is_created_without_asking_the_llm_again(world:
 
     world.patterns.__class__ = Away
 
-    async def music(keys: object, categories: object) -> LLMAnswers:
-        world.llm.asked += 1
-        return LLMAnswers(["Music"])
-
-    world.llm.classify = music  # type: ignore[method-assign]
+    world.llm.name = "Music"
+    world.llm.gate.set()
     instance = Instance(world)
     async with instance.running() as task:
         await until(lambda: instance.source.calls["read_new"] > 0, task)
@@ -355,8 +397,7 @@ async def test_a_commit_that_is_not_possible_is_waited_for(world: World) -> None
     instance.commits.error = RedisOutage("away")
     world.add(*[message()] * 30)
     async with instance.running() as task:
-        await until(lambda: ("redis", True) in instance.seen.breakers, task)
-        assert len(world.stream.pending) == 30
+        await until(lambda: ("redis", True) in instance.seen.breakers and len(world.stream.pending) == 30, task)
         instance.commits.error = None
         await until(lambda: instance.seen.committed == 30, task)
 
@@ -419,7 +460,15 @@ async def test_a_store_that_is_away_at_the_start_is_waited_for(world: World) -> 
 
 
 async def test_reading_stops_at_the_bound_and_goes_on_below_it(world: World) -> None:
-    world.add(*[message(app="Frobnicator", title=str(i)) for i in range(40)])
+    gate = asyncio.Event()
+    find = world.categorized.find_many_by_app_url_title_batch
+
+    async def slowly(keys: object) -> object:
+        await gate.wait()
+        return await find(keys)  # type: ignore[arg-type]
+
+    world.categorized.find_many_by_app_url_title_batch = slowly  # type: ignore[method-assign, assignment]
+    world.add(*[message(title=str(i)) for i in range(40)])
     instance = Instance(world, max_in_flight=7, batch_size=3)
     most = 0
     async with instance.running() as task:
@@ -427,7 +476,7 @@ async def test_reading_stops_at_the_bound_and_goes_on_below_it(world: World) -> 
         await turns()
         assert len(world.stream.pending) == 7
         assert len(world.stream.undelivered) == 33
-        world.llm.gate.set()
+        gate.set()
 
         def done() -> bool:
             nonlocal most
@@ -436,6 +485,22 @@ async def test_reading_stops_at_the_bound_and_goes_on_below_it(world: World) -> 
 
         await until(done, task)
     assert most <= 7
+
+
+async def test_an_llm_that_hangs_holds_half_of_what_may_be_in_flight_at_most(world: World) -> None:
+    world.add(*[message(app="Frobnicator", title=str(i)) for i in range(40)])
+    instance = Instance(world, max_in_flight=8, batch_size=2, batch_max=2)
+    async with instance.running() as task:
+        await until(lambda: instance.seen.committed == 36, task)
+        await turns()
+        assert len(world.stream.pending) == world.llm.asked == 4
+        world.add(message(**FAST, userId="fast"))
+        await until(lambda: world.seconds("fast") == 120.0, task)
+        world.llm.gate.set()
+        await until(lambda: instance.seen.committed == 41, task)
+
+    assert world.seconds(board="Documentation") == 4 * 120.0
+    assert world.seconds(board="Uncategorized") == len(world.stream.deferred) * 120.0 == 36 * 120.0
 
 
 async def test_no_more_batches_at_once_than_workers(world: World) -> None:
@@ -489,6 +554,22 @@ async def test_nothing_counts_twice_when_instances_hold_the_same_messages(world:
     assert world.stream.dead_letters == []
 
 
+async def test_what_another_one_left_stays_there_while_the_store_is_away(world: World) -> None:
+    instance = Instance(world)
+    async with instance.running() as task:
+        await until(lambda: instance.source.calls["read_new"] > 0, task)
+        world.store.error = StoreOutage("away")
+        world.add(message(**FAST, userId="fast"))
+        await until(lambda: ("store", True) in instance.seen.breakers, task)
+        claims = instance.source.calls["claim_abandoned"]
+        world.stream.pending["0-1"] = "dead"
+        await turns(200)
+        assert instance.source.calls["claim_abandoned"] == claims
+        del world.stream.pending["0-1"]
+        world.store.error = None
+        await until(lambda: world.seconds("fast") == 120.0, task)
+
+
 async def test_what_another_one_left_is_taken_over(world: World) -> None:
     entry_id, bad_id = world.add(message(), message(duration="x"))
     world.stream.undelivered.clear()
@@ -508,6 +589,7 @@ async def test_what_it_held_itself_before_a_restart_comes_first(world: World) ->
     instance = Instance(world, batch_size=50)
     async with instance.running() as task:
         await until(lambda: instance.seen.committed == 120, task)
+        await until(lambda: instance.source.calls["read_new"] > 0, task)
 
     assert instance.source.calls["read_pending"] >= 3
     assert world.seconds() == 120 * 120.0
@@ -556,6 +638,7 @@ async def test_what_is_late_at_the_deadline_stays_pending(world: World) -> None:
     assert list(world.stream.pending) == [slow]
     assert world.seconds(board="Documentation") == 0
     assert world.stream.dead_letters == []
+    await instance.lane.aclose()
     assert not [other for other in asyncio.all_tasks() if other is not asyncio.current_task()]
 
     async with Instance(world, "two").running() as task:  # and the next one finds it
@@ -605,7 +688,7 @@ async def test_a_classification_is_what_the_documents_say(world: World) -> None:
     snapshot = instance.classifier.snapshot
     for log in world.logs.documents.values():
         data = world.categorized.documents[log.categorized_data_id]
-        classification = snapshot.stored(data.category_id, data.is_llm_based)
+        classification = snapshot.stored(data.category_id, data.is_llm_based, data.key)
         assert isinstance(classification, Classification)
         assert log.category_id == data.category_id
         assert world.seconds(log.user_id, classification.category) == 120.0

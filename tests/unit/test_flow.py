@@ -11,6 +11,15 @@ from domains.pomodoro.flow import AdaptiveBatch, Breaker, InFlight
 # InFlight
 
 
+async def test_one_message_larger_than_all_that_may_be_in_flight_is_no_end() -> None:
+    in_flight = InFlight(10, 1000)
+    in_flight.enter({"large": 50_000})
+    assert in_flight.free <= 0
+
+    in_flight.leave(["large"])
+    assert await asyncio.wait_for(in_flight.room(), 1) == 1
+
+
 async def test_room_is_what_is_left() -> None:
     in_flight = InFlight(3, 1000)
     in_flight.enter({"1-0": 10, "2-0": 10})
@@ -208,19 +217,17 @@ async def test_those_who_waited_out_an_outage_then_work_side_by_side(breaker: Br
     assert await asyncio.gather(*waiting, *late) == ["answer"] * 5
 
 
-async def test_who_waits_for_it_goes_on_when_it_is_closed(breaker: Breaker) -> None:
-    await breaker.wait_closed()
-    service = Service()
+async def test_who_is_told_to_stop_gets_the_outage(breaker: Breaker) -> None:
+    service, stop = Service(), asyncio.Event()
     service.error = StoreOutage("away")
-    calling = asyncio.create_task(breaker.run(service.call))
+    calling = asyncio.create_task(breaker.run(service.call, stop))
     await _until(lambda: breaker.is_open)
-    waiting = asyncio.create_task(breaker.wait_closed())
     await _settle()
-    assert not waiting.done()
+    assert not calling.done()
 
-    service.error = None
-    await waiting
-    assert await calling == "answer"
+    stop.set()
+    with pytest.raises(StoreOutage):
+        await calling
 
 
 async def test_who_gives_up_does_not_hold_up_the_others(breaker: Breaker) -> None:

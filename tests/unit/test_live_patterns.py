@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from domains.categoryPattern.model import CategoryPattern
 from domains.errors import StoreOutage
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.model import ActivityKey
-from infrastructure.memory.repositories import InMemoryCategoryPatternRepository, InMemoryClassificationCache
+from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
 
 DEVELOPMENT = CategoryPattern("a" * 24, "Development", 1, ("Code",))
 GAME = CategoryPattern("b" * 24, "Game", 2, ("Tetris",))
@@ -55,7 +57,7 @@ def observer() -> Observer:
 
 @pytest.fixture
 async def classifier(store: Store, observer: Observer) -> PatternClassifier:
-    classifier = PatternClassifier(store, InMemoryClassificationCache(), None, observer)
+    classifier = PatternClassifier(store, observer)  # type: ignore[arg-type]
     await classifier.load()
     observer.told.clear()
     return classifier
@@ -73,11 +75,11 @@ async def kept_fresh(classifier: PatternClassifier, seconds: float) -> AsyncIter
 async def test_a_new_pattern_is_in_effect_after_the_interval(
     classifier: PatternClassifier, store: Store, observer: Observer
 ) -> None:
-    assert classifier.by_rules(TETRIS) is None
+    assert classifier.snapshot.by_rules(TETRIS) is None
     async with kept_fresh(classifier, 0.01):
         await store.save_all([GAME])
         await observer.told.wait()
-    found = classifier.by_rules(TETRIS)
+    found = classifier.snapshot.by_rules(TETRIS)
     assert found is not None
     assert (found.category, found.category_id) == ("Game", GAME.id)
 
@@ -89,7 +91,7 @@ async def test_a_removed_pattern_is_out_of_effect_at_once_when_asked_for(
         del store.documents[DEVELOPMENT.id]
         reload.set()
         await observer.told.wait()
-    assert classifier.by_rules(ActivityKey("Code", "", "")) is None
+    assert classifier.snapshot.by_rules(ActivityKey("Code", "", "")) is None
 
 
 async def test_patterns_stay_while_the_store_is_away(
@@ -100,7 +102,7 @@ async def test_patterns_stay_while_the_store_is_away(
         reload.set()
         await observer.told.wait()
     assert [str(cause) for cause in observer.failed] == ["away"]
-    assert classifier.by_rules(ActivityKey("Code", "", "")) is not None
+    assert classifier.snapshot.by_rules(ActivityKey("Code", "", "")) is not None
 
 
 async def test_an_unchanged_set_is_not_built_again(classifier: PatternClassifier, observer: Observer) -> None:
@@ -108,3 +110,13 @@ async def test_an_unchanged_set_is_not_built_again(classifier: PatternClassifier
     await classifier.load()
     assert classifier.snapshot is snapshot
     assert len(observer.loaded) == 1
+
+
+async def test_the_llm_is_not_asked_before_the_patterns_name_the_categories() -> None:
+    """Else it could answer nothing but what no pattern needs to name, and the cache would remember that."""
+    lane: Any = SimpleNamespace(is_paused=False)
+    observer: Any = Observer()
+    classifier = PatternClassifier(InMemoryCategoryPatternRepository([DEVELOPMENT]), observer, lane=lane)
+    assert not classifier.can_ask
+    await classifier.load()
+    assert classifier.can_ask

@@ -495,6 +495,7 @@ def test_a_precision_that_is_none_is_refused(precision: str) -> None:
 def test_answers_that_say_nothing_are_left_out() -> None:
     from cmd.train import _answers
 
+    from domains.patternClassifier.questions import Questions
     from domains.pomodoro.model import ActivityKey, CategorizedData
 
     names = {pattern.id: pattern.category for pattern in patterns()} | {"b" * 24: "Browsing"}
@@ -502,7 +503,9 @@ def test_answers_that_say_nothing_are_left_out() -> None:
     site, app = ActivityKey("Chrome", "https://a.b", ""), ActivityKey("Chrome", "", "")
 
     def answers(key: ActivityKey, category: str, by_llm: bool) -> list[str]:
-        return [given for _, given in _answers([CategorizedData("1" * 24, key, category, by_llm)], names)]
+        return [
+            given for _, given in _answers([CategorizedData("1" * 24, key, category, by_llm)], names, Questions())
+        ]
 
     assert answers(site, known, False) == answers(app, known, True) == [name]
     assert answers(site, "b" * 24, True) == answers(app, "b" * 24, False) == ["Browsing"]

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,14 +18,6 @@ from tests.messages import linked_message, message
 from tests.unit.pipeline_in_memory import Instance, World, until
 
 PROD = {"app_env": "prod", "mongo_uri": "mongodb://user:s3cret@host", "redis_addr": "host:6379"}
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("pomocore")
-    before = root.handlers[:], root.level, ours.level
-    yield
-    root.handlers[:], root.level, ours.level = before
 
 
 @pytest.fixture
@@ -115,8 +106,15 @@ def test_what_a_person_is_told_of(out: io.StringIO) -> None:
     log.batch_committed(CommitResult(messages=1, failed_scores=2, failure="board: WRONGTYPE", ended_sessions=1), 0)
     log.breaker_changed("redis", True, RedisOutage("ConnectionError: refused"))
     log.breaker_changed("redis", False, None)
-    log.cache_failed(RedisOutage("away"))
+    log.tier_failed("cache", RedisOutage("away"))
+    log.tier_failed("model", ValueError("s3cret title"))
     log.llm_failed(20, ClassificationFailed("APITimeoutError"))
+    log.llm_failed(20, ValueError("s3cret title"))
+    log.llm_paused("the budget is spent", 30.4)
+    log.reclassified(CommitResult(moved=3, scores=9))
+    log.reclassified(CommitResult(moved=1, failed_scores=2, failure="board: WRONGTYPE"))
+    log.reclassified(CommitResult())
+    log.reclassification_failed(StoreOutage("away"))
     log.stream_tidied(StreamState(length=1001))
     log.stream_tidied(StreamState(length=1000))
     log.stopping(3)
@@ -130,12 +128,20 @@ def test_what_a_person_is_told_of(out: io.StringIO) -> None:
         "leaderboard_failed",
         "breaker_open",
         "breaker_closed",
-        "cache_failed",
+        "tier_failed",
+        "tier_failed",
         "llm_failed",
+        "llm_failed",
+        "llm_paused",
+        "reclassified",
+        "reclassified",
+        "leaderboard_failed",
+        "reclassification_failed",
         "backlog",
         "stopping",
         "stopped",
     ]
+    assert "s3cret" not in out.getvalue(), "an error that nobody foresaw may repeat a title"
 
 
 @pytest.mark.parametrize("settings", [{}, PROD], ids=["terminal", "prod"])

@@ -127,7 +127,7 @@ def test_patterns_are_those_in_use() -> None:
     metrics = Metrics()
     metrics.observer.patterns_loaded(3, [PatternProblem("Design", "http://", "it has no host")])
     metrics.observer.patterns_not_loaded(StoreOutage("away"))
-    metrics.observer.cache_failed(RedisOutage("away"))
+    metrics.observer.tier_failed("cache", RedisOutage("away"))
 
     assert (metrics["patterns"], metrics["patterns_broken"]) == (3, 1)
     assert metrics['pattern_loads_total{outcome="failed"}'] == 1

@@ -121,6 +121,9 @@ def test_the_consumer_name_is_unique_to_the_process(monkeypatch: pytest.MonkeyPa
         ("PRIVATE_HOSTS", "corp.example, not a host", "'not a host' is no host"),
         ("PRIVATE_APPS", "Slack, ---", "'---' is no name of an app"),
         ("REDIS_TLS", "perhaps", "a valid boolean"),
+        ("SCHEDULE_RECLASSIFY", "daily", "must be a cron expression such as 0 4 * * *"),
+        ("SCHEDULE_RECLASSIFY", "0 25 * * *", "must be a cron expression such as 0 4 * * *"),
+        ("SCHEDULE_REBUILD_LEADERBOARD", "0 4 * * 1", "to be named (mon)"),
     ],
 )
 def test_an_offender_is_named_with_what_is_expected(name: str, value: str, told: str) -> None:
@@ -230,3 +233,9 @@ def test_quantities_have_a_unit(ending: str) -> None:
 
 def test_this_machine_does_not_show_in_the_description() -> None:
     assert HOST_NAME not in [setting.default for setting in describe_settings()]
+
+
+def test_what_is_scheduled() -> None:
+    settings = load_settings(schedule_rebuild_leaderboard="0 4 * * mon", schedule_reclassify="")
+
+    assert settings.schedule == {"rebuild_leaderboard": "0 4 * * mon"}

@@ -1,0 +1,153 @@
+"""Boards made anew from the usage logs, exact while messages keep coming.
+
+What the boards counted when the rebuild began is what the logs say, but for three kinds of message, which the stream
+knows: those not acknowledged yet, whose log may have its category already; those parked, which may have one, too; and
+those deferred, which count where their record says. What is committed later is noted by the commits themselves and
+added when the new boards take the place of the old ones.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
+from domains.categoryPattern.ports import CategoryPatternRepositoryPort
+from domains.errors import RedisOutage, TaskRefused
+from domains.leaderboard.model import Period
+from domains.leaderboard.service import BoardCalendar
+from domains.pomodoro.model import PomodoroUsageLog, start_of_day
+from domains.pomodoro.ports import BoardRebuildPort, PomodoroUsageLogRepositoryPort
+
+_RENEWED_SECONDS = 5.0
+
+
+class Rebuilt(NamedTuple):
+    """Logs looked at and boards made; `unknown` logs have a category that the store no longer knows."""
+
+    logs: int = 0
+    boards: int = 0
+    unknown: int = 0
+
+
+class LeaderboardRebuild:
+    """`make` makes the rebuild of one call."""
+
+    def __init__(
+        self,
+        make: Callable[[], BoardRebuildPort],
+        logs: PomodoroUsageLogRepositoryPort,
+        patterns: CategoryPatternRepositoryPort,
+        calendar: BoardCalendar,
+    ) -> None:
+        self._make = make
+        self._logs = logs
+        self._patterns = patterns
+        self._calendar = calendar
+
+    async def rebuild(
+        self, periods: Collection[Period], day: date, progress: Callable[[Rebuilt], Awaitable[None]]
+    ) -> Rebuilt:
+        """Makes all boards of the `periods` that hold `day` anew, and tells of `progress` with each page of logs.
+
+        Raises Outage and TaskRefused; the boards are as they were then, unless it was the answer to the last step
+        that was lost. Raises ValueError and OverflowError for a day at the end of the calendar.
+        """
+        bounds = {period: period.days(day) for period in periods}
+        rebuild = self._make()
+        await rebuild.begin()
+        renewing = asyncio.create_task(_renew(rebuild))
+        try:
+            sums = Sums(self._calendar, bounds)
+            done = await self._count(rebuild, sums, progress)
+            for board, scores in sums.boards.items():
+                await rebuild.put(board, {user: score.value for user, score in scores.items()})
+            return done._replace(boards=await rebuild.swap({*sums.boards, *await self._all_boards(periods, day)}))
+        except Exception:
+            with suppress(RedisOutage):
+                await rebuild.abandon()
+            raise
+        finally:
+            renewing.cancel()
+
+    async def _count(
+        self, rebuild: BoardRebuildPort, sums: "Sums", progress: Callable[[Rebuilt], Awaitable[None]]
+    ) -> Rebuilt:
+        names, done = await self._names(), Rebuilt()
+        deferred = set()
+        async for message in rebuild.deferred():
+            deferred.add(message.pomodoro_usage_log_id)
+            sums.add(message.category, message.timestamp, message.user_id, message.duration)
+        async for page in self._logs.find_in_period(*sums.range):
+            uncounted = await rebuild.uncounted()
+            counted = [log for log in page if log.category_id and log.id not in uncounted and log.id not in deferred]
+            if any(log.category_id not in names for log in counted):
+                names = await self._names()
+            unknown = _add(sums, counted, names)
+            done = done._replace(logs=done.logs + len(page), unknown=done.unknown + unknown)
+            await progress(done)
+        return done
+
+    async def _names(self) -> dict[str | None, str]:
+        return {pattern.id: pattern.category for pattern in await self._patterns.find_all()}
+
+    async def _all_boards(self, periods: Iterable[Period], day: date) -> list[str]:
+        """Also of categories in which nobody is; boards of others are none that commits write to."""
+        names = {*(await self._names()).values(), *PATTERN_CATEGORIES, *LLM_ONLY_CATEGORIES}
+        return [board for period in periods for board in self._calendar.boards_of_period(names, period, day)]
+
+
+@dataclass(slots=True)
+class Sum:
+    """A sum of floating-point numbers and what was lost in rounding (Neumaier)."""
+
+    total: float = 0.0
+    lost: float = 0.0
+
+    @property
+    def value(self) -> float:
+        return self.total + self.lost
+
+    def add(self, number: float) -> None:
+        total = self.total + number
+        larger, smaller = (self.total, number) if abs(self.total) >= abs(number) else (number, self.total)
+        self.lost += larger - total + smaller
+        self.total = total
+
+
+class Sums:
+    """Seconds by board and user. `bounds`: first and last day of each period that is looked at."""
+
+    def __init__(self, calendar: BoardCalendar, bounds: dict[Period, tuple[date, date]]) -> None:
+        self._calendar = calendar
+        self._bounds = [bounds.get(period) for period in Period]
+        self.boards: dict[str, dict[str, Sum]] = {}
+        first, last = min(first for first, _ in bounds.values()), max(last for _, last in bounds.values())
+        ends = first, last + timedelta(days=1)
+        self.range = [start_of_day(day, calendar.zone).timestamp() for day in ends]
+
+    def add(self, category: str, timestamp: float, user_id: str, seconds: float) -> None:
+        day = self._calendar.day(timestamp)
+        for i, board in enumerate(self._calendar.boards(category, timestamp)):
+            bounds = self._bounds[i % len(Period)]
+            if bounds is not None and bounds[0] <= day <= bounds[1]:
+                self.boards.setdefault(board, {}).setdefault(user_id, Sum()).add(seconds)
+
+
+def _add(sums: Sums, logs: Sequence[PomodoroUsageLog], names: dict[str | None, str]) -> int:
+    """Returns how many have a category that is not among `names`."""
+    known = [log for log in logs if log.category_id in names]
+    for log in known:
+        sums.add(names[log.category_id], log.timestamp, log.user_id, log.duration)
+    return len(logs) - len(known)
+
+
+async def _renew(rebuild: BoardRebuildPort) -> None:
+    """Until cancelled, or too late; whether it was too late shows when the boards are swapped."""
+    with suppress(TaskRefused):
+        while True:
+            await asyncio.sleep(_RENEWED_SECONDS)
+            with suppress(RedisOutage):
+                await rebuild.renew()

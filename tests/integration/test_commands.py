@@ -1,0 +1,521 @@
+"""Commands on a real Redis: what becomes of each is told on the channel, and none is lost or ends the instance."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.pomodoro.model import Commit, DeadLetter
+from infrastructure.commands import CommandRunner, Task, command_of
+from infrastructure.container import Container, command_runner, partitions, running_container
+from infrastructure.redis.commands import CommandQueue
+from infrastructure.redis.keys import CommandKeys
+from infrastructure.schedule import run_schedule
+from infrastructure.settings import Settings
+from tests.integration.conftest import DEADLINE
+from tests.messages import hex_id, message, patterns, unix_seconds
+from tests.servers import RedisServer, redis_cluster
+
+COMMANDS = "pomocore:commands"
+PROCESSING = "pomocore:commands:processing"
+MONTH = "leaderboard:Development:2025-M9"
+
+
+class Spring:
+    """Sends commands and hears what is told of them, with the synchronous client."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._channel = client.pubsub(ignore_subscribe_messages=True)
+        self._channel.subscribe("pomocore:status")
+        self.heard: list[dict[str, Any]] = []
+
+    def send(self, task: str, command_id: Any = "1", **params: Any) -> None:
+        self.client.rpush(COMMANDS, json.dumps({"task_type": task, "params": params, "id": command_id}))
+
+    async def hears(self, *statuses: str) -> dict[str, Any]:
+        """Waits until the next things told, but for progress, are these. Returns the last of them."""
+        async with asyncio.timeout(DEADLINE):
+            for status in statuses:
+                told = await self._next()
+                assert told["status"] == status, told
+        return told
+
+    async def nothing_left(self) -> None:
+        """A command is removed just after its end was told."""
+        await _until(lambda: not self.client.exists(COMMANDS, PROCESSING), "nothing is left of the command")
+
+    async def _next(self) -> dict[str, Any]:
+        while True:
+            found = self._channel.get_message()
+            if found is None:
+                await asyncio.sleep(0.005)
+            elif found["type"] == "message":
+                self.heard.append(json.loads(found["data"]))
+                if self.heard[-1]["status"] != "progress":
+                    return self.heard[-1]
+
+
+@pytest.fixture
+def spring(redis_client: Any) -> Spring:
+    return Spring(redis_client)
+
+
+@pytest.fixture
+async def container(settings: Settings) -> AsyncIterator[Container]:
+    async with running_container(settings) as container:
+        await container.category_patterns().save_all(patterns())
+        await container.classifier().load()
+        await container.source().ensure_group()
+        yield container
+
+
+@asynccontextmanager
+async def going(runner: CommandRunner, reload: asyncio.Event | None = None) -> AsyncIterator[asyncio.Task[None]]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(runner.run(stop, reload or asyncio.Event()))
+    try:
+        yield task
+    finally:
+        stop.set()
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@pytest.fixture
+async def running(container: Container) -> AsyncIterator[asyncio.Task[None]]:
+    async with going(command_runner(container, partitions(container))) as task:
+        yield task
+
+
+async def parked(container: Container, *reasons: str) -> None:
+    for number, reason in enumerate(reasons):
+        await container.publisher().publish([message(title=str(number))])
+        batch = await container.source().read_new(1, 100)
+        letter = DeadLetter(batch.messages[0].entry_id, reason, batch.messages[0].fields)
+        await container.commits().commit(Commit(dead_letters=[letter]))
+
+
+# Every task
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_command_is_told_of_with_task_id_and_time(spring: Spring) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    spring.send("ping", "from Spring")
+
+    told = await spring.hears("started", "completed")
+
+    assert [(each["task"], each["id"], each["data"]) for each in spring.heard] == [("ping", "from Spring", {})] * 2
+    assert before <= datetime.fromisoformat(told["time"]) <= datetime.now(UTC)
+    await spring.nothing_left()
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    "command",
+    [{"task_type": "ping"}, {"task_type": "ping", "params": None, "id": None}, {"task_type": "ping", "id": 7}],
+    ids=["nothing else", "nulls", "a number"],
+)
+async def test_params_and_id_may_be_absent(spring: Spring, command: dict[str, Any]) -> None:
+    spring.client.rpush(COMMANDS, json.dumps(command))
+
+    assert (await spring.hears("started", "completed"))["id"] == command.get("id")
+
+
+async def test_patterns_are_reloaded_in_every_instance(
+    container: Container, spring: Spring, settings: Settings, tmp_path: Path
+) -> None:
+    reload, elsewhere = asyncio.Event(), asyncio.Event()
+    async with running_container(settings.model_copy(update={"instance_id": "another"})) as other:
+        runners = [(container, reload), (other, elsewhere)]
+        async with (
+            going(command_runner(*_with_parts(container)), reload),
+            going(command_runner(*_with_parts(other)), elsewhere),
+        ):
+            spring.send("ping")
+            await spring.hears("started", "completed")
+            await _until(lambda: not reload.is_set() and not elsewhere.is_set(), "both are idle")
+            await container.category_patterns().save_all(
+                [CategoryPattern(hex_id(9), "Design", 9, ("Figma", "Sketch"))]
+            )
+            await asyncio.sleep(1.2)  # both have looked once
+            assert not reload.is_set()
+            spring.send("reload_patterns")
+
+            told = await spring.hears("started", "completed")
+
+            sizes = {each.classifier().snapshot.rules.size for each, _ in runners}
+            assert told["data"]["patterns"] == max(sizes), "whoever ran it has them at once"
+            async with asyncio.timeout(DEADLINE):
+                for _, event in runners:
+                    await event.wait()
+
+
+def _with_parts(container: Container) -> tuple[Container, list[Container]]:
+    return container, partitions(container)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("params", "replayed"),
+    [
+        ({}, 3),
+        ({"reason": "FULL"}, 2),
+        ({"older_than": "1h"}, 0),
+        ({"older_than": "0s", "reason": "store is full"}, 2),
+        ({"ids": ["1-1"]}, 0),
+    ],
+    ids=["all", "reason", "too young", "both", "ids"],
+)
+async def test_dead_letters_are_replayed(
+    container: Container, spring: Spring, params: dict[str, Any], replayed: int
+) -> None:
+    await parked(container, "the store is full", "not so", "the store is full")
+    spring.send("replay_dead_letters", **params)
+
+    told = await spring.hears("started", "completed")
+
+    assert told["data"] == {"replayed": replayed, "truncated": 0}
+    assert spring.client.xlen(container.keys().dead_letters) == 3 - replayed
+
+
+@pytest.mark.usefixtures("running")
+async def test_without_an_llm_there_is_nothing_to_reclassify_by(spring: Spring) -> None:
+    spring.send("reclassify")
+
+    assert "LLM" in (await spring.hears("started", "failed"))["data"]["reason"]
+
+
+async def test_every_partition_is_reclassified_at_once(container: Container, spring: Spring) -> None:
+    class Reclassifying:
+        async def reclassify_all(self, stop: asyncio.Event, at_once: bool = False) -> int:
+            assert at_once
+            return 2
+
+    container.lane.override(providers.Object(_Asking()))
+    container.classifier.reset()
+    container.reclassification.override(providers.Object(Reclassifying()))
+    async with going(command_runner(container, [container, container])):
+        spring.send("reclassify")
+        assert (await spring.hears("started", "completed"))["data"] == {"moved": 4}
+
+
+class _Asking:
+    is_paused = False
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("period", ["day", "week", "month", None])
+async def test_boards_are_rebuilt(container: Container, spring: Spring, period: str | None) -> None:
+    await container.publisher().publish([message(timestamp=unix_seconds("2025-09-02T12:00:00"))])
+    batch = await container.source().read_new(1, 100)
+    decided, _ = container.batches().decide(batch.messages, {})
+    await container.batches().write(decided)
+    await container.commits().commit(container.batches().commit_of(decided))
+    boards = {"day": "2025-09-02", "week": "2025-W36", "month": "2025-M9"}
+    for label in boards.values():
+        spring.client.zincrby(f"leaderboard:Development:{label}", 1000, "user-1")
+
+    spring.send("rebuild_leaderboard", date="2025-09-02", **({"period": period} if period else {}))
+    told = await spring.hears("started", "completed")
+
+    asked = [period] if period else list(boards)
+    assert told["data"] == {
+        "date": "2025-09-02",
+        "periods": asked,
+        "logs": 1,
+        "boards": 2 * len(asked),
+        "unknown": 0,
+    }
+    for name, label in boards.items():
+        score = spring.client.zscore(f"leaderboard:Development:{label}", "user-1")
+        assert score == (120.0 if name in asked else 1120.0)
+
+
+@pytest.mark.usefixtures("running")
+async def test_boards_of_today_are_rebuilt_where_no_date_is_given(container: Container, spring: Spring) -> None:
+    spring.send("rebuild_leaderboard", period="day")
+
+    told = await spring.hears("started", "completed")
+
+    today = datetime.now(container.settings().zone).date()
+    assert abs((datetime.fromisoformat(told["data"]["date"]).date() - today).days) <= 1
+
+
+# What cannot be run
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (b"", (None, "truncated")),
+        (b"{", (None, "truncated")),
+        (b"[1]", (None, "Expected")),
+        (b'{"id": "1"}', (None, "task_type")),
+        (b'{"task_type": 3}', (None, "Expected `str`")),
+        (b'{"task_type": "ping", "parameters": {}}', (None, "parameters")),
+        (b"\xff\xfe{}", (None, "")),
+        (b"[" * 40_000, (None, "")),
+        (b'{"task_type": "ping", "id": "' + b"x" * 70_000 + b'"}', (None, "longer than 65536")),
+        (b'{"task_type": "dance", "id": "1"}', ("1", "no such task; there are ping, ")),
+        (b'{"task_type": "ping", "id": "1", "params": {"loud": true}}', ("1", "loud")),
+        (b'{"task_type": "rebuild_leaderboard", "id": "1", "params": {"period": "year"}}', ("1", "year")),
+        (b'{"task_type": "rebuild_leaderboard", "id": "1", "params": {"date": "2025-02-30"}}', ("1", "Invalid")),
+        (b'{"task_type": "rebuild_leaderboard", "id": "1", "params": {"date": 20250902}}', ("1", "date")),
+        (b'{"task_type": "replay_dead_letters", "id": "1", "params": {"ids": ["*"]}}', ("1", "regex")),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+async def test_what_cannot_be_understood_is_failed_and_removed(
+    spring: Spring, command: bytes, told: tuple[str | None, str]
+) -> None:
+    spring.client.rpush(COMMANDS, command)
+
+    failed = await spring.hears("failed")
+
+    assert failed["id"] == told[0]
+    assert told[1] in failed["data"]["reason"]
+    spring.send("ping")
+    await spring.hears("started", "completed")
+    await spring.nothing_left()
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("task", "params", "reason"),
+    [
+        ("replay_dead_letters", {"older_than": "yesterday"}, "not a time such as"),
+        ("rebuild_leaderboard", {"date": "9999-12-31"}, "date value out of range"),
+        ("rebuild_leaderboard", {"date": "0001-01-01"}, ""),
+    ],
+)
+async def test_what_cannot_be_done_is_failed(spring: Spring, task: str, params: dict[str, Any], reason: str) -> None:
+    spring.send(task, **params)
+
+    assert reason in (await spring.hears("started", "failed"))["data"]["reason"]
+    await spring.nothing_left()
+
+
+async def test_an_error_that_nobody_foresaw_ends_the_command_alone(container: Container, spring: Spring) -> None:
+    async def broken(params: Any, progress: Any) -> dict[str, Any]:
+        raise KeyError("duration")
+
+    async with going(_runner(container, broken)) as task:
+        spring.send("work")
+        assert (await spring.hears("started", "failed"))["data"]["reason"] == "KeyError: 'duration'"
+        assert not task.done()
+
+
+# Crashes, and more than one instance
+
+
+def _runner(container: Container, work: Callable[..., Any], queue: CommandQueue | None = None) -> CommandRunner:
+    from infrastructure.commands import _Params
+
+    queue = queue or CommandQueue(container.redis(), container.command_keys(), "pomocore:status")
+    return CommandRunner(queue, {"work": Task(_Params, work)}, container.observer())
+
+
+async def test_a_command_that_was_being_run_in_a_crash_is_run_again(container: Container, spring: Spring) -> None:
+    begun = asyncio.Event()
+
+    async def never_ends(params: Any, progress: Any) -> dict[str, Any]:
+        begun.set()
+        await asyncio.Event().wait()
+        return {}
+
+    async def ends(params: Any, progress: Any) -> dict[str, Any]:
+        return {"by": "the next one"}
+
+    async with going(_runner(container, never_ends)):
+        spring.send("work")
+        async with asyncio.timeout(DEADLINE):
+            await begun.wait()
+    await spring.hears("started")
+    assert spring.client.llen(PROCESSING) == 1
+    spring.send("work", "2")
+    spring.client.delete("pomocore:commands:lease")  # as its time does
+
+    async with going(_runner(container, ends)):
+        first = await spring.hears("started", "completed")
+        second = await spring.hears("started", "completed")
+
+    assert (first["id"], first["data"], second["id"]) == ("1", {"by": "the next one"}, "2")
+    await spring.nothing_left()
+
+
+async def test_of_two_instances_one_runs_commands(container: Container, spring: Spring) -> None:
+    by: list[str] = []
+
+    def work(name: str) -> Callable[..., Any]:
+        async def done(params: Any, progress: Any) -> dict[str, Any]:
+            by.append(name)
+            return {}
+
+        return done
+
+    async with going(_runner(container, work("one"))), going(_runner(container, work("other"))):
+        for number in range(10):
+            spring.send("work", number)
+        for _ in range(10):
+            await spring.hears("started", "completed")
+
+    assert len(set(by)) == 1
+    assert len(by) == 10
+
+
+async def test_who_loses_the_lease_stops_what_it_runs(
+    container: Container, spring: Spring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.commands.LEASE_SECONDS", 0.1)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def stopped(params: Any, progress: Any) -> dict[str, Any]:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return {}
+
+    async with going(_runner(container, stopped)):
+        spring.send("work")
+        async with asyncio.timeout(DEADLINE):
+            await begun.wait()
+            spring.client.set("pomocore:commands:lease", "somebody else")
+            await ended.wait()
+    assert spring.client.llen(PROCESSING) == 1
+
+
+async def test_an_outage_of_redis_is_waited_out(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path).start()
+    try:
+        async with (
+            running_container(Settings(redis_addr=server.address, data_dir=tmp_path)) as container,
+            going(command_runner(container, [container])) as task,
+        ):
+            for _ in range(2):
+                with server.client() as client:
+                    spring = Spring(client)
+                    spring.send("ping")
+                    await spring.hears("started", "completed")
+                server.stop()
+                server.start()
+            assert not task.done()
+    finally:
+        server.kill()
+
+
+async def test_progress_is_told_at_most_once_a_second(
+    container: Container, spring: Spring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.commands._TELL_SECONDS", 0.05)
+
+    async def slow(params: Any, progress: Any) -> dict[str, Any]:
+        for number in range(100):
+            await progress({"number": number})
+            await asyncio.sleep(0.002)
+        return {}
+
+    async with going(_runner(container, slow)):
+        spring.send("work")
+        await spring.hears("started", "completed")
+
+    told = [each for each in spring.heard if each["status"] == "progress"]
+    assert 1 <= len(told) <= 20
+    assert told[-1]["data"]["number"] > 0
+
+
+# The schedule
+
+
+async def test_a_time_of_the_schedule_sends_one_command_from_all_instances(
+    container: Container, spring: Spring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = container.settings().model_copy(update={"schedule_reload_patterns": "* * * * *"})
+    from apscheduler.triggers.cron import CronTrigger
+    from apscheduler.triggers.date import DateTrigger
+
+    monkeypatch.setattr(CronTrigger, "from_crontab", lambda cron, timezone: DateTrigger())  # now, and never again
+    queues = [CommandQueue(container.redis(), container.command_keys(), "pomocore:status") for _ in range(3)]
+    schedules = [asyncio.create_task(run_schedule(queue, settings)) for queue in queues]
+    try:
+        async with going(command_runner(container, [container])):
+            told = await spring.hears("started", "completed")
+        await _until(lambda: len(spring.client.keys("pomocore:commands:sent:*")) >= 1, "it is remembered")
+    finally:
+        for schedule in schedules:
+            schedule.cancel()
+        await asyncio.wait(schedules)
+
+    assert told["id"].startswith("schedule:reload_patterns:2")
+    minutes = len(spring.client.keys("pomocore:commands:sent:*"))  # a minute may have begun in between
+    assert spring.client.llen(COMMANDS) + 1 <= minutes
+
+
+async def test_a_command_of_one_id_is_sent_once(container: Container, redis_client: Any) -> None:
+    queue = container.command_queue()
+
+    sent = [await queue.send_once("schedule:ping:now", command_of("ping", "now")) for _ in range(3)]
+
+    assert sent == [True, False, False]
+    assert redis_client.llen(COMMANDS) == 1
+    assert 0 < redis_client.ttl(container.command_keys().sent("schedule:ping:now")) <= 86_400
+
+
+# Clusters
+
+
+@pytest.fixture(scope="module")
+def masters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+    with redis_cluster(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+@pytest.mark.parametrize("prefix", ["", "{pomocore}:"], ids=["boards in other slots", "one slot"])
+async def test_on_a_cluster_boards_can_be_rebuilt_where_one_step_reaches_them(
+    masters: list[RedisServer], tmp_path: Path, prefix: str
+) -> None:
+    settings = Settings(redis_addr=masters[0].address, redis_cluster=True, key_prefix=prefix, data_dir=tmp_path)
+    async with running_container(settings) as container:
+        await container.category_patterns().save_all(patterns())
+        queue = container.command_queue()
+        async with going(command_runner(container, partitions(container))), queue.told() as statuses:
+            await queue.send(command_of("rebuild_leaderboard", "1", {"date": "2025-09-02"}))
+            async with asyncio.timeout(DEADLINE):
+                told = [await anext(statuses) for _ in range(2)]
+
+    if prefix:
+        assert [each["status"] for each in told] == ["started", "completed"]
+    else:
+        assert told[1]["status"] == "failed"
+        assert "KEY_PREFIX" in told[1]["data"]["reason"]
+
+
+def test_on_a_cluster_all_keys_of_commands_lie_in_one_slot() -> None:
+    keys = CommandKeys(COMMANDS, clustered=True)
+    assert keys.commands == COMMANDS
+    assert {keys.processing, keys.lease, keys.patterns} == {
+        f"{{{COMMANDS}}}:{name}" for name in ("processing", "lease", "patterns")
+    }
+
+
+async def _until(condition: Callable[[], Any], what: str) -> None:
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"not so: {what}") from None

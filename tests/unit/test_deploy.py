@@ -1,0 +1,458 @@
+"""What deploy/ and compose.yaml say is so: the metrics, settings, paths and commands that they name exist."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import promql_parser
+import pytest
+import yaml
+
+from infrastructure.http.server import make_app
+from infrastructure.metrics import MetricsObserver, make_registry
+from infrastructure.reference import metrics_page
+from infrastructure.settings import Settings, load_settings
+from tests import kustomize
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = ROOT / "deploy"
+PRODUCTION = DEPLOY / "k8s" / "overlays" / "production"
+UNIT = DEPLOY / "systemd" / "pomocore-data-pipeline.service"
+DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+SETTINGS = {name.upper() for name in Settings.model_fields}
+SECRETS = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+SUPERVISED_SECONDS = 5
+"""What a supervisor gives its children beyond SHUTDOWN_TIMEOUT. Source: cmd/stream_consumer.py."""
+
+
+def text_of(*path: str) -> str:
+    return DEPLOY.joinpath(*path).read_text(encoding="utf-8")
+
+
+def tool(name: str) -> str:
+    return shutil.which(name) or pytest.skip(f"no {name} on PATH")
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, cwd=DEPLOY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+GROUPS = yaml.safe_load(text_of("prometheus", "rules.yml"))["groups"]
+RULES = [rule for group in GROUPS for rule in group["rules"]]
+ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+
+
+# Metrics
+
+
+def known_series() -> dict[str, set[str]]:
+    """Labels of each series that there is to ask for, by its name; without job and instance."""
+    series = {name: set() for name in ("up", "process_resident_memory_bytes", "process_cpu_seconds_total")}
+    series["ALERTS"] = {"alertname", "alertstate"}
+    for name, kind, labels in re.findall(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*) \|", metrics_page(), re.MULTILINE):
+        own = set(labels.split(", ")) - {""}
+        if kind == "histogram":
+            series |= {f"{name}_bucket": own | {"le"}, f"{name}_sum": own, f"{name}_count": own}
+        else:
+            series[name] = own
+    for rule in RULES:
+        if "record" in rule:
+            series[rule["record"]] = set(rule["record"].partition(":")[0].split("_"))
+    return series
+
+
+def known_values() -> dict[tuple[str, str], set[str]]:
+    """Values of a label, by series and label, where they are all known from the start."""
+    registry, values = make_registry(), dict[tuple[str, str], set[str]]()
+    MetricsObserver(registry)
+    for sample in (sample for family in registry.collect() for sample in family.samples):
+        for label, value in sample.labels.items():
+            values.setdefault((sample.name, label), set()).add(value)
+    return values
+
+
+def selectors(expression: str) -> list[Any]:
+    """Also says, by raising, that the expression is no PromQL."""
+    plain = expression.replace("$__rate_interval", "5m")
+    found: list[Any] = []
+    promql_parser.walk(promql_parser.parse(plain), lambda node: found.append(node))
+    return [node for node in found if isinstance(node, promql_parser.VectorSelector)]
+
+
+def expressions_of(dashboard: Path) -> list[str]:
+    return [target["expr"] for panel in json.loads(dashboard.read_text())["panels"] for target in panel["targets"]]
+
+
+EXPRESSIONS = [
+    *(pytest.param(rule["expr"], id=rule.get("alert") or rule["record"]) for rule in RULES),
+    *(
+        pytest.param(expression, id=f"{path.stem}-{number}")
+        for path in DASHBOARDS
+        for number, expression in enumerate(expressions_of(path))
+    ),
+    pytest.param(
+        yaml.safe_load(text_of("k8s", "components", "keda", "scaledobject.yaml"))["spec"]["triggers"][0]["metadata"][
+            "query"
+        ],
+        id="keda",
+    ),
+]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_what_is_asked_for_is_measured(expression: str) -> None:
+    series, values = known_series(), known_values()
+
+    asked = selectors(expression)
+
+    assert asked
+    for selector in asked:
+        assert selector.name in series, f"{selector.name} is no metric"
+        for matcher in selector.matchers.matchers:
+            assert matcher.name in series[selector.name] | {"job", "instance"}, (
+                f"{selector.name} has no {matcher.name}"
+            )
+            known = values.get((selector.name, matcher.name))
+            if known is not None:
+                wanted = matcher.value.split("|")
+                assert set(wanted) <= known, f"{selector.name}: {matcher.name} is never {matcher.value}"
+
+
+def test_a_metric_that_there_is_not_is_found() -> None:
+    assert "pomocore_nothing_total" not in known_series()
+    with pytest.raises(ValueError):
+        selectors("sum by (job (up)")
+
+
+# Alerts
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_says_what_and_where_to_read_on(alert: str) -> None:
+    rule = ALERTS[alert]
+
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+    assert rule["annotations"]["runbook"] == f"deploy/runbook.md#{alert.lower()}"
+
+
+def test_each_alert_has_its_entry_in_the_runbook_and_each_entry_its_alert() -> None:
+    _, *entries = re.split(r"^## ", text_of("runbook.md"), flags=re.MULTILINE)
+
+    assert [entry.split("\n")[0] for entry in entries] == list(ALERTS)
+    for entry in entries:
+        assert re.findall(r"^\*\*(\w+)\.\*\* \S", entry, re.MULTILINE) == ["Meaning", "Look", "Do"], entry[:40]
+
+
+@pytest.mark.parametrize(
+    ("alert", "setting", "share"),
+    [
+        ("PomocoreStreamTooLong", "stream_max_backlog", 1.0),
+        ("PomocoreDeadLettersFull", "dead_letters_max", 0.8),
+        ("PomocoreLLMBudget", "llm_daily_token_budget", 0.8),
+    ],
+)
+def test_limits_of_alerts_are_those_of_the_settings(alert: str, setting: str, share: float) -> None:
+    limit = float(ALERTS[alert]["expr"].rpartition("> ")[2])
+
+    assert limit == share * Settings.model_fields[setting].default
+
+
+def test_rules_and_scrape_config_by_promtool() -> None:
+    promtool = tool("promtool")
+
+    run(promtool, "check", "config", "--lint=all", "--lint-fatal", "prometheus/prometheus.yml")
+    run(promtool, "test", "rules", "prometheus/rules_test.yml")
+
+
+# Dashboards
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_works_on_any_grafana(path: Path) -> None:
+    dashboard = json.loads(path.read_text(encoding="utf-8"))
+    panels = dashboard["panels"]
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+
+    assert dashboard["uid"] == f"pomocore-{path.stem}"
+    assert "id" not in dashboard
+    assert len({panel["id"] for panel in panels}) == len({panel["title"] + panel["type"] for panel in panels})
+    assert "://" not in path.read_text()
+    for panel in panels:
+        for source in [panel["datasource"], *(target["datasource"] for target in panel["targets"])]:
+            assert source == {"type": "prometheus", "uid": "${datasource}"}
+        for target in panel["targets"]:
+            used = set(re.findall(r"\$\{?(\w+)", target["expr"])) - {"__rate_interval"}
+            assert used <= variables
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_panels_do_not_overlap(path: Path) -> None:
+    cells = [
+        (x, y)
+        for grid in (panel["gridPos"] for panel in json.loads(path.read_text())["panels"])
+        for x in range(grid["x"], grid["x"] + grid["w"])
+        for y in range(grid["y"], grid["y"] + grid["h"])
+    ]
+
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+def test_each_of_our_metrics_is_on_a_dashboard() -> None:
+    shown = {selector.name for path in DASHBOARDS for it in expressions_of(path) for selector in selectors(it)}
+    ours = re.findall(r"^\| `(\w+)`", metrics_page(), re.MULTILINE)
+
+    assert [name for name in ours if not any(it.startswith(name) for it in shown)] == []
+
+
+# Compose
+
+
+def mounts_of(service: str) -> dict[str, Path]:
+    volumes = [volume.split(":") for volume in COMPOSE["services"][service]["volumes"]]
+    return {inside: ROOT / outside for outside, inside, *_ in volumes if outside.startswith(".")}
+
+
+def test_compose_mounts_what_prometheus_and_grafana_read() -> None:
+    assert (mounts_of("prometheus")["/etc/prometheus"] / "prometheus.yml").is_file()
+    mounts = mounts_of("grafana")
+    provisioning = mounts["/etc/grafana/provisioning"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "pomocore.yaml").read_text())["providers"]
+    environment = COMPOSE["services"]["grafana"]["environment"]
+    home = Path(environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+
+    assert sorted(mounts[provider["options"]["path"]].glob("*.json")) == DASHBOARDS
+    assert (mounts[str(home.parent)] / home.name).is_file()
+    for name in re.findall(r"\$\{(\w+)\}", (provisioning / "datasources" / "prometheus.yaml").read_text()):
+        assert name in environment
+
+
+def test_prometheus_scrapes_the_consumer() -> None:
+    config = yaml.safe_load(text_of("prometheus", "prometheus.yml"))
+    (job,) = config["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    environment = COMPOSE["services"][found["names"][0]]["environment"]
+
+    assert job["job_name"] == "pomocore"
+    assert environment["HTTP_PORT"] == str(found["port"])
+    assert environment["HTTP_HOST"] == "0.0.0.0"
+    assert environment.keys() <= SETTINGS
+    assert [DEPLOY / "prometheus" / name for name in config["rule_files"]] == [DEPLOY / "prometheus" / "rules.yml"]
+
+
+@pytest.mark.parametrize("service", [name for name, it in COMPOSE["services"].items() if "image" in it])
+def test_images_are_of_one_major_version(service: str) -> None:
+    assert re.search(r":v?\d+(\.\d+)*$", COMPOSE["services"][service]["image"])
+
+
+def test_ports_are_published_to_this_machine_alone() -> None:
+    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
+
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+# Kubernetes
+
+
+def manifests(tmp_path: Path, *components: str) -> list[kustomize.Manifest]:
+    """The production overlay, with components."""
+    own = tmp_path / "overlay"
+    own.mkdir()
+    wanted = {
+        "resources": [os.path.relpath(PRODUCTION, own)],
+        "components": [os.path.relpath(DEPLOY / "k8s" / "components" / name, own) for name in components],
+    }
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    return kustomize.build(own)
+
+
+def one(kind: str, found: list[kustomize.Manifest]) -> Any:
+    (it,) = (manifest for manifest in found if manifest["kind"] == kind)
+    return it
+
+
+def pod(found: list[kustomize.Manifest]) -> tuple[Any, Any]:
+    """The pod's spec, and its container's."""
+    spec = one("Deployment", found)["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    return spec, container
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.33", "1.37"])
+def test_manifests_follow_the_schemas_of_kubernetes(version: str, tmp_path: Path) -> None:
+    for manifest in manifests(tmp_path):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@pytest.mark.parametrize("components", [[], ["keda"]])
+def test_kustomize_builds_the_same(components: list[str], tmp_path: Path) -> None:
+    ours = manifests(tmp_path, *components)
+    theirs = list(yaml.safe_load_all(run(tool("kustomize"), "build", tmp_path / "overlay").stdout))
+    unhashed = json.loads(re.sub(r"(pomocore-settings)-\w{10}\b", r"\1", json.dumps(theirs)))
+
+    def order(manifest: kustomize.Manifest) -> tuple[str, str]:
+        return manifest["kind"], manifest["metadata"]["name"]
+
+    assert sorted(ours, key=order) == sorted(unhashed, key=order)
+
+
+def test_a_pod_may_do_as_little_as_it_needs(tmp_path: Path) -> None:
+    spec, container = pod(manifests(tmp_path))
+    uid = re.search(r"^USER (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert uid is not None
+    assert spec["securityContext"]["runAsUser"] == int(uid[1])
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"].keys() == {"requests", "limits"}
+
+
+def test_a_pod_gets_the_settings_and_the_secrets_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = manifests(tmp_path)
+    _, container = pod(found)
+    plain = one("ConfigMap", found)["data"]
+    secret = {it["name"]: it["valueFrom"]["secretKeyRef"]["key"] for it in container["env"]}
+
+    assert not [manifest for manifest in found if manifest["kind"] == "Secret"]
+    assert plain.keys() <= SETTINGS - SECRETS
+    assert secret == {name: name for name in secret}
+    assert secret.keys() <= SECRETS
+    for name, value in {**plain, "APP_ENV": "prod", "MONGO_URI": "mongodb://mongo"}.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().http_host == "0.0.0.0"
+
+
+def test_a_pod_has_the_time_to_drain(tmp_path: Path) -> None:
+    found = manifests(tmp_path)
+    shutdown = float(one("ConfigMap", found)["data"]["SHUTDOWN_TIMEOUT"])
+
+    assert pod(found)[0]["terminationGracePeriodSeconds"] > shutdown + SUPERVISED_SECONDS
+
+
+def test_probes_ask_what_is_served(tmp_path: Path) -> None:
+    found = manifests(tmp_path)
+    _, container = pod(found)
+    served = {resource.canonical for resource in make_app(None).router.resources()}
+    ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["path"] in served
+        assert ports[container[probe]["httpGet"]["port"]] == one("ConfigMap", found)["data"]["HTTP_PORT"]
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_all_manifests_mean_the_same_pods(tmp_path: Path) -> None:
+    found = manifests(tmp_path)
+    deployment = one("Deployment", found)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+
+    assert deployment["spec"]["selector"]["matchLabels"] == labels
+    assert one("PodDisruptionBudget", found)["spec"]["selector"]["matchLabels"] == labels
+    assert one("NetworkPolicy", found)["spec"]["podSelector"]["matchLabels"] == labels
+    assert one("Service", found)["spec"]["selector"] == labels
+    assert one("HorizontalPodAutoscaler", found)["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"]
+
+
+def test_pods_reach_their_stores_and_no_more(tmp_path: Path) -> None:
+    policy = one("NetworkPolicy", manifests(tmp_path))["spec"]
+
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert sorted(port["port"] for rule in policy["egress"] for port in rule["ports"]) == [53, 53, 443, 6379, 27017]
+    assert all("from" in rule for rule in policy["ingress"])
+
+
+def test_keda_takes_the_place_of_the_autoscaler(tmp_path: Path) -> None:
+    found = manifests(tmp_path, "keda")
+
+    assert "HorizontalPodAutoscaler" not in {manifest["kind"] for manifest in found}
+    assert (
+        one("ScaledObject", found)["spec"]["scaleTargetRef"]["name"] == one("Deployment", found)["metadata"]["name"]
+    )
+    assert one("ScaledObject", found)["spec"]["minReplicaCount"] >= 1
+
+
+# systemd
+
+
+def directives() -> Iterator[tuple[str, str]]:
+    return (tuple(line.split("=", 1)) for line in UNIT.read_text().splitlines() if re.match(r"[A-Z]\w+=", line))
+
+
+def test_the_unit_is_one_by_systemd(tmp_path: Path) -> None:
+    analyze = tool("systemd-analyze")
+    unit = tmp_path / UNIT.name  # with an interpreter that this machine has
+    unit.write_text(UNIT.read_text().replace("/opt/pomocore-data-pipeline/.venv/bin/python", sys.executable))
+
+    assert UNIT.name not in run(analyze, "verify", "--man=no", unit).stderr  # a wrong key is a warning alone
+    run(analyze, "security", "--offline=true", "--threshold=15", unit)
+
+
+def test_the_unit_starts_the_consumer_and_lets_it_drain() -> None:
+    unit = dict(directives())
+    module = unit["ExecStart"].partition(" -m ")[2]
+    variables = dict(pair.split("=") for pair in unit["Environment"].split())
+
+    assert importlib.util.find_spec(module) is not None
+    assert float(unit["TimeoutStopSec"]) > Settings.model_fields["shutdown_timeout"].default + SUPERVISED_SECONDS
+    assert variables["APP_ENV"] == "prod"
+    assert variables["DATA_DIR"] == f"/var/lib/{unit['StateDirectory']}"
+    assert {name for name in variables if not name.startswith("PYTHON")} <= SETTINGS
+
+
+def test_the_example_of_its_settings_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line for line in text_of("systemd", "pipeline.env.example").splitlines() if not line.startswith("#")]
+    variables = dict(line.split("=", 1) for line in lines)
+
+    assert variables.keys() <= SETTINGS
+    for name, value in {**variables, "APP_ENV": "prod"}.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().redis_addr == variables["REDIS_ADDR"]
+
+
+# Texts
+
+
+def test_the_actions_of_the_log_are_documented() -> None:
+    sources = [path for top in ("domains", "infrastructure", "cmd") for path in (ROOT / top).rglob("*.py")]
+    told = {action for path in sources for action in re.findall(r'\baction="(\w+)"', path.read_text())}
+    rows = re.findall(
+        r"^\| (`.*?) \| [a-z, ]+ \|", text_of("logs.md").partition("| `action` | level")[2], re.MULTILINE
+    )
+
+    assert {action for row in rows for action in re.findall(r"`(\w+)`", row)} == told
+
+
+@pytest.mark.parametrize("page", ["runbook.md", "logs.md"])
+def test_texts_name_settings_and_commands_that_there_are(page: str) -> None:
+    text = text_of(page)
+    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text))
+    commands = set(re.findall(r"python -m (cmd\.\w+)", text))
+
+    assert named <= SETTINGS
+    assert all(importlib.util.find_spec(command) for command in commands)
+    for alert in re.findall(r"\bPomocore[A-Z]\w+", text):
+        assert alert in ALERTS
+    for metric in re.findall(r"\bpomocore_\w+", text):
+        assert metric in known_series()

@@ -1,0 +1,68 @@
+"""Sums of durations: which boards they are for, and how exact they are."""
+
+from datetime import date, datetime
+from math import fsum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domains.leaderboard.model import Period
+from domains.leaderboard.service import BoardCalendar
+from domains.pomodoro.rebuild import Sum, Sums
+from tests.messages import SEOUL
+
+DAY = date(2025, 9, 2)
+
+
+def at(local: str) -> float:
+    return datetime.fromisoformat(local).replace(tzinfo=SEOUL).timestamp()
+
+
+def sums(*periods: Period) -> Sums:
+    return Sums(BoardCalendar(SEOUL, "p:"), {period: period.days(DAY) for period in periods})
+
+
+@pytest.mark.parametrize(
+    ("local", "labels"),
+    [
+        ("2025-09-02T00:00:00", ["2025-09-02", "2025-W36", "2025-M9"]),
+        ("2025-09-02T23:59:59", ["2025-09-02", "2025-W36", "2025-M9"]),
+        ("2025-09-03T00:00:00", ["2025-W36", "2025-M9"]),
+        ("2025-09-08T00:00:00", ["2025-M9"]),
+        ("2025-08-31T23:59:59", []),
+        ("2025-10-01T00:00:00", []),
+    ],
+)
+def test_a_log_counts_in_the_boards_of_the_periods_asked_for(local: str, labels: list[str]) -> None:
+    counted = sums(*Period)
+
+    counted.add("Development", at(local), "user-1", 5.0)
+
+    assert set(counted.boards) == {
+        f"p:leaderboard:{name}:{label}" for name in ("Development", "work") for label in labels
+    }
+
+
+def test_other_periods_are_left_out() -> None:
+    counted = sums(Period.WEEK)
+
+    counted.add("SNS", at("2025-09-02T12:00:00"), "user-1", 0.0)
+
+    assert {board: list(users) for board, users in counted.boards.items()} == {
+        "p:leaderboard:SNS:2025-W36": ["user-1"]
+    }
+
+
+def test_all_logs_of_the_periods_are_in_range() -> None:
+    assert sums(Period.DAY).range == [at("2025-09-02T00:00:00"), at("2025-09-03T00:00:00")]
+    assert sums(*Period).range == [at("2025-09-01T00:00:00"), at("2025-10-01T00:00:00")]
+
+
+@given(st.lists(st.floats(0, 1e9), max_size=200))
+def test_sums_lose_no_digits(numbers: list[float]) -> None:
+    total = Sum()
+    for number in numbers:
+        total.add(number)
+
+    assert total.value == pytest.approx(fsum(numbers), rel=1e-15, abs=0)
