@@ -109,7 +109,7 @@ async def test_a_dead_letter_is_seen_unlocked_and_replayed(console: Console) -> 
     (after,) = console.pipeline.dead_letters()
     assert after["originalId"] != before["originalId"]
     await console.page.click("#unlock")
-    await console.until("#unlock", "Unlock changes")
+    await console.until("#unlock", "Unlock")
     await console.page.wait_for_selector("#letters button:disabled")
     assert SECRET not in await console.page.content()
     assert console.errors == []
@@ -121,7 +121,7 @@ async def test_a_wrong_token_opens_nothing(console: Console) -> None:
     await console.until("#token-error", "This is not the token.")
     await console.page.click("#token-cancel")
 
-    assert await console.text("#unlock") == "Unlock changes"
+    assert await console.text("#unlock") == "Unlock"
     assert await console.page.evaluate("() => sessionStorage.length") == 0
 
 
@@ -211,11 +211,11 @@ async def test_it_is_used_with_the_keyboard_alone(console: Console) -> None:
     await keyboard.press("Tab")
     assert await focused(console) == "Skip to the figures"
     await keyboard.press("Tab")
-    assert await focused(console) == "Unlock changes"
+    assert await focused(console) == "Unlock"
     await keyboard.press("Enter")
     await keyboard.type(TOKEN)
     await keyboard.press("Enter")
-    await console.until("#unlock", "Lock changes")
+    await console.page.wait_for_selector("#unlock:text-is('Lock')")
     await keyboard.press("Tab")
     await keyboard.press("Enter")
     assert await console.page.get_attribute("html", "data-theme") == "dark"

@@ -16,6 +16,7 @@ import promql_parser
 import pytest
 import yaml
 
+from infrastructure.http.api import Api
 from infrastructure.http.server import make_app
 from infrastructure.metrics import MetricsObserver, make_registry
 from infrastructure.reference import metrics_page
@@ -353,7 +354,7 @@ def test_a_pod_has_the_time_to_drain(tmp_path: Path) -> None:
 def test_probes_ask_what_is_served(tmp_path: Path) -> None:
     found = manifests(tmp_path)
     _, container = pod(found)
-    served = {resource.canonical for resource in make_app(None).router.resources()}
+    served = {resource.canonical for resource in make_app(None, Api(Settings(), *[None] * 6)).router.resources()}
     ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
 
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):

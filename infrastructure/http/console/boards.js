@@ -71,18 +71,20 @@ function boardTable(board) {
       make("td", { class: "number" }, spent(row.score)),
     );
   });
-  const heads = ["Rank", "User", "", "Time"].map((head, index) =>
-    head
-      ? make("th", { scope: "col", class: index === 3 ? "number" : "" }, head)
-      : make("td", { "aria-hidden": "true" }),
-  );
+  const head = (name, classes = "") => make("th", { scope: "col", class: classes }, name);
+  const heads = [head("Rank"), head("User"), make("td", { class: "meter" }), head("Time", "number")];
   const caption = make(
     "caption",
     { class: "note" },
     `${board.category}, ${periodName(board)}: ${plural(board.total, "user")}`,
   );
-  const head = make("thead", {}, make("tr", {}, ...heads));
-  return make("table", { class: "board" }, caption, head, make("tbody", {}, ...rows));
+  return make(
+    "table",
+    { class: "board" },
+    caption,
+    make("thead", {}, make("tr", {}, ...heads)),
+    make("tbody", {}, ...rows),
+  );
 }
 
 function periodName({ period, date }) {

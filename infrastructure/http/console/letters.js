@@ -4,7 +4,7 @@ let access = "off";
 
 const LOCKED = {
   off: "Changes are switched off: ADMIN_TOKEN is not set.",
-  locked: "Unlock changes to do so.",
+  locked: "Unlock to do so.",
   open: "",
 };
 
@@ -18,7 +18,7 @@ async function refreshAccess() {
     access = "locked";
   }
   $("unlock").hidden = access === "off";
-  say("unlock", access === "open" ? "Lock changes" : "Unlock changes");
+  say("unlock", access === "open" ? "Lock" : "Unlock");
   for (const note of document.querySelectorAll(".locked-note")) note.textContent = LOCKED[access];
   await Promise.all([showLetters(), showProposals()]);
 }

@@ -85,7 +85,7 @@ class Plot {
       const [first, last] = [this.x(stretch[0]), this.x(stretch.at(-1))];
       const floor = this.y(0, highest);
       shapes.push(svg("path", { class: `area ${name}`, d: `M${first},${floor}L${line}L${last},${floor}Z` }));
-      shapes.push(svg("path", { class: `series ${name}`, d: `M${line}h0` }));
+      shapes.push(svg("path", { class: `series ${name} ${stretch.length > 1 ? "" : "dot"}`, d: `M${line}h0` }));
     }
     return shapes;
   }
