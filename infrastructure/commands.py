@@ -59,7 +59,7 @@ class Task(NamedTuple):
 
 
 class CommandObserver(Protocol):
-    """Told what is told on the channel, for logs. Must not raise."""
+    """Told what is told on the channel, for logs and metrics. Must not raise."""
 
     def command_told(self, status: Mapping[str, Any]) -> None: ...
 

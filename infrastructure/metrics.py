@@ -24,6 +24,7 @@ from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
 from domains.pomodoro.ports import LANE_FAST, LANES, STAGES
+from infrastructure.redis.commands import TASKS
 from infrastructure.redis.figures import StreamFigures
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -47,6 +48,7 @@ _FAILURES = (
     ("malformed", re.compile(r"not of the form")),
 )
 """What ClassificationFailed says of an LLM request. Source: infrastructure/openai/client.py."""
+_ENDS = ("completed", "failed")
 _ANSWERED, _ERROR = "answered", "error"
 
 
@@ -139,6 +141,10 @@ class MetricsObserver:
             self._pauses.labels(reason)
         self._deferred = counter("messages_deferred", "Messages committed with a provisional category")
         self._reclassified = counter("messages_reclassified", "Deferred messages that got their category")
+        self._commands = counter("commands", "Commands from the list that have ended", ["task", "status"])
+        for task in TASKS:
+            for status in _ENDS:
+                self._commands.labels(task, status)
         windows = counter("llm_windows", "Windows that the LLM was asked for, by what became of them", ["outcome"])
         self._answered, self._unanswered = windows.labels("answered"), windows.labels("unanswered")
         self._tokens = counter("llm_tokens", "Tokens that the LLM has charged")
@@ -207,6 +213,11 @@ class MetricsObserver:
         self._tokens.inc(tokens)
         self._cost.inc(tokens * self._cost_of_token)
         self._latency.observe(seconds)
+
+    def command_told(self, status: Mapping[str, Any]) -> None:
+        if status["status"] in _ENDS:
+            task = status["task"] if status["task"] in TASKS else "unknown"
+            self._commands.labels(task, status["status"]).inc()
 
     def llm_paused(self, reason: str, seconds: float) -> None:
         self._pauses.labels(reason).inc()

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from infrastructure.redis.client import guarded, translated_errors
 from infrastructure.redis.keys import SEND_ONCE_SCRIPT, TURN_SCRIPT, CommandKeys
 
+TASKS = ("ping", "reload_patterns", "replay_dead_letters", "reclassify", "rebuild_leaderboard")
 LEASE_SECONDS = 10.0
 _REMEMBERED_SECONDS = 86_400
 

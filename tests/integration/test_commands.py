@@ -202,6 +202,7 @@ async def test_every_partition_is_reclassified_at_once(container: Container, spr
 
     container.lane.override(providers.Object(_Asking()))
     container.classifier.reset()
+    await container.classifier().load()
     container.reclassification.override(providers.Object(Reclassifying()))
     async with going(command_runner(container, [container, container])):
         spring.send("reclassify")

@@ -14,6 +14,7 @@ from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
 from domains.pomodoro.ports import ConsumerObserver
+from infrastructure.commands import CommandObserver
 from infrastructure.logs import LoggingObserver
 from infrastructure.metrics import (
     GaugeCollector,
@@ -123,6 +124,15 @@ def test_what_the_llm_did_and_cost() -> None:
     assert metrics["llm_request_seconds_sum"] == 1.25
 
 
+def test_commands_are_counted_at_their_end_and_by_known_tasks() -> None:
+    metrics = Metrics()
+    for task, status in (("ping", "started"), ("ping", "completed"), ("dance", "failed"), (None, "failed")):
+        metrics.observer.command_told({"task": task, "status": status, "id": None, "data": {}})
+
+    assert metrics['commands_total{task="ping",status="completed"}'] == 1
+    assert metrics['commands_total{task="unknown",status="failed"}'] == 2
+
+
 def test_patterns_are_those_in_use() -> None:
     metrics = Metrics()
     metrics.observer.patterns_loaded(3, [PatternProblem("Design", "http://", "it has no host")])
@@ -182,9 +192,9 @@ def test_failures_of_the_llm_are_of_few_kinds(failure: str, outcome: str) -> Non
 def test_an_observer_listens_to_nothing_that_is_never_told(observer: type) -> None:
     heard = {name for name in vars(observer) if not name.startswith("_")}
 
-    assert heard <= vars(ConsumerObserver).keys() | vars(ClassifierObserver).keys()
+    ports: list[Any] = [ConsumerObserver, ClassifierObserver, CommandObserver]
     for name in heard:
-        port = ConsumerObserver if hasattr(ConsumerObserver, name) else ClassifierObserver
+        (port,) = [port for port in ports if hasattr(port, name)]
         assert list(inspect.signature(getattr(port, name)).parameters) == list(
             inspect.signature(getattr(observer, name)).parameters
         )
