@@ -5,9 +5,11 @@ python -m cmd.status
 
 import json
 from cmd._run import run, settings_or_exit, shown
+from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from math import isnan
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import typer
 from aiohttp import ClientError, ClientSession, ClientTimeout
@@ -21,7 +23,7 @@ from yarl import URL
 from domains.errors import RedisOutage
 from domains.pomodoro.flow import pause
 from infrastructure.container import running_container
-from infrastructure.http.server import DEFAULT_PORT
+from infrastructure.http.server import DEFAULT_PORT, INSTANCE_HEADER
 from infrastructure.metrics import values_of
 from infrastructure.settings import Settings
 from infrastructure.signals import stop_on_signals
@@ -93,11 +95,13 @@ def _print(document: dict[str, Any], console: Console, as_json: bool) -> None:
 async def _look(state: PipelineState) -> dict[str, Any]:
     with suppress(RedisOutage):  # the checks say so
         await state.refresh()
-    return await state.snapshot() | {"metrics": await _figures_of_the_door(state.settings)}
+    document = await state.snapshot()
+    instances = {instance["name"] for stream in document["streams"] for instance in stream["instances"]}
+    return document | {"metrics": await _figures_of_the_door(state.settings, instances)}
 
 
-async def _figures_of_the_door(settings: Settings) -> dict[str, float | None] | None:
-    """Of the instance that serves HTTP on this machine; None where none does."""
+async def _figures_of_the_door(settings: Settings, instances: Collection[str]) -> dict[str, float | None] | None:
+    """Of the one of `instances` that serves HTTP here; None where none does, or it is another pipeline's."""
     if settings.http_port == 0:
         return None
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)  # noqa: S104
@@ -107,6 +111,8 @@ async def _figures_of_the_door(settings: Settings) -> dict[str, float | None] | 
             ClientSession(timeout=ClientTimeout(total=_DOOR_SECONDS)) as session,
             session.get(address) as answer,
         ):
+            if unquote(answer.headers.get(INSTANCE_HEADER, "")) not in instances:
+                return None
             values = values_of(text_string_to_metric_families(await answer.text()))
     except (ClientError, OSError, TimeoutError, ValueError):
         return None

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from aiohttp import web
@@ -26,6 +27,8 @@ from infrastructure.settings import Settings, SettingsError
 from infrastructure.state import PipelineState
 
 DEFAULT_PORT = 8080
+INSTANCE_HEADER = "Pomocore-Instance"
+"""On /metrics: the consumer's name, by which whoever asks a port knows whose figures they are."""
 
 _ANSWER_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
@@ -59,7 +62,9 @@ async def readyz(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """In the format that the scraper asks for."""
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(request.app[STATE].registry), headers={"Content-Type": content_type})
+    state = request.app[STATE]
+    headers = {"Content-Type": content_type, INSTANCE_HEADER: quote(state.settings.consumer_name)}
+    return web.Response(body=encode(state.registry), headers=headers)
 
 
 def bounded(handler: Handler) -> Handler:

@@ -112,6 +112,16 @@ def test_wrong_settings_are_no_state_of_the_pipeline(place: Places) -> None:
     assert "BATCH_SIZE" in result.err
 
 
+def test_another_pipelines_figures_are_not_taken_for_ours(place: Places) -> None:
+    port = free_port()
+    theirs = place(HTTP_PORT=str(port), INSTANCE_ID="theirs")
+    consumer = theirs.consumer()
+    consumer.until(lambda: checks(port)["status"] == 200, "it is ready")
+
+    assert theirs.run("status", "--json").json()["metrics"]
+    assert place(HTTP_PORT=str(port)).run("status", "--json").json()["metrics"] is None
+
+
 def test_status_goes_on_until_it_is_stopped(place: Places) -> None:
     pipeline = place()
     watching = pipeline.start("status", "--watch", "--every", "0.2", "--json")
