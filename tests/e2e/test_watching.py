@@ -118,8 +118,8 @@ def test_another_pipelines_figures_are_not_taken_for_ours(place: Places) -> None
     consumer = theirs.consumer()
     consumer.until(lambda: checks(port)["status"] == 200, "it is ready")
 
-    assert theirs.run("status", "--json").json()["metrics"]
-    assert place(HTTP_PORT=str(port)).run("status", "--json").json()["metrics"] is None
+    assert json.loads(theirs.run("status", "--json").out)["metrics"]
+    assert json.loads(place(HTTP_PORT=str(port)).run("status", "--json").out)["metrics"] is None
 
 
 def test_status_goes_on_until_it_is_stopped(place: Places) -> None:
