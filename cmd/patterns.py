@@ -337,6 +337,8 @@ def _print_json(value: Any) -> None:
 def _print_table(proposals: Sequence[PatternProposal]) -> None:
     columns = ("Id", "Status", "Kind", "Pattern", "Category", "Answers", "Windows", "Share", "Others", "Seen as")
     table = Table(*columns, box=None)
+    for column in table.columns[:4]:  # what one copies is never cut
+        column.no_wrap, column.overflow = False, "fold"
     for proposal in proposals:
         evidence = proposal.evidence
         texts = (

@@ -17,7 +17,7 @@ from domains.errors import PipelineError
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.lane import LaneLimits, LLMLane
-from domains.patternClassifier.ports import LocalModelPort
+from domains.patternClassifier.ports import LLMBudgetPort, LocalModelPort
 from domains.patternClassifier.questions import Questions
 from domains.patternClassifier.snapshot import TIER_CACHE, TIER_DOCUMENTS, TIER_LLM, TIER_MEMORY, TIER_MODEL
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, Tier
@@ -88,10 +88,10 @@ def _defaults(settings: Settings) -> list[CategoryPattern]:
     return default_patterns() if settings.mongo_uri is None else []
 
 
-def _openai(settings: Settings) -> Any:
+def _openai(settings: Settings, budget: LLMBudgetPort) -> Any:
     from infrastructure.openai.client import make_client  # half of the start's time: only where there is a key
 
-    return make_client(settings)
+    return make_client(settings, budget)
 
 
 def _llm(client: Any, model: str, temperature: float | None) -> Any:
@@ -181,7 +181,6 @@ class Container(containers.DeclarativeContainer):
     mongo = providers.Singleton(mongo_client.make_client, settings)
     mongo_database = providers.Singleton(mongo_client.make_database, mongo, option.mongo_database)
     sqlite = providers.Singleton(_sqlite, settings)
-    openai = providers.Singleton(_openai, settings)
 
     # Stores
     store_kind = providers.Callable(_store_kind, settings)
@@ -253,6 +252,7 @@ class Container(containers.DeclarativeContainer):
         option.stream_group,
         providers.Callable(_boards_elsewhere, settings),
     )
+    openai = providers.Singleton(_openai, settings, llm_budget)
     deferred = providers.Singleton(RedisDeferredMessages, redis, keys, option.consumer_name)
 
     # The pipeline

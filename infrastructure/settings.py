@@ -186,7 +186,11 @@ class Settings(BaseSettings):
     openai_max_retries: int = Field(2, ge=0, le=10, description="of one request, with backoff")
     llm_batch_size: int = Field(20, ge=1, le=100, description="windows in one request, at most")
     llm_linger_ms: int = Field(
-        20, ge=0, le=10_000, description="a request that is not full waits for more", json_schema_extra=_unit("ms")
+        50,
+        ge=0,
+        le=10_000,
+        description="a request that is not full waits for more, while others are under way twenty times as long",
+        json_schema_extra=_unit("ms"),
     )
     llm_wait: float = Field(
         10.0,

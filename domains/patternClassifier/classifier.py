@@ -62,7 +62,7 @@ class PatternClassifier:
     @property
     def can_ask(self) -> bool:
         """Whether the LLM may be asked now: never before the patterns are loaded, which name the categories."""
-        return bool(self.snapshot.patterns) and self._lane is not None and not self._lane.is_paused
+        return self._knows_categories and self._lane is not None and not self._lane.is_paused
 
     def would_ask(self, key: ActivityKey) -> bool:
         """Whether the LLM would be asked for a window that no other tier knows."""
@@ -122,6 +122,10 @@ class PatternClassifier:
                 self._observer.tier_failed(tier.name, cause)
         return {key: found[question] for key, question in asked.items() if question in found}
 
+    @property
+    def _knows_categories(self) -> bool:
+        return len(self.snapshot.categories) > 1  # `Uncategorized` alone is nothing to choose from
+
     async def ask(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, str]:
         """The category names that the LLM answers: empty where it has none to give, or must not be asked.
 
@@ -129,6 +133,8 @@ class PatternClassifier:
         """
         if self._lane is None:
             return dict.fromkeys(keys, "")
+        if not self._knows_categories:
+            return {}
         asked = {key: self._question(key) for key in keys if self._questions.may_leave(key)}
         categories = sorted(self.snapshot.categories | LLM_ONLY_CATEGORIES)
         answers = await self._lane.ask(set(asked.values()), categories)

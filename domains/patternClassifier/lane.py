@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -18,18 +18,24 @@ from domains.patternClassifier.ports import (
 from domains.patternClassifier.questions import Question
 from domains.patternClassifier.tiers import AnswerMemory
 
+_LINGER_LONGER = 20
+_TRIES = 12
+_TRY_BESIDE_OTHERS = 4
+"""A question that gets no usable answer is taken to have none after twelve tries, of which one counts for four where
+other questions of the same request got theirs: then the LLM is not to blame."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """At most `batch` questions go into one request, which waits `linger_seconds` for more of them, and at most
-    `concurrency` requests are under way. An answer is waited for `wait_seconds`, and `waiting` questions at most
-    are on their way. After `failures` failed requests in a row nothing is asked for a while, at first
-    `first_pause_seconds`.
+    """At most `batch` questions go into one request, which waits `linger_seconds` for more of them, and twenty times
+    as long while others are under way; these are at most `concurrency`. An answer is waited for `wait_seconds`, and
+    `waiting` questions at most are on their way. After `failures` failed requests in a row nothing is asked for a
+    while, at first `first_pause_seconds`.
     """
 
     batch: int = 20
     concurrency: int = 10
-    linger_seconds: float = 0.02
+    linger_seconds: float = 0.05
     wait_seconds: float = 10.0
     waiting: int = 2000
     failures: int = 3
@@ -59,6 +65,7 @@ class LLMLane:
         self._requests: set[asyncio.Task[None]] = set()
         self._lingering: asyncio.TimerHandle | None = None
         self._failures = 0
+        self._tries: dict[Question, int] = {}
         self._paused_until = 0.0
 
     @property
@@ -106,7 +113,8 @@ class LLMLane:
         if len(self._queue) >= self._limits.batch:
             self._send()
         elif self._lingering is None:
-            self._lingering = asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._send_all)
+            seconds = self._limits.linger_seconds * (_LINGER_LONGER if self._requests else 1)
+            self._lingering = asyncio.get_running_loop().call_later(seconds, self._send_all)
         return future
 
     def _send_all(self) -> None:
@@ -128,7 +136,7 @@ class LLMLane:
         self._requests.discard(request)
         if self.is_paused:
             self._empty_queue()
-        elif self._queue and self._lingering is None:
+        elif self._queue and (self._lingering is None or not self._requests):
             self._send()
 
     def _empty_queue(self) -> None:
@@ -144,16 +152,15 @@ class LLMLane:
                 return
             started = monotonic()
             names, tokens = await self._llm.classify(questions, self._categories)
-            answers = {
-                question: name if name and name in self._categories else ""
-                for question, name in zip(questions, names, strict=True)
-            }
-            self._failures = 0
-            answered = sum(map(bool, answers.values()))
-            self._observer.llm_answered(len(questions), answered, tokens, monotonic() - started)
-            await self._memory.remember(answers)
-            if tokens:
-                await self._budget.spend(tokens)
+            try:
+                answers = self._accepted(dict(zip(questions, names, strict=True)))
+                self._failures = 0
+                answered = sum(map(bool, answers.values()))
+                self._observer.llm_answered(len(questions), answered, tokens, monotonic() - started)
+                await self._memory.remember(answers)
+            finally:
+                if tokens:
+                    await self._budget.spend(tokens)
         except RedisOutage as cause:
             self._observer.tier_failed("llm", cause)
         except Exception as cause:
@@ -161,6 +168,24 @@ class LLMLane:
         finally:
             for question in questions:
                 self._answer(question, answers.get(question))
+
+    def _accepted(self, names: Mapping[Question, str | None]) -> dict[Question, str]:
+        """The answers that can be used. A question without one is asked again, though not for ever.
+
+        Raises ClassificationFailed where there is none at all.
+        """
+        answers = {question: name for question, name in names.items() if name and name in self._categories}
+        for question in names.keys() - answers.keys():
+            tries = self._tries[question] = self._tries.get(question, 0) + (_TRY_BESIDE_OTHERS if answers else 1)
+            if tries >= _TRIES:
+                answers[question] = ""
+        for question in answers:
+            self._tries.pop(question, None)
+        if len(self._tries) > self._limits.waiting:
+            self._tries.clear()
+        if not answers:
+            raise ClassificationFailed("no answer names a category of the list")
+        return answers
 
     def _failed(self, windows: int, cause: Exception) -> None:
         self._failures += 1

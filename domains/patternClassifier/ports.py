@@ -49,10 +49,13 @@ class LLMClientPort(Protocol):
 
 
 class LLMBudgetPort(Protocol):
-    """What all instances together may spend on the LLM. Both methods raise RedisOutage."""
+    """What all instances together may spend on the LLM. All methods raise RedisOutage."""
 
     async def take(self) -> float:
         """Books one request. Returns 0, or the seconds until there is budget again; then nothing was booked."""
+
+    async def book(self) -> None:
+        """Books one request more, within the budget or not: a further try of one that was taken."""
 
     async def spend(self, tokens: int) -> None:
         """Books what a request has cost."""

@@ -27,11 +27,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from domains.patternClassifier.urls import split_url
-from domains.patternClassifier.words import only_qualifiers, split_name
+from domains.patternClassifier.words import split_name
 from domains.pomodoro.model import ActivityKey
 
-PRIVATE_HOSTS = ("localhost", "local", "internal", "intranet", "lan", "home.arpa")
-"""Never sent, and neither is anything below them nor an IP address that is not public."""
+PRIVATE_HOSTS = (
+    *("localhost", "local", "internal", "intranet", "lan", "home.arpa", "home", "corp", "localdomain", "test"),
+)
+"""Never sent, and neither is anything below them, a host of one label, nor an IP address that is not public."""
 
 PRIVATE_APPS = (
     *("1Password", "Bitwarden", "KeePass", "KeePassXC", "KeePassDX", "MacPass", "LastPass", "Dashlane", "Enpass"),
@@ -86,32 +88,45 @@ class Questions:
     def of(self, key: ActivityKey) -> Question:
         """Of any window at all; takes microseconds, and the question of a question is the same one."""
         return Question(
-            _masked(key.app, _APP, _base_name, _RULES[:_OF_NAMES]),
+            _masked(key.app, _APP, _base_name, _RULES_OF_NAMES),
             self._site(key.url) if key.url else "",
-            _masked(key.title, _TITLE, _without_marks) if self._with_titles else "",
+            self._without_private_hosts(_masked(key.title, _TITLE, _without_marks)) if self._with_titles else "",
         )
 
     def may_leave(self, key: ActivityKey) -> bool:
         """Whether the window may be shown to the LLM: False for private hosts and apps."""
-        return not (self._is_private_host(split_url(key.url)[0]) or self._is_private_app(split_name(key.app)))
+        host = split_url(key.url)[0]
+        odd = not host and _WEB.match(key.url) is not None  # 127.1, 0x7f.1: no browser keeps such a spelling
+        return not (odd or self._is_private_host(host) or self._is_private_app(split_name(key.app)))
+
+    def _without_private_hosts(self, title: str) -> str:
+        if "." not in title:
+            return title
+        return _HOST_IN_TEXT.sub(lambda host: "[url]" if self._is_private_host(host[0].lower()) else host[0], title)
 
     def _is_private_host(self, host: str) -> bool:
         address = _address(host)
         if address is not None:
             return not address.is_global or any(address in network for network in self._networks)
+        if host and "." not in host:
+            return True
         while host and host not in self._hosts:
             host = host.partition(".")[2]
         return bool(host)
 
     def _is_private_app(self, words: Sequence[str]) -> bool:
-        ends = range(1, len(words) + 1)
-        return any(" ".join(words[:end]) in self._apps and only_qualifiers(words, end) for end in ends)
+        """Also with more behind its name, a vault's name, say: here a name too many does no harm."""
+        return any(" ".join(words[:end]) in self._apps for end in range(1, len(words) + 1))
 
     def _site(self, url: str) -> str:
+        if scheme := _OTHER_SCHEME.match(url):  # what follows may be a path of this machine
+            return f"{scheme[1].lower()}:"
+        if url.lstrip().startswith("\\\\"):
+            return "file:"
         host, path = split_url(url)
         host = _masked_host(host)
         if not host:
-            return "file:" if url.lstrip()[:5].lower() == "file:" else ""
+            return ""
         if host in _ADDRESSES:
             return host
         kept = [host]
@@ -131,6 +146,10 @@ _IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _ADDRESSES = _LOCALHOST, _PUBLIC, _PRIVATE = "localhost", "address", "private-address"
 _ORDINARY_HOST = re.compile(r"(?:[a-z-]{1,20}+(?:\.|\Z))++")  # nearly all: no digit, nothing to mask
+_WEB = re.compile(r"\s*https?://", re.IGNORECASE)
+_OTHER_SCHEME = re.compile(r"\s*(?!https?:|view-source:|blob:|filesystem:)([a-zA-Z][a-zA-Z0-9+.-]*):(?://|\Z)")
+_HOST_IN_TEXT = re.compile(r"(?<![\w.@-])[^\W_][\w-]*(?:\.[\w-]+)+")
+_NUMBER_DIGITS = 7
 _HOST_CHARACTERS = re.compile(r"[\w.-]+")
 _ADDRESS_IN_HOST = re.compile(r"[0-9]{1,3}(?:[.-][0-9]{1,3}){3}")  # ip-10-0-0-1.ec2.example, 10.0.0.1.nip.io
 _WORDS_ONLY = re.compile(r"(?:[^\W\d]{1,20}+[-.+]*+)++")
@@ -196,7 +215,7 @@ def _is_host_label(label: str) -> bool:
 
 def _says_something(segment: str) -> bool:
     """Whether a path segment is words, and not an identifier, an address or noise."""
-    if len(segment) > _SEGMENT:
+    if len(segment) > _SEGMENT or sum(map(str.isdigit, segment)) >= _NUMBER_DIGITS:
         return False
     if _WORDS_ONLY.fullmatch(segment):
         return True
@@ -259,7 +278,7 @@ def _masked(text: str, most: int, core: Callable[[str], str], rules: "Rules | No
         text = text[:_READ]
         text = text[: max(text.rfind(" "), 0)] or text[:most]
     if not text.isascii() or not text.isprintable():
-        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+        text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
     text = " ".join(text.split())
     # A mask may lay bare what another one finds, and so may the cut.
     for _ in range(_ROUNDS):
@@ -276,7 +295,7 @@ def _masked(text: str, most: int, core: Callable[[str], str], rules: "Rules | No
 
 
 _ROUNDS = 8
-_MARKS = re.compile(r"[@＠/\\\d]")
+_MARKS = re.compile(r"[@＠/\\\d=:]")
 _LONG_WORD = 20
 
 _URL = re.compile(
@@ -286,6 +305,10 @@ _URL = re.compile(
 _SECRET = re.compile(
     r"(?<![a-zA-Z0-9])(?:sk|pk|rk|ghp|gho|ghs|ghu|github_pat|glpat|xox[a-z]|hf|npm|AKIA|ASIA|AIza|eyJ|ya29)"
     r"(?=[\w.-]*[\d_])[\w.-]{12,}"
+)
+_NAMED_SECRET = re.compile(
+    r"((?:password|passwd|pwd|passphrase|token|secret|api[-_ ]?key|비밀번호|암호)\s?[=:]\s?)[^\s\[][^\s]*+",
+    re.IGNORECASE,
 )
 _UUID = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}(?![0-9a-fA-F])")
 _WORD = re.compile(r"(?<![^\W_])(?=[^\W\d_]*+\d|[a-zA-Z]{21})[^\W_]{6,}+")
@@ -306,7 +329,7 @@ _NUMBERS = re.compile(
     r"|(?:19|20)\d\d년 ?\d{1,2}월(?: ?\d{1,2}일)?)"
     r"|(?P<time>\d{1,3}:[0-5]\d(?::[0-5]\d)?(?![\d:]))"
     r"|(?P<percent>\d++(?:[.,]\d++)?(?= ?%))"
-    r"|(?P<run>[+(]?\d(?:[ .,()/-]{0,2}\d)*+))"
+    r"|(?P<run>[+(]?\d(?:[ .,()/_~|:·‐-―-]{0,3}\d)*+))"
 )
 _YEARS = re.compile(r"\(?(?:19|20)\d\d *[-/ ] *(?:19|20)\d\d")
 _IP6 = re.compile(
@@ -355,7 +378,7 @@ def _number(number: re.Match[str]) -> str:
 
 Rules = tuple[tuple[re.Pattern[str], Callable[[str], str]], ...]
 _OF_NAMES = 3
-"""The first rules are those for the name of an app, too: its numbers are part of the name."""
+"""The first rules are those for the name of an app, too: its numbers are part of the name, up to a phone number's."""
 
 _RULES: Rules = tuple(
     # What stands in every text that has something to mask, and the mask. What may hold another one comes first.
@@ -365,6 +388,7 @@ _RULES: Rules = tuple(
         ("[@＠]", lambda text: _EMAIL.sub("[email]", text)),
         (r"\\|/\S*/|[:~]/", lambda text: _PATH.sub(_path, text)),
         (r"[\d_]", lambda text: _SECRET.sub("[token]", text)),
+        ("[=:]", lambda text: _NAMED_SECRET.sub(r"\1[token]", text)),
         (r"\d|[A-Za-z]{21}", lambda text: _WORD.sub(_word, _UUID.sub("[token]", text))),
         (r":\w*:", lambda text: _IP6.sub("[address]", text)),
         (r"\d", lambda text: _NUMBERS.sub(_number, text)),
@@ -373,3 +397,6 @@ _RULES: Rules = tuple(
         (r"#\d", lambda text: _REFERENCE.sub("#[number]", text)),
     )
 )
+
+_LONG_RUN = re.compile(r"\d(?:[ ._()/-]{0,2}\d){6,}+")
+_RULES_OF_NAMES: Rules = (*_RULES[:_OF_NAMES], (re.compile(r"\d"), lambda text: _LONG_RUN.sub("[number]", text)))

@@ -83,7 +83,7 @@ def _after_scheme(text: str) -> str | None:
         return rest[2:]
     if _PORT_THEN_PATH.match(rest):
         return text if rest[:1] != "/" else rest  # localhost:3000, but C:/Users
-    return None
+    return text if "@" in rest.partition("/")[0] else None  # user:password@figma.com
 
 
 def _canonical_host(host: str) -> str:

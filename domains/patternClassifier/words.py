@@ -28,12 +28,12 @@ CHANNELS = _table("""
     snapshot, prerelease, pre release, release candidate, eap, early access, esr, oss, classic, legacy
     developer preview, technology preview, technical preview, insider preview, work preview
     developer beta, public beta, open beta, closed beta, for testing, extended support release
-    beta channel, dev channel, canary channel, stable channel, nightly build, daily build, dev build
+    beta channel, dev channel, canary channel, stable channel, nightly build, daily, daily build, dev build
     canary build, test build, preview build, release build, debug build, official build, public test build, ptb
     베타, 알파, 카나리, 카나리아, 나이틀리, 나이틀리 빌드, 프리뷰, 미리보기, 미리 보기, 얼리 액세스, 앞서 해보기
     공개 베타, 비공개 베타, 오픈 베타, 클로즈 베타, 클로즈드 베타, 출시 후보, 개발판, 개발 버전, 테스트판, 테스트 빌드
     정식 빌드, 공식 빌드, 공식 버전, 안정화
-    정식, 안정, 클래식, 레거시, 인사이더, 개발자용, 개발자 프리뷰, 개발자 버전, 테스트 버전, 베타 채널
+    정식, 안정, 공개용, 클래식, 레거시, 인사이더, 개발자용, 개발자 프리뷰, 개발자 버전, 테스트 버전, 베타 채널
 """)
 EDITIONS = _table("""
     edition, community, ce, professional, pro, premium, ultimate, enterprise, education, educational, academic

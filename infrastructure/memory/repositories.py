@@ -155,5 +155,8 @@ class InMemoryLLMBudget:
         self._calls += 1
         return 0.0
 
+    async def book(self) -> None:
+        self._calls += 1
+
     async def spend(self, tokens: int) -> None:
         self.spent += tokens

@@ -5,14 +5,15 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
-from openai import APIStatusError, AsyncOpenAI, OpenAIError
+from openai import APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
 
-from domains.errors import ClassificationFailed
-from domains.patternClassifier.ports import LLMAnswers
+from domains.errors import ClassificationFailed, RedisOutage
+from domains.patternClassifier.ports import LLMAnswers, LLMBudgetPort
 from domains.patternClassifier.questions import Question
 from infrastructure.settings import Settings
 
@@ -89,18 +90,26 @@ class LLMClient:
                 self._strictness = max(self._strictness, strictness + 1)
 
 
-def make_client(settings: Settings) -> AsyncOpenAI:
+def make_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI:
     """A client that asks again after 408, 409, 429, 5xx, timeouts and lost connections.
 
     It waits as long as `Retry-After` says, else 0.5 s, 1 s, 2 s … to 8 s, less up to a quarter. Where `Retry-After`
     is above two minutes it does not ask again, and the lane gets to know by `ClassificationFailed.retry_after`.
+    Each further try is booked on `budget`.
     """
+
+    async def book(request: Any) -> None:
+        if request.headers.get("x-stainless-retry-count", "0") != "0":
+            with suppress(RedisOutage):
+                await budget.book()
+
     assert settings.openai_api_key is not None, "without a key there is no LLM"
     return AsyncOpenAI(
         api_key=settings.openai_api_key.get_secret_value(),
         base_url=settings.openai_base_url,
         timeout=settings.openai_timeout,
         max_retries=settings.openai_max_retries,
+        http_client=DefaultAsyncHttpxClient(event_hooks={"request": [book]}),
     )
 
 
@@ -190,12 +199,17 @@ def _has_form(whole: Any) -> bool:
 
 
 def _by_number(answers: Sequence[Any], count: int, categories: frozenset[str]) -> list[str | None]:
-    """The answers by number. One that is missing, given twice with a difference, or not in the list is None."""
+    """The answers by number. One that is missing, given twice with a difference, or not in the list is None.
+
+    Raises ClassificationFailed where they are counted from 1: then each belongs to the window before.
+    """
     named: dict[int, set[str]] = {}
     for answer in answers:
         match answer:
             case {"number": int(number), "category": str(category)} if type(number) is int:
                 named.setdefault(number, set()).add(category)
+    if count in named and 0 not in named:
+        raise ClassificationFailed("the answers are not counted as asked")
     return [
         name if len(names) == 1 and (name := next(iter(names))) in categories else None
         for names in (named.get(i, set()) for i in range(count))

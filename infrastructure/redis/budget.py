@@ -27,9 +27,14 @@ class RedisLLMBudget:
             return 0.0
         return 60 - now.timestamp() % 60 if spent == 1 else _DAY - now.timestamp() % _DAY
 
+    async def book(self) -> None:
+        await self._add(self._keys.calls(f"{datetime.now(UTC):%H:%M}"), 1, 120)
+
     async def spend(self, tokens: int) -> None:
-        key = self._keys.tokens(f"{datetime.now(UTC):%Y-%m-%d}")
+        await self._add(self._keys.tokens(f"{datetime.now(UTC):%Y-%m-%d}"), tokens, 2 * _DAY)
+
+    async def _add(self, key: str, number: int, seconds: int) -> None:
         async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.incrby(key, tokens)
-            pipeline.expire(key, 2 * _DAY)
+            pipeline.incrby(key, number)
+            pipeline.expire(key, seconds)
             await guarded(self._client, pipeline.execute())

@@ -115,7 +115,7 @@ def split(url: str) -> Place | None:
         return "", split_path(rest)
     if set(rest.partition("/")[0]) <= set("0123456789"):
         return at_host(url)
-    return None
+    return at_host(url) if "@" in rest.split("/")[0] else None
 
 
 def at_host(text: str) -> Place | None:

@@ -119,12 +119,22 @@ async def test_a_page_that_no_rule_knows_is_browsing_until_the_llm_says_more(wor
 
 async def test_what_the_llm_could_not_tell_is_uncategorized_for_good(world: World) -> None:
     world.llm.gate.set()
-    world.llm.name = None
+    world.llm.name = "Uncategorized"
     world.add(message(**SLOW))
     async with Instance(world).running() as task:
         await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
 
     assert world.stream.deferred == {}
+
+
+async def test_what_the_llm_did_not_answer_is_asked_about_again(world: World) -> None:
+    world.llm.gate.set()
+    world.llm.name = "Cooking"
+    world.add(message(**SLOW))
+    async with Instance(world).running() as task:
+        await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
+
+    assert len(world.stream.deferred) == 1
 
 
 async def test_an_answer_that_comes_later_than_is_waited_for_serves_the_next_message(world: World) -> None:

@@ -104,12 +104,22 @@ async def test_answers_belong_to_their_questions() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", "Cooking", "development", 7, ["SNS"]])
-async def test_no_answer_or_one_outside_the_categories_is_empty_and_spoils_no_other(name: Any) -> None:
+async def test_no_usable_answer_spoils_no_other_and_is_none_after_some_tries(name: Any) -> None:
     it = World()
     it.llm.names = {"app 0": name}
     one, two = questions(2)
 
-    assert await it.ask(one, two) == {one: "", two: "SNS"}
+    assert [await it.ask(one, two) for _ in range(3)] == [{two: "SNS"}, {two: "SNS"}, {one: "", two: "SNS"}]
+
+
+async def test_an_llm_that_answers_nothing_usable_has_failed_and_its_questions_stay_open() -> None:
+    it = World()
+    it.llm.names = {f"app {number}": "Cooking" for number in range(5)}
+    for _ in range(3):
+        assert await it.ask(*questions(5)) == {}
+    assert it.lane.is_paused
+
+    assert [it.memory.get(question) for question in questions(5)] == [None] * 5
 
 
 async def test_what_many_callers_ask_goes_in_requests_of_twenty() -> None:
@@ -212,7 +222,8 @@ async def test_an_answer_is_remembered_before_anybody_has_it() -> None:
 async def test_no_acceptable_answer_is_remembered_too() -> None:
     it = World()
     it.llm.names = {ONE.app: None}
-    await it.ask(ONE)
+    for _ in range(3):
+        await it.ask(ONE, *questions(1))
 
     assert it.memory.get(ONE) == ""
 

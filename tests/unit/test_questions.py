@@ -204,7 +204,9 @@ def test_the_number_of_path_segments_is_an_option() -> None:
         ("키체인 접근", "", False, "in Korean"),
         ("ACME Payroll", "", False, "an app of the setting"),
         ("acme-payroll.exe", "", False, "folded"),
-        ("ACME Payroll Tutorial", "", True, "another app"),
+        ("ACME Payroll - Kim", "", False, "with more behind it"),
+        ("", "http://wiki/page", False, "a host of one label"),
+        ("", "http://127.1/", False, "an address in an odd spelling"),
         ("Payroll", "", True, "not the whole name"),
     ],
 )
@@ -362,3 +364,41 @@ def test_what_lies_far_behind_is_not_read() -> None:
 
     assert title.startswith("[token] x x")
     assert "marker" not in title
+
+
+@pytest.mark.parametrize(
+    ("title", "expected", "reason"),
+    [
+        ("call 010–1234–5678 now", "call [number] now", "other dashes"),
+        ("call 010·1234·5678", "call [number]", "dots in the middle"),
+        ("call ０１０－１２３４－５６７８", "call [number]", "full width"),
+        ("password: hunter2", "password: [token]", "what follows the name of a secret"),
+        ("비밀번호=abcd", "비밀번호=[token]", "in Korean"),
+        ("Login - https://wiki.secret.corp.kr/x", "Login - [url]", "a private host"),
+        ("wiki.secret.corp.kr home", "[url] home", "a private host by itself"),
+        ("www.example.com home", "www.example.com home", "another one"),
+    ],
+)
+def test_titles_that_say_too_much(title: str, expected: str, reason: str) -> None:
+    questions = Questions(private_hosts=["secret.corp.kr"])
+
+    assert questions.of(ActivityKey("", "", title)).title == expected, reason
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://s.io/010-1234-5678/x", "s.io"),
+        ("vscode://file/home/hong/x", "vscode:"),
+        ("smb://nas/hong/x", "smb:"),
+        ("\\\\nas\\hong", "file:"),
+        ("chrome://settings/passwords", "chrome:"),
+    ],
+)
+def test_sites_that_would_say_too_much(url: str, expected: str) -> None:
+    assert Questions().of(ActivityKey("", url, "")).site == expected
+
+
+def test_a_phone_number_in_the_name_of_an_app_is_masked_and_its_version_is_not() -> None:
+    assert Questions().of(ActivityKey("App 010-1234-5678", "", "")).app == "App [number]"
+    assert Questions().of(ActivityKey("Build 12345", "", "")).app == "Build 12345"

@@ -137,7 +137,7 @@ async def test_a_window_that_the_llm_cannot_tell_stays_and_is_not_asked_about_ag
     instance = Instance(world)
     await committed_without_llm(world, instance, [message(**STRANGE)])
     before = boards(world)
-    world.llm.name = None
+    world.llm.name = UNCATEGORIZED
 
     assert await reclassify(instance) == 1
     assert boards(world) == before
@@ -316,7 +316,7 @@ async def test_a_first_decision_that_was_written_and_not_counted_gives_way(world
     async with other.running() as running:
         await until(lambda: other.seen.committed == 1, running)
     assert boards(world) == expected(("user-1", "Uncategorized", 120.0))
-    world.llm.error, world.llm.name = None, None
+    world.llm.error, world.llm.name = None, UNCATEGORIZED
 
     assert await reclassify(other) == 1
     assert [log.category_id for log in world.logs.documents.values()] == [UNCATEGORIZED_ID]

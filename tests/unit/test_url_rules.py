@@ -26,6 +26,8 @@ URL_ROWS = [
     ("figma.com", "https:\\\\figma.com\\file", True, "browsers read backslashes as slashes"),
     ("figma.com", "https://user:secret@figma.com:443/", True, "behind user info"),
     ("figma.com", "user@figma.com/x", True, "user info without a scheme"),
+    ("figma.com", "user:secret@figma.com:443/x", True, "with a password, which looks like a scheme"),
+    ("figma.com", "mailto:me@figma.com", False, "an address of mail is no place"),
     ("figma.com", "https://fi%67ma%2Ecom/", True, "a percent-encoded host"),
     ("figma.com", "https://ｆｉｇｍａ．com/", True, "full-width letters"),
     ("figma.com", "https://figma。com/", True, "the ideographic full stop"),
