@@ -128,15 +128,6 @@ def test_rules_do_not_wait_for_an_llm_that_hangs(asking: Pipeline, llm: LLMServe
         pytest.param([shuffled], {"Documentation": 240.0, "work": 240.0}, id="in another order"),
         pytest.param([status(429), well], {"Documentation": 240.0, "work": 240.0}, id="429, then well"),
         pytest.param([status(500), well], {"Documentation": 240.0, "work": 240.0}, id="500, then well"),
-        pytest.param(
-            [wrong_categories],
-            {"Uncategorized": 120.0, "Documentation": 120.0, "work": 120.0},
-            id="a category that is not in the list",
-        ),
-        pytest.param([missing], {"Uncategorized": 120.0, "Documentation": 120.0, "work": 120.0}, id="one is missing"),
-        pytest.param(
-            [duplicated], {"Uncategorized": 120.0, "Documentation": 120.0, "work": 120.0}, id="two that differ"
-        ),
     ],
 )
 def test_whatever_it_answers_the_messages_are_committed(
@@ -147,9 +138,21 @@ def test_whatever_it_answers_the_messages_are_committed(
     user = publish(asking, "Frobnicator", "Zyzzyva")
     comes_to(asking, user, **expected)
 
-    assert deferred(asking) == 0, "also no answer for a window is one that is not asked for again"
+    assert deferred(asking) == 0
     assert "tell-tale" not in logged.text(), "no title shows at info level"
     assert KEY not in logged.text()
+
+
+@pytest.mark.parametrize("behaviour", [wrong_categories, missing, duplicated])
+def test_an_item_without_a_usable_answer_spoils_no_other_and_is_asked_about_again(
+    asking: Pipeline, llm: LLMServer, behaviour: Behaviour
+) -> None:
+    llm.behave(behaviour, well)
+    user = publish(asking, "Frobnicator", "Zyzzyva")
+    comes_to(asking, user, Documentation=240.0, work=240.0)
+
+    assert deferred(asking) == 0
+    assert categories_of(asking, user) == {"Documentation"}
 
 
 @pytest.mark.parametrize(
