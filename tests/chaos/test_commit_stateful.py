@@ -245,6 +245,7 @@ def server_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis
     server.stop()
 
 
+@pytest.mark.timeout(900)  # thousands of examples, on a machine that may be busy
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_boards_pending_and_events_agree_with_the_model_after_every_step(
     server_in_memory: RedisServer, protocol: int
@@ -253,7 +254,7 @@ def test_boards_pending_and_events_agree_with_the_model_after_every_step(
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=250,
+                max_examples=150,
                 stateful_step_count=40,
                 deadline=None,
                 derandomize=True,

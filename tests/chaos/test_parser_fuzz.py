@@ -4,6 +4,7 @@ from datetime import date, timedelta, timezone
 from math import isfinite
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,7 @@ def _changed(good: dict[str, str], ids: dict[str, str], changes: dict[str, str |
     return {name: value for name, value in merged.items() if value is not None}
 
 
+@pytest.mark.timeout(900)  # thousands of examples, on a machine that may be busy
 @_EXAMPLES
 @given(st.builds(_changed, _GOOD, _IDS | st.just({}), _CHANGES))
 def test_whatever_comes_is_accepted_by_the_table_or_gets_a_reason(fields: dict[str, str]) -> None:

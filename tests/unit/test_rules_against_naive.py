@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -154,6 +155,7 @@ def _check(patterns: list[CategoryPattern], seen: list[tuple[str, str]]) -> Coun
     return tiers
 
 
+@pytest.mark.timeout(900)  # thousands of examples, on a machine that may be busy
 def test_engine_and_referee_agree() -> None:
     total: Counter[str] = Counter()
 
