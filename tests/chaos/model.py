@@ -39,17 +39,20 @@ APPS = {
     "Dungeon Quest": "Game",
     "Idle Screen": "AFK",
 }
-HOSTS = {"docs.pomo.test": "Documentation", "shop.pomo.test": "E-commerce & Shopping"}
+HOSTS = {"docs.pomo.example": "Documentation", "shop.pomo.example": "E-commerce & Shopping"}
 LLM_APPS: dict[str, str | None] = {"Zyx Atelier": "Design", "Qwv Jukebox": "Music", "Kjh Riddle": None}
 """Apps that no rule knows, and what the fake LLM says of them; None: it gives no answer."""
 
 LLM_HOSTS: dict[str, str | None] = {
-    "seminar.pomo.test": "Education",
-    "plaza.pomo.test": "SNS",
-    "lobby.pomo.test": BROWSING,
-    "fog.pomo.test": None,
+    "seminar.pomo.example": "Education",
+    "plaza.pomo.example": "SNS",
+    "lobby.pomo.example": BROWSING,
+    "fog.pomo.example": None,
 }
-"""The same for hosts. Without an answer a browser there is Browsing, as the name of the app says."""
+"""The same for hosts. Without an answer a browser there is Browsing, as the name of the app says.
+
+They must look public: a host of an internal domain, such as `.test`, is not sent to the LLM.
+"""
 
 _KST = 9 * 3600
 _EPOCH_DAYS = 719_468  # 0000-03-01 to 1970-01-01

@@ -120,6 +120,7 @@ class World:
             "REDIS_PROTOCOL": self.rng.choice("23"),
             "RECLASSIFY_SECONDS": "0.5",
             "LOG_LEVEL": "debug",
+            "HTTP_PORT": "0",
         }
         if self.clustered:
             settings["REDIS_CLUSTER"] = "true"

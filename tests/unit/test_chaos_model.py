@@ -89,20 +89,20 @@ def test_any_other_category_counts_in_its_own_three(category: str) -> None:
     ("fields", "llm", "category"),
     [
         ({"app": "Forge Editor"}, False, "Development"),
-        ({"app": "Quiet Surf", "url": "https://docs.pomo.test/page/1"}, False, "Documentation"),
+        ({"app": "Quiet Surf", "url": "https://docs.pomo.example/page/1"}, False, "Documentation"),
         ({"app": "Quiet Surf", "url": "https://elsewhere.test/"}, False, "Uncategorized"),
         ({"app": "Zyx Atelier"}, True, "Design"),
         ({"app": "Zyx Atelier"}, False, "Uncategorized"),
         ({"app": "Kjh Riddle"}, True, "Uncategorized"),
         ({}, True, "Uncategorized"),
         ({"app": "Wide Lantern"}, True, "Browsing"),
-        ({"app": "Wide Lantern", "url": "https://seminar.pomo.test/page/1"}, True, "Education"),
-        ({"app": "Wide Lantern", "url": "https://seminar.pomo.test/page/1"}, False, "Browsing"),
-        ({"app": "Wide Lantern", "url": "https://fog.pomo.test/page/1"}, True, "Browsing"),
-        ({"app": "Wide Lantern", "url": "https://docs.pomo.test/page/1"}, True, "Documentation"),
-        ({"app": "Quiet Surf", "url": "https://plaza.pomo.test/page/1"}, True, "SNS"),
-        ({"app": "Quiet Surf", "url": "https://plaza.pomo.test/page/1"}, False, "Uncategorized"),
-        ({"app": "Forge Editor", "url": "https://plaza.pomo.test/page/1"}, True, "Development"),
+        ({"app": "Wide Lantern", "url": "https://seminar.pomo.example/page/1"}, True, "Education"),
+        ({"app": "Wide Lantern", "url": "https://seminar.pomo.example/page/1"}, False, "Browsing"),
+        ({"app": "Wide Lantern", "url": "https://fog.pomo.example/page/1"}, True, "Browsing"),
+        ({"app": "Wide Lantern", "url": "https://docs.pomo.example/page/1"}, True, "Documentation"),
+        ({"app": "Quiet Surf", "url": "https://plaza.pomo.example/page/1"}, True, "SNS"),
+        ({"app": "Quiet Surf", "url": "https://plaza.pomo.example/page/1"}, False, "Uncategorized"),
+        ({"app": "Forge Editor", "url": "https://plaza.pomo.example/page/1"}, True, "Development"),
     ],
 )
 def test_categories(fields: dict[str, str], llm: bool, category: str) -> None:
@@ -116,9 +116,9 @@ def test_categories(fields: dict[str, str], llm: bool, category: str) -> None:
         ({"app": "Kjh Riddle"}, False),
         ({"app": "Forge Editor"}, False),
         ({"app": "Wide Lantern"}, False),
-        ({"app": "Wide Lantern", "url": "https://lobby.pomo.test/page/1"}, True),
-        ({"app": "Wide Lantern", "url": "https://fog.pomo.test/page/1"}, False),
-        ({"app": "Zyx Atelier", "url": "https://docs.pomo.test/page/1"}, False),
+        ({"app": "Wide Lantern", "url": "https://lobby.pomo.example/page/1"}, True),
+        ({"app": "Wide Lantern", "url": "https://fog.pomo.example/page/1"}, False),
+        ({"app": "Zyx Atelier", "url": "https://docs.pomo.example/page/1"}, False),
     ],
 )
 def test_when_the_llm_decides(fields: dict[str, str], decides: bool) -> None:
@@ -127,7 +127,7 @@ def test_when_the_llm_decides(fields: dict[str, str], decides: bool) -> None:
 
 def test_until_the_llm_answers_a_log_has_the_category_that_is_right_without_it() -> None:
     model = Model(llm=True)
-    model.add(Published(0, GOOD | {"app": "Wide Lantern", "url": "https://plaza.pomo.test/page/1"}))
+    model.add(Published(0, GOOD | {"app": "Wide Lantern", "url": "https://plaza.pomo.example/page/1"}))
     (log,) = model.all_logs
     assert (log.category, log.fallback) == ("SNS", "Browsing")
     assert all(board.startswith("leaderboard:SNS:") for board in model.boards)
