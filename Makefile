@@ -69,7 +69,7 @@ $(INSTALLED): requirements-dev.lock $(RUNNABLE)
 # uv is needed here alone, so it is not part of the lock
 lock:
 	@$(PYTHON) -m venv .data/lock && .data/lock/bin/python -m pip install --quiet uv
-	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --output-file requirements.lock
+	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra otel --output-file requirements.lock
 	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra embedded \
 		--constraints requirements.lock --output-file requirements-run.lock
 	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra embedded --group dev \

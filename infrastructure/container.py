@@ -47,7 +47,7 @@ from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.redis.rebuild import RedisBoardRebuild
 from infrastructure.redis.stream import RedisStreamConsumer
-from infrastructure.settings import Settings, names_of
+from infrastructure.settings import Settings, SettingsError, names_of
 from infrastructure.sqlite import repositories as sqlite_repositories
 from infrastructure.sqlite.database import SqliteDatabase
 from infrastructure.state import PipelineState
@@ -165,6 +165,30 @@ def _limits(settings: Settings) -> ConsumerLimits:
     )
 
 
+_OTEL_PACKAGES = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+
+
+def _tracing(settings: Settings) -> Any:
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    try:
+        from infrastructure.tracing import make_provider
+    except ImportError as cause:
+        raise SettingsError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: {cause.name} is not installed; pip install {_OTEL_PACKAGES}"
+        ) from cause
+    return make_provider(settings)
+
+
+def _observer(settings: Settings, metrics: MetricsObserver, tracing: Any) -> Observers:
+    observers: list[Any] = [LoggingObserver(settings.stream_max_backlog), metrics]
+    if tracing is not None:
+        from infrastructure.tracing import TracingObserver
+
+        observers.append(TracingObserver(tracing, settings))
+    return Observers(*observers)
+
+
 def _api(*parts: Any) -> Any:
     from infrastructure.http.api import Api  # only for what serves HTTP
 
@@ -258,9 +282,8 @@ class Container(containers.DeclarativeContainer):
     # The pipeline
     registry = providers.Singleton(make_registry)
     metrics = providers.Singleton(MetricsObserver, registry, option.llm_cost_per_million_tokens)
-    observer = providers.Singleton(
-        Observers, providers.Singleton(LoggingObserver, option.stream_max_backlog), metrics
-    )
+    tracing = providers.Singleton(_tracing, settings)
+    observer = providers.Singleton(_observer, settings, metrics, tracing)
     llm = providers.Selector(
         providers.Callable(lambda settings: "none" if settings.openai_api_key is None else "openai", settings),
         none=providers.Object(None),
@@ -370,6 +393,8 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
         container = await stack.enter_async_context(running_store(settings))
         if settings.openai_api_key is not None:
             stack.push_async_callback(container.openai().close)
+        if (tracing := container.tracing()) is not None:
+            stack.push_async_callback(_close, tracing.shutdown)
         stack.push_async_callback(container.redis().aclose)
         stack.push_async_callback(container.reading_redis().aclose)
         stack.push_async_callback(_close_lane, container)  # the first to go: it uses the others

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domains.patternClassifier.questions import Questions
@@ -155,6 +155,9 @@ class Settings(BaseSettings):
         None,
         min_length=12,
         description="what the console wants for changes, and to show titles and URLs; not set: it does neither",
+    )
+    otel_exporter_otlp_endpoint: AnyHttpUrl | None = Field(
+        None, description="collector that gets a trace of each batch, by OTLP over HTTP; not set: no traces"
     )
     stream_max_backlog: int = Field(
         1_000_000, ge=1, description="a longer stream is warned of", json_schema_extra=_unit("entries")

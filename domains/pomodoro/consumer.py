@@ -6,7 +6,8 @@ Why none counts twice: the commit counts only messages that are still pending (s
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -245,6 +246,10 @@ class PomodoroPatternConsumer:
     # Deciding, writing, committing
 
     async def _process(self, messages: Sequence[PomodoroPatternClassifyMessage], started: float) -> None:
+        with self._observed(messages, started, LANE_FAST):
+            await self._decide(messages, started)
+
+    async def _decide(self, messages: Sequence[PomodoroPatternClassifyMessage], started: float) -> None:
         try:
             documents, missing = self._batches.documents_of(messages)
             if missing:
@@ -292,6 +297,16 @@ class PomodoroPatternConsumer:
         self._observer.stage_done(stage, monotonic() - started)
         return result
 
+    @contextmanager
+    def _observed(
+        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: str
+    ) -> Iterator[None]:
+        self._observer.batch_started(messages, started, lane)
+        try:
+            yield
+        finally:
+            self._observer.batch_ended()
+
     def _leave(self, entry_ids: Iterable[str]) -> None:
         ids = list(entry_ids)
         self._in_flight.leave(ids)
@@ -326,7 +341,8 @@ class PomodoroPatternConsumer:
         self._answered.add([self._decided(span, answers.get(span.message.key)) for span in spans], started)
 
     async def _settle_slow(self, decided: Sequence[Decided], started: float) -> None:
-        await self._settle(decided, started, LANE_SLOW)
+        with self._observed([item.span.message for item in decided], started, LANE_SLOW):
+            await self._settle(decided, started, LANE_SLOW)
 
     async def _names(self, spans: Sequence[Span]) -> dict[ActivityKey, str]:
         """What the LLM answers. Half of what may be in flight stays free of its waiting: that is the fast lane's."""
@@ -347,6 +363,7 @@ class PomodoroPatternConsumer:
 
     def _isolate(self, messages: Sequence[PomodoroPatternClassifyMessage], cause: Exception) -> None:
         """Halves a batch that failed as a whole until the message to blame is alone."""
+        self._observer.batch_failed(cause)
         if len(messages) == 1:
             self._retry(messages[0], f"{type(cause).__name__}: {cause}")
             return

@@ -17,6 +17,7 @@ from domains.pomodoro.model import (
     CommitResult,
     DeadLetter,
     DeferredMessage,
+    PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
     ReadBatch,
     StreamState,
@@ -180,6 +181,19 @@ class ConsumerObserver(Protocol):
     """Told what happens on the way of a message, for logs and metrics. Must not raise."""
 
     def batch_read(self, count: int) -> None: ...
+
+    def batch_started(
+        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: str = LANE_FAST
+    ) -> None:
+        """Work on a batch begins, in this task: what is told here until `batch_ended` is of this batch.
+
+        `started`: when its first message was read, as `time.monotonic` has it.
+        """
+
+    def batch_failed(self, cause: Exception) -> None:
+        """A batch failed as a whole. What is in it goes on in smaller ones, or by itself."""
+
+    def batch_ended(self) -> None: ...
 
     def stage_done(self, stage: str, seconds: float) -> None:
         """One of STAGES was done for a batch; an outage that it waited for is part of `seconds`."""

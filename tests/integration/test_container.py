@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from infrastructure.memory.repositories import (
     InMemoryPomodoroUsageLogRepository,
 )
 from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemoryStream
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, SettingsError
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import DEVELOPMENT, SNS, categorized, linked_message, message, parser, patterns, usage_log
 
@@ -42,10 +43,20 @@ async def test_every_provider_can_be_resolved_and_none_connects(
     async with running_container(settings) as container:
         built = {name: provider() for name, provider in container.providers.items() if name not in absent}
 
-    assert {name for name, made in built.items() if made is None} == ({"model"} if llm else {"model", "llm", "lane"})
+    without_llm = set() if llm else {"llm", "lane"}
+    assert {name for name, made in built.items() if made is None} == {"model", "tracing"} | without_llm
     assert [tier.name for tier in built["tiers"]] == (["cache", "documents"] if llm else [])
     futures = [name for name, made in built.items() if asyncio.isfuture(made) or inspect.iscoroutine(made)]
     assert futures == []
+
+
+def test_traces_want_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    monkeypatch.delitem(sys.modules, "infrastructure.tracing", raising=False)
+    settings = Settings(otel_exporter_otlp_endpoint="http://127.0.0.1:4318")  # type: ignore[arg-type]
+
+    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT: .* pip install opentelemetry-sdk"):
+        Container(settings=providers.Object(settings)).observer()
 
 
 async def test_the_lane_is_closed_before_the_clients_that_it_uses(

@@ -24,6 +24,7 @@ from domains.pomodoro.model import (
     Commit,
     CommitResult,
     DeadLetter,
+    PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
     ReadBatch,
     StreamState,
@@ -202,6 +203,17 @@ class Seen:
 
     def batch_read(self, count: int) -> None:
         self._pass("batch_read", count)
+
+    def batch_started(
+        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: str = LANE_FAST
+    ) -> None:
+        self._pass("batch_started", messages, started, lane)
+
+    def batch_failed(self, cause: Exception) -> None:
+        self._pass("batch_failed", cause)
+
+    def batch_ended(self) -> None:
+        self._pass("batch_ended")
 
     def stage_done(self, stage: str, seconds: float) -> None:
         self._pass("stage_done", stage, seconds)

@@ -30,6 +30,7 @@ from infrastructure.redis.figures import Instance, StreamFigures
 from infrastructure.reference import DOCS, metrics_page, settings_page
 from infrastructure.settings import Settings
 from infrastructure.state import DEGRADED, DOWN, HEALTHY, Check, assess, stuck_loops
+from infrastructure.tracing import TracingObserver
 from tests.messages import message, parser
 from tests.unit.pipeline_in_memory import Instance as Consumer
 from tests.unit.pipeline_in_memory import World, until
@@ -188,7 +189,7 @@ def test_failures_of_the_llm_are_of_few_kinds(failure: str, outcome: str) -> Non
     assert llm_outcome(failure) == outcome
 
 
-@pytest.mark.parametrize("observer", [MetricsObserver, LoggingObserver])
+@pytest.mark.parametrize("observer", [MetricsObserver, LoggingObserver, TracingObserver])
 def test_an_observer_listens_to_nothing_that_is_never_told(observer: type) -> None:
     heard = {name for name in vars(observer) if not name.startswith("_")}
 
