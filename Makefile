@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNNABLE := .venv/.runnable
 INSTALLED := .venv/.installed
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: run test test-page check format docs install lock bench chaos chaos-long clean help
 .DEFAULT_GOAL := help
@@ -23,7 +23,7 @@ run: $(RUNNABLE)
 	@$(BIN)/python -m cmd.sample
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-page: $(INSTALLED)
 	BROWSER_REQUIRED=1 $(BIN)/python -m pytest tests/page $(ARGS)

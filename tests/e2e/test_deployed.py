@@ -106,7 +106,7 @@ def test_beside_a_spring_server(
 
 def test_a_wrong_password_is_an_outage_that_is_told_of(place: Places, guarded_redis: RedisServer) -> None:
     pipeline = place(REDIS_ADDR=guarded_redis.address, REDIS_PASSWORD="s3cret-wrong", SHUTDOWN_TIMEOUT="0.2")
-    consumer = pipeline.consumer()
+    consumer = pipeline.start("stream_consumer")
     consumer.until_log("Outage, waiting")
     with guarded_redis.client(password=PASSWORD) as client:
         client.config_set("requirepass", "s3cret-wrong")
