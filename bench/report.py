@@ -40,6 +40,7 @@ def as_json(outcomes: dict[str, Outcome], options: Options, bed: Testbed, comman
 
 
 def write_json(result: dict[str, Any], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """The commit of a batch as one call of `commit.lua`, in which the guarantee lies."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from time import time
@@ -21,6 +22,9 @@ class RedisCommit:
 
     `dead_letters_max` bounds the dead-letter stream, `deferred_max` the records of deferred messages (both
     approximately): the oldest go first.
+
+    One script at a time: Redis runs them one by one anyway, and it answers a read that came among several only when
+    it is through with all of them; until then nothing new could be parsed.
     """
 
     with_outbox = False
@@ -38,12 +42,13 @@ class RedisCommit:
             keys.outbox if self.with_outbox else keys.session_scores,
             keys.rebuild,
         ]
+        self._one_at_a_time = asyncio.Lock()
         self._settings: list[str | int] = [group, dead_letters_max, deferred_max, _ANNOUNCED_SECONDS]
 
     async def commit(self, commit: Commit) -> CommitResult:
         arguments = [*self._settings, _payload(commit), int(self.with_outbox)]
-        call = self._script(keys=self._keys, args=arguments)
-        return CommitResult(*await guarded(self._client, call))
+        async with self._one_at_a_time:
+            return CommitResult(*await guarded(self._client, self._script(keys=self._keys, args=arguments)))
 
 
 def _payload(commit: Commit) -> bytes:
