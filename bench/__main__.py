@@ -21,7 +21,7 @@ _QUICK = {"messages": 20_000, "many": None, "repeats": 1, "n_plus_one_messages":
 @app.command()
 def main(
     quick: Annotated[bool, typer.Option(help="smaller and fewer: about a minute, to see that it works")] = False,
-    only: Annotated[str, typer.Option(help="parts to run, of a (with b), c, d, e, f, g")] = ",".join(SCENARIOS),
+    only: Annotated[str, typer.Option(help="parts to run, of a (with b), c, d, e, f, g, h")] = ",".join(SCENARIOS),
     messages: Annotated[int | None, typer.Option(help="backlog of (a), (c) and (f); (e) takes twice as many")] = None,
     repeats: Annotated[int | None, typer.Option(help="measurements of each, by turns")] = None,
     kind: Annotated[
@@ -46,6 +46,8 @@ def main(
     with testbed() as bed, Console(stderr=True).status("") as status:
         for part in dict.fromkeys(parts):
             title, measure = SCENARIOS[part]
+            if not sys.stderr.isatty():
+                typer.echo(f"({part}) {title} …", err=True)
             outcomes[part] = measure(bed, options, lambda text, title=title: status.update(f"{title}: {text}"))
         result = as_json(outcomes, options, bed, " ".join(["python -m bench", *sys.argv[1:]]))
     print_table([row for outcome in outcomes.values() for row in outcome.rows], console)

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from bench.processes import (
     wait_for,
 )
 from bench.workload import GROUP, STREAM, Workload, fill_stream
+from infrastructure.redis.keys import StreamKeys
 from tests.servers import RedisServer
 
 _POLL_SECONDS = 0.015
@@ -72,8 +73,7 @@ class Testbed:
         fill_stream(self.redis_port, workload, count)
         found = self.redis.xlen(STREAM)
         assert found == count, f"{found} of {count} messages are on the stream"
-        if self.real_mongo:
-            self._fill_mongo(workload, count)
+        self.fill_documents(workload, count)
 
     def mongo_requests(self) -> int | None:
         """Requests so far, where the server counts them."""
@@ -83,7 +83,10 @@ class Testbed:
             return None
         return status.get("network", {}).get("numRequests")  # type: ignore[no-any-return]
 
-    def _fill_mongo(self, workload: Workload, count: int) -> None:
+    def fill_documents(self, workload: Workload, count: int) -> None:
+        """What Spring has inserted; the stand-in keeps nothing."""
+        if not self.real_mongo:
+            return
         from bench.documents import fill_mongo
 
         self.mongo.drop_database(DATABASE)
@@ -149,32 +152,46 @@ class _Moment:
 
 
 class Watch:
-    """Watches a group's progress by XINFO every few ms; that costs Redis about a thousandth of its core."""
+    """Watches a group's progress by XINFO every few ms; that costs Redis about a thousandth of its core.
 
-    def __init__(self, client: redis.Redis, stream: str = STREAM, group: str = GROUP) -> None:
-        self._client: Any = client
-        self._stream, self._group = stream, group
+    `streams`: each with a client of its server; `servers`: all that share the work.
+    """
+
+    def __init__(self, streams: Sequence[tuple[StreamKeys, redis.Redis]], servers: Sequence[redis.Redis]) -> None:
+        self._streams: Sequence[tuple[StreamKeys, Any]] = streams
+        self._servers: Sequence[Any] = servers
+
+    @classmethod
+    def on(cls, client: redis.Redis) -> "Watch":
+        """One stream on one server."""
+        return cls([(StreamKeys(STREAM), client)], [client])
 
     def done(self) -> int:
         """Messages delivered and acknowledged."""
-        for group in self._groups():
-            if group["name"] == self._group:
-                return int(group.get("entries-read") or 0) - int(group["pending"])
-        return 0
+        return sum(
+            int(group.get("entries-read") or 0) - int(group["pending"])
+            for keys, client in self._streams
+            for group in _groups(client, keys.stream)
+            if group["name"] == GROUP
+        )
 
     def redis_cpu(self) -> float:
-        info = self._client.info("cpu")
-        return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+        cpu = [client.info("cpu") for client in self._servers]
+        return sum(float(info["used_cpu_user"]) + float(info["used_cpu_sys"]) for info in cpu)
 
-    def _groups(self) -> list[dict[str, Any]]:
-        try:
-            return list(self._client.xinfo_groups(self._stream))
-        except redis.ResponseError:  # no stream yet
-            return []
+    def dead_letters(self) -> int:
+        return sum(client.xlen(keys.dead_letters) for keys, client in self._streams)
+
+
+def _groups(client: Any, stream: str) -> list[dict[str, Any]]:
+    try:
+        return list(client.xinfo_groups(stream))
+    except redis.ResponseError:  # no stream yet
+        return []
 
 
 def eat(
-    client: redis.Redis,
+    watch: Watch,
     count: int,
     variables: Mapping[str, str],
     log: Callable[[], Path],
@@ -182,8 +199,7 @@ def eat(
     store_pid: int | None = None,
     counter: Callable[[], int | None] = lambda: None,
 ) -> Eaten:
-    """Starts the pipeline on a stream that holds `count` messages and waits until all are committed."""
-    watch = Watch(client)
+    """Starts the pipeline on what holds `count` messages and waits until all are committed."""
     pipelines = [PipelineProcess(variables, log()) for _ in range(instances)]
     pids = [pipeline.pid for pipeline in pipelines]
 
@@ -202,7 +218,7 @@ def eat(
         first = _first(pipelines, moment)
         last = _last(watch, pipelines, moment, count)
         peak = sum(map(peak_mb, pids))
-        assert not client.xlen(f"{STREAM}:dlq"), "messages of the benchmark ended as dead letters"
+        assert not watch.dead_letters(), "messages of the benchmark ended as dead letters"
         for pipeline in pipelines:
             pipeline.stop()
     finally:
@@ -243,4 +259,5 @@ def _last(watch: Watch, pipelines: list[PipelineProcess], moment: Callable[[], _
 
 
 def eat_on(bed: Testbed, count: int, instances: int = 1, **variables: str) -> Eaten:
-    return eat(bed.redis, count, bed.variables(**variables), bed.log, instances, bed.stand_in_pid, bed.mongo_requests)
+    variables, requests = bed.variables(**variables), bed.mongo_requests
+    return eat(Watch.on(bed.redis), count, variables, bed.log, instances, bed.stand_in_pid, requests)

@@ -1,4 +1,4 @@
-"""The seven measurements. Each gives figures for the JSON and rows for the table.
+"""The measurements. Each gives figures for the JSON and rows for the table.
 
 What is compared is measured by turns (A B, B A, …) on the same servers, and the ratio is that of a pair; the median
 of the pairs is told, with the least and the greatest.
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
+from bench.cluster import LAYOUTS, Cluster
 from bench.documents import fill_sqlite
 from bench.figures import Outcome, Row, Spread, ratios_of, turns
 from bench.measure import DATABASE, Eaten, Testbed, Watch, eat, eat_on
@@ -211,6 +212,33 @@ def llm_lane(bed: Testbed, options: Options, say: Say) -> Outcome:
     return outcome
 
 
+def beyond_one_node(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(h): the same backlog on a cluster of three masters, and on three partitions, against (a)."""
+    workload, count = Workload(options.kind), options.messages
+    runs: dict[str, list[Eaten]] = {"": [], **{layout: [] for layout in LAYOUTS}}
+    with ExitStack() as stack:
+        cluster = Cluster(bed, stack)
+        for turn in turns(options.repeats, tuple(runs)):
+            say(f"{LAYOUTS[turn].what if turn else 'one node and stream'}, {count:,} messages")
+            if turn:
+                runs[turn].append(cluster.eat(LAYOUTS[turn], workload, count))
+            else:
+                bed.fill(workload, count)
+                runs[turn].append(eat_on(bed, count))
+    outcome = Outcome({name or "one": [run.as_json() for run in eaten] for name, eaten in runs.items()})
+    for name, layout in LAYOUTS.items():
+        rate, ours, redis_s = (
+            ratios_of([figure(run) for run in runs[name]], [figure(run) for run in runs[""]])
+            for figure in (lambda run: run.rate, lambda run: run.cpu_us, lambda run: run.redis_us)
+        )
+        outcome.figures[f"{name} ratio"] = rate.as_json()
+        outcome.rows += [
+            Row("h", f"{layout.what} / one node and stream: throughput", rate.show()),
+            Row("h", "… CPU a message: pipeline; Redis, all nodes", f"{ours.show()}; {redis_s.show()}"),
+        ]
+    return outcome
+
+
 _LLM_RATE = 1000.0
 _LLM_MODES = {
     "answers": "answers in 2 s",
@@ -227,6 +255,7 @@ SCENARIOS: dict[str, tuple[str, Scenario]] = {
     "e": ("instances", instances),
     "f": ("embedded stores", embedded),
     "g": ("the LLM's lane", llm_lane),
+    "h": ("beyond one node and one stream", beyond_one_node),
 }
 
 
@@ -303,7 +332,9 @@ class _Network:
         count = options.messages
         self._bed.fill(workload, count)
         variables = self._bed.variables(REDIS_ADDR=f"127.0.0.1:{self.redis_port}", MONGO_URI=self.mongo_uri)
-        eaten = eat(self._bed.redis, count, variables, self._bed.log, counter=lambda: read_number(self._control))
+        eaten = eat(
+            Watch.on(self._bed.redis), count, variables, self._bed.log, counter=lambda: read_number(self._control)
+        )
         assert eaten.requests is not None
         return _Counted(eaten.rate, eaten.requests / eaten.messages * 1000)
 
@@ -330,13 +361,13 @@ def _latency(bed: Testbed, rate: float, seconds: float, llm: str = "") -> dict[s
         pipeline = PipelineProcess(bed.variables(**variables), bed.log())
         stack.callback(pipeline.kill)
         wait_for(pipeline.has_begun, 60, "the pipeline does not begin")
-        cpu, redis_cpu = cpu_seconds(pipeline.pid), Watch(bed.redis).redis_cpu()
+        cpu, redis_cpu = cpu_seconds(pipeline.pid), Watch.on(bed.redis).redis_cpu()
         share = _UNKNOWN_SHARE if llm else 0.0
         result: dict[str, float] = json.loads(
             output_of("bench.latency", str(bed.redis_port), str(rate), str(seconds), str(share))
         )
         result["pipeline_cpu_us"] = (cpu_seconds(pipeline.pid) - cpu) / (rate * seconds) * 1e6
-        result["redis_cpu_us"] = (Watch(bed.redis).redis_cpu() - redis_cpu) / (rate * seconds) * 1e6
+        result["redis_cpu_us"] = (Watch.on(bed.redis).redis_cpu() - redis_cpu) / (rate * seconds) * 1e6
         if llm:
             result["llm_requests_per_1000"] = read_number(control) / result["unknown"] * 1000
         assert not bed.redis.xlen(f"{STREAM}:dlq")
@@ -358,7 +389,7 @@ def _embedded(bed: Testbed, workload: Workload, count: int) -> Eaten:
             client.flushall()
             fill_sqlite(directory / "pomocore.db", workload, count)
             fill_stream(str(directory / "redis.sock"), workload, count)
-            return eat(client, count, variables, bed.log)
+            return eat(Watch.on(client), count, variables, bed.log)
     finally:
         server.close()
 

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from itertools import accumulate, islice
 from typing import Literal, NamedTuple
+from zlib import crc32
 
 from infrastructure.patterns import default_patterns
 from infrastructure.wire import java_double
@@ -63,8 +64,15 @@ class Workload:
     def is_linked(self, number: int) -> bool:
         return self.kind == "linked" or (self.kind == "mixed" and number % 2 == 0)
 
-    def commands(self, count: int, stream: str = STREAM, ids: bool = True) -> Iterator[bytes]:
-        """XADD commands on the wire; `ids`: with entry ids of our own instead of `*`, so that no reply is needed."""
+    def commands(
+        self, count: int, stream: str = STREAM, ids: bool = True, part: tuple[int, int] = (0, 1)
+    ) -> Iterator[bytes]:
+        """XADD commands on the wire; `ids`: with entry ids of our own instead of `*`, so that no reply is needed.
+
+        `part`: number of a partition and how many there are; of the `count` spans, those of its users.
+        """
+        partition, partitions = part
+        here = [crc32(user.encode()) % partitions == partition for user in self.users]
         users = [_field("userId", user) for user in self.users]
         windows = [_fields(app=w.app, title=w.title, url=w.url) for w in self.windows]
         durations = [_field("duration", java_double(duration)) for duration in self._durations]
@@ -73,6 +81,8 @@ class Workload:
         session = lru_cache(None)(lambda number: _field("session", str(number)))
         heads = {linked: _head(stream, linked) for linked in (False, True)}
         for number, user, window, duration, is_end, session_number in self.spans(count):
+            if not here[user]:
+                continue
             linked = self.is_linked(number)
             entry_id = b"$15\r\n%d-0\r\n" % (_FIRST_SPAN + number) if ids else b"$1\r\n*\r\n"
             yield b"".join(
@@ -116,10 +126,12 @@ def command(*parts: str | bytes | int) -> bytes:
     return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in encoded)
 
 
-def fill_stream(server: int | str, workload: Workload, count: int, stream: str = STREAM) -> None:
-    """Puts `count` messages on the stream of a server (port or path) as fast as it takes them."""
+def fill_stream(
+    server: int | str, workload: Workload, count: int, stream: str = STREAM, part: tuple[int, int] = (0, 1)
+) -> None:
+    """Puts `count` messages, or those of a partition, on the stream of a server (port or path) as fast as it goes."""
     with _connected(server) as connection:
-        send_commands(connection, workload.commands(count, stream))
+        send_commands(connection, workload.commands(count, stream, part=part))
 
 
 def _connected(server: int | str) -> socket.socket:

@@ -80,15 +80,14 @@ class RedisServer:
 
 
 @contextmanager
-def redis_cluster(directory: Path, masters: int = 3) -> Iterator[list[RedisServer]]:
+def redis_cluster(directory: Path, *options: str, masters: int = 3) -> Iterator[list[RedisServer]]:
     """A cluster of masters without replicas that share the slots evenly."""
     servers = []
     try:
         for number in range(masters):
             (directory / str(number)).mkdir()
-            server = RedisServer(
-                directory / str(number), "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"
-            )
+            clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+            server = RedisServer(directory / str(number), *clustered, *options)
             servers.append(server.start())
         edges = [16384 * number // masters for number in range(masters + 1)]
         for server, first, after in zip(servers, edges, edges[1:], strict=False):
