@@ -44,7 +44,8 @@ _RETRY_ALONE_SECONDS = 0.2
 _OUTAGE_PAUSE_SECONDS = 0.05
 _READ_GATHERS_SECONDS = 0.005
 """After a read that emptied the stream: a batch costs as much as a hundred messages, so that a few make one."""
-_SLOW_LANE_GATHERS_SECONDS = 0.02
+_SLOW_LANE_GATHERS_SECONDS = 0.1
+"""What is there has waited for a look-up or for the LLM; few batches of it keep few of the fast lane waiting."""
 
 
 @dataclass(frozen=True, slots=True)
