@@ -22,7 +22,9 @@ _QUICK = {"messages": 20_000, "many": None, "repeats": 1, "n_plus_one_messages":
 def main(
     quick: Annotated[bool, typer.Option(help="smaller and fewer: about a minute, to see that it works")] = False,
     only: Annotated[str, typer.Option(help="parts to run, of a (with b), c, d, e, f, g, h")] = ",".join(SCENARIOS),
-    messages: Annotated[int | None, typer.Option(help="backlog of (a), (c) and (f); (e) takes twice as many")] = None,
+    messages: Annotated[
+        int | None, typer.Option(help="backlog of (a), (c), (f) and (h); (e) takes twice as many")
+    ] = None,
     repeats: Annotated[int | None, typer.Option(help="measurements of each, by turns")] = None,
     kind: Annotated[
         Literal["linked", "unlinked", "mixed"], typer.Option(help="messages with both ids, without, or by turns")

@@ -1,15 +1,20 @@
-"""Other layouts than one stream on one node: partitions, and a cluster of three masters on this machine."""
+"""One stream on one node, and other layouts: partitions, and a cluster of three masters on this machine."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
+from dependency_injector import providers
 from redis.cluster import RedisCluster
 
 from bench.measure import Eaten, Testbed, Watch, eat
-from bench.workload import STREAM, Workload, fill_stream
+from bench.workload import Workload, fill_stream
+from infrastructure.container import Container
 from infrastructure.redis.keys import StreamKeys
+from infrastructure.redis.publisher import partition_of
+from infrastructure.settings import Settings
 from tests.servers import redis_cluster
 
 
@@ -17,22 +22,27 @@ from tests.servers import redis_cluster
 class Layout:
     what: str
     variables: Mapping[str, str] = field(default_factory=dict)
-    clustered: bool = False
 
     @property
-    def streams(self) -> list[str]:
-        stream = self.variables.get("KEY_PREFIX", "") + STREAM
-        partitions = int(self.variables.get("STREAM_PARTITIONS", 1))
-        return [f"{stream}:{number}" for number in range(partitions)] if partitions > 1 else [stream]
+    def clustered(self) -> bool:
+        return "REDIS_CLUSTER" in self.variables
+
+    def partitions(self) -> list[StreamKeys]:
+        """As the pipeline names them."""
+        given: dict[str, Any] = {name.lower(): value for name, value in self.variables.items()}
+        settings = Settings(_env_file=None, **given)
+        return list(Container(settings=providers.Object(settings)).partition_keys())
 
 
 _CLUSTER = {"REDIS_CLUSTER": "true"}
+ONE = "one"
 LAYOUTS = {
+    ONE: Layout("one node and stream"),
     "partitions": Layout("3 partitions on one node", {"STREAM_PARTITIONS": "3"}),
-    "one slot": Layout("cluster, all keys in one slot", _CLUSTER | {"KEY_PREFIX": "{bench}:"}, clustered=True),
-    "slots": Layout("cluster, boards in other slots", _CLUSTER, clustered=True),
+    "one slot": Layout("cluster, all keys in one slot", _CLUSTER | {"KEY_PREFIX": "{bench}:"}),
+    "slots": Layout("cluster, boards in other slots", _CLUSTER),
     "slots and partitions": Layout(
-        "cluster, boards in other slots, 3 partitions", _CLUSTER | {"STREAM_PARTITIONS": "3"}, clustered=True
+        "cluster, boards in other slots, 3 partitions", _CLUSTER | {"STREAM_PARTITIONS": "3"}
     ),
 }
 
@@ -54,11 +64,16 @@ class Cluster:
         nodes = self._masters if layout.clustered else {bed.redis_port: bed.redis}
         for node in nodes.values():
             node.flushall()
+        partitions = layout.partitions()
         streams: list[tuple[StreamKeys, redis.Redis]] = []
-        for number, stream in enumerate(layout.streams):
-            port = self._slots.get_node_from_key(stream).port if layout.clustered else bed.redis_port
-            fill_stream(port, workload, count, stream, (number, len(layout.streams)))
-            streams.append((StreamKeys(stream, clustered=layout.clustered), nodes[port]))
+        for keys in partitions:
+            port = self._slots.get_node_from_key(keys.stream).port if layout.clustered else bed.redis_port
+            fill_stream(
+                port, workload, count, keys.stream, lambda user, here=keys: partition_of(user, partitions) is here
+            )
+            streams.append((keys, nodes[port]))
+        found = sum(client.xlen(keys.stream) for keys, client in streams)
+        assert found == count, f"{found} of {count} messages are on the streams"
         bed.fill_documents(workload, count)
         address = f"127.0.0.1:{next(iter(nodes))}"
         return eat(

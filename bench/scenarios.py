@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
-from bench.cluster import LAYOUTS, Cluster
+from bench.cluster import LAYOUTS, ONE, Cluster
 from bench.documents import fill_sqlite
 from bench.figures import Outcome, Row, Spread, ratios_of, turns
 from bench.measure import DATABASE, Eaten, Testbed, Watch, eat, eat_on
@@ -215,26 +215,22 @@ def llm_lane(bed: Testbed, options: Options, say: Say) -> Outcome:
 def beyond_one_node(bed: Testbed, options: Options, say: Say) -> Outcome:
     """(h): the same backlog on a cluster of three masters, and on three partitions, against (a)."""
     workload, count = Workload(options.kind), options.messages
-    runs: dict[str, list[Eaten]] = {"": [], **{layout: [] for layout in LAYOUTS}}
+    runs: dict[str, list[Eaten]] = {name: [] for name in LAYOUTS}
     with ExitStack() as stack:
         cluster = Cluster(bed, stack)
         for turn in turns(options.repeats, tuple(runs)):
-            say(f"{LAYOUTS[turn].what if turn else 'one node and stream'}, {count:,} messages")
-            if turn:
-                runs[turn].append(cluster.eat(LAYOUTS[turn], workload, count))
-            else:
-                bed.fill(workload, count)
-                runs[turn].append(eat_on(bed, count))
-    outcome = Outcome({name or "one": [run.as_json() for run in eaten] for name, eaten in runs.items()})
-    for name, layout in LAYOUTS.items():
-        rate, ours, redis_s = (
-            ratios_of([figure(run) for run in runs[name]], [figure(run) for run in runs[""]])
-            for figure in (lambda run: run.rate, lambda run: run.cpu_us, lambda run: run.redis_us)
-        )
-        outcome.figures[f"{name} ratio"] = rate.as_json()
+            say(f"{LAYOUTS[turn].what}, {count:,} messages")
+            runs[turn].append(cluster.eat(LAYOUTS[turn], workload, count))
+    outcome = Outcome({name: [run.as_json() for run in eaten] for name, eaten in runs.items()})
+    one = runs.pop(ONE)
+    for name, eaten in runs.items():
+        rate = ratios_of([run.rate for run in eaten], [run.rate for run in one])
+        cpu = ratios_of([run.cpu_us for run in eaten], [run.cpu_us for run in one])
+        redis_cpu = ratios_of([run.redis_us for run in eaten], [run.redis_us for run in one])
+        outcome.figures[f"{name}, ratio"] = rate.as_json()
         outcome.rows += [
-            Row("h", f"{layout.what} / one node and stream: throughput", rate.show()),
-            Row("h", "… CPU a message: pipeline; Redis, all nodes", f"{ours.show()}; {redis_s.show()}"),
+            Row("h", f"{LAYOUTS[name].what} / {LAYOUTS[ONE].what}: throughput", rate.show()),
+            Row("h", "… CPU a message: pipeline; Redis, all nodes", f"{cpu.show()}; {redis_cpu.show()}"),
         ]
     return outcome
 

@@ -6,12 +6,11 @@
 
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import accumulate, islice
 from typing import Literal, NamedTuple
-from zlib import crc32
 
 from infrastructure.patterns import default_patterns
 from infrastructure.wire import java_double
@@ -65,14 +64,13 @@ class Workload:
         return self.kind == "linked" or (self.kind == "mixed" and number % 2 == 0)
 
     def commands(
-        self, count: int, stream: str = STREAM, ids: bool = True, part: tuple[int, int] = (0, 1)
+        self, count: int, stream: str = STREAM, ids: bool = True, takes: Callable[[str], bool] = lambda _: True
     ) -> Iterator[bytes]:
         """XADD commands on the wire; `ids`: with entry ids of our own instead of `*`, so that no reply is needed.
 
-        `part`: number of a partition and how many there are; of the `count` spans, those of its users.
+        Of the `count` spans, those of users whom the stream `takes`.
         """
-        partition, partitions = part
-        here = [crc32(user.encode()) % partitions == partition for user in self.users]
+        here = [takes(user) for user in self.users]
         users = [_field("userId", user) for user in self.users]
         windows = [_fields(app=w.app, title=w.title, url=w.url) for w in self.windows]
         durations = [_field("duration", java_double(duration)) for duration in self._durations]
@@ -127,11 +125,15 @@ def command(*parts: str | bytes | int) -> bytes:
 
 
 def fill_stream(
-    server: int | str, workload: Workload, count: int, stream: str = STREAM, part: tuple[int, int] = (0, 1)
+    server: int | str,
+    workload: Workload,
+    count: int,
+    stream: str = STREAM,
+    takes: Callable[[str], bool] = lambda _: True,
 ) -> None:
-    """Puts `count` messages, or those of a partition, on the stream of a server (port or path) as fast as it goes."""
+    """Puts `count` messages, or those that it takes of them, on the stream of a server (port or path), and fast."""
     with _connected(server) as connection:
-        send_commands(connection, workload.commands(count, stream, part=part))
+        send_commands(connection, workload.commands(count, stream, takes=takes))
 
 
 def _connected(server: int | str) -> socket.socket:
