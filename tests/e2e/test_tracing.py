@@ -1,16 +1,17 @@
 """Traces as a collector gets them."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.e2e.conftest import Places
 from tests.e2e.processes import jsonl
 from tests.messages import message
-from tests.servers import free_port
 
 
 class Collector(ThreadingHTTPServer):
@@ -70,13 +71,19 @@ def test_a_collector_gets_a_trace_of_each_batch_before_the_pipeline_has_stopped(
     assert {span.name for span in spans if span.parent_span_id == batches[0].span_id} >= {"write", "commit"}
 
 
-def test_a_collector_that_is_away_hinders_nothing(place: Places) -> None:
-    pipeline = place(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}")
-    consumer = pipeline.consumer()
-    pipeline.run("publish", "-", input=jsonl(message()))
-    consumer.until_log("Successfully processed batch")
+@pytest.mark.parametrize("silent", [False, True], ids=["away", "silent"])
+def test_a_collector_that_takes_nothing_hinders_nothing(place: Places, silent: bool) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if silent:  # connections come about, and nobody answers
+            server.listen()
+        pipeline = place(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{server.getsockname()[1]}")
+        consumer = pipeline.consumer()
+        pipeline.run("publish", "-", input=jsonl(message()))
+        consumer.until_log("Successfully processed batch")
 
-    assert consumer.stop() == 0
+        assert consumer.stop() == 0
+    assert "Stopped" in consumer.log
     assert "Traceback" not in consumer.log
 
 
