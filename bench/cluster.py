@@ -11,7 +11,7 @@ from redis.cluster import RedisCluster
 
 from bench.measure import Eaten, Testbed, Watch, eat
 from bench.workload import Workload, fill_stream
-from infrastructure.container import Container
+from infrastructure.composition.container import Container
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.publisher import partition_of
 from infrastructure.settings import Settings

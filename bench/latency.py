@@ -26,7 +26,7 @@ from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.rules import RuleSet
 from infrastructure.patterns import default_patterns
 from infrastructure.settings import Settings
-from infrastructure.wire import spring_fields
+from infrastructure.spring.message_spelling import spring_fields
 
 _APP = "Visual Studio Code"
 _PROBES_PER_SECOND = 1000

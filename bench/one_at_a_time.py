@@ -21,13 +21,8 @@ from pymongo import MongoClient
 
 from bench.parts import Parts
 from bench.workload import GROUP, STREAM
-from domains.patternClassifier.snapshot import Classification
-from domains.pomodoro.model import (
-    PomodoroPatternClassifyMessage,
-    categorized_data_id,
-    start_of_day,
-    usage_log_id,
-)
+from domains.patternClassifier.model import Classification
+from domains.pomodoro.model import PomodoroPatternClassifyMessage, categorized_data_id, start_of_day, usage_log_id
 from infrastructure.redis.keys import SESSION_SCORE_STREAM
 
 _CONSUMER = "one-at-a-time"
@@ -44,10 +39,10 @@ class OneAtATime:
         reply = self._redis.xreadgroup(GROUP, _CONSUMER, {STREAM: ">"}, count=1)
         entries = reply[STREAM][0] if isinstance(reply, dict) else reply[0][1]
         (message,) = self._parts.messages(entries)
-        app, url, title = message.key
+        app, url, title = message.window
         known = self._windows.find_one({"app": app, "url": url, "title": title})
         snapshot = self._parts.classifier.snapshot
-        decided = snapshot.by_rules(message.key) or snapshot.fallback(message.key)
+        decided = snapshot.by_rules(message.window) or snapshot.fallback(message.window)
         self._write(message, decided, known)
         self._count(message, decided)
 
@@ -58,8 +53,8 @@ class OneAtATime:
             self._windows.update_one({"_id": window_id}, {"$set": category | {"isLLMBased": False}})
             self._logs.update_one({"_id": ObjectId(message.pomodoro_usage_log_id)}, {"$set": category})
             return
-        app, url, title = message.key
-        window_id = known["_id"] if known else ObjectId(categorized_data_id(message.key))
+        app, url, title = message.window
+        window_id = known["_id"] if known else ObjectId(categorized_data_id(message.window))
         if known is None:
             fields = {"_id": window_id, "app": app, "url": url, "title": title, "isLLMBased": False}
             self._windows.replace_one({"_id": window_id}, fields | category, upsert=True)

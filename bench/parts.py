@@ -13,7 +13,7 @@ from infrastructure.patterns import default_patterns
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.settings import Settings
-from infrastructure.wire import MessageParser
+from infrastructure.spring.message_parser import MessageParser
 
 
 class NullStore:

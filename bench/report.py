@@ -14,7 +14,7 @@ from rich.table import Table
 from bench.figures import Outcome, Row
 from bench.measure import Testbed
 from bench.scenarios import Options
-from infrastructure.embedded import find_redis_server
+from infrastructure.process.embedded_redis import find_redis_server
 
 
 def print_table(rows: list[Row], console: Console) -> None:

@@ -22,7 +22,7 @@ from bench.figures import Outcome, Row, Spread, ratios_of, turns
 from bench.measure import DATABASE, Eaten, Testbed, Watch, eat, eat_on
 from bench.processes import PipelineProcess, cpu_seconds, module, output_of, read_number, wait_for
 from bench.workload import STREAM, Kind, Workload, fill_stream
-from infrastructure.embedded import EmbeddedRedis
+from infrastructure.process.embedded_redis import EmbeddedRedis
 
 BATCH_MAX = 1000
 _UNKNOWN_SHARE = 0.2

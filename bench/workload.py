@@ -13,7 +13,7 @@ from itertools import accumulate, islice
 from typing import Literal, NamedTuple
 
 from infrastructure.patterns import default_patterns
-from infrastructure.wire import java_double
+from infrastructure.spring.message_spelling import java_double
 
 Kind = Literal["linked", "unlinked", "mixed"]
 """With both document ids (today's server), without (the earlier flow), or by turns."""
@@ -193,7 +193,7 @@ def _timestamp(ms: int) -> bytes:
 
 
 def _java_seconds(ms: int) -> bytes:
-    """`infrastructure.wire.java_double` of a time of this century, without Decimal: 1.756771234E9."""
+    """`java_double` of a time of this century, without Decimal: 1.756771234E9."""
     digits = str(ms)
     return f"{digits[0]}.{digits[1:].rstrip('0') or '0'}E9".encode()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from domains.errors import PipelineError
+from domains.kernel.errors import PipelineError
 
 if TYPE_CHECKING:  # pydantic doubles the start-up time of a command that needs no settings
     from infrastructure.settings import Settings

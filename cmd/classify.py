@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.kernel.window import Window
 from domains.patternClassifier.explain import Trace, explain
+from domains.patternClassifier.model import Classification, Tier
 from domains.patternClassifier.rules import RuleMatch, RuleSet
-from domains.patternClassifier.snapshot import TIER_LLM, TIER_MODEL, Classification
 from domains.patternClassifier.urls import split_url
-from domains.pomodoro.model import ActivityKey
-from infrastructure.answers import answer_document, trace_document
-from infrastructure.behind import TiersBehind, may_be_there
+from infrastructure.http.explanations import answer_document, trace_document
+from infrastructure.offline.offline_classifier import OfflineClassifier, may_be_there
+from infrastructure.offline.window_lines import BadLine, WindowLine, read_windows
 from infrastructure.patterns import PatternFileError, default_patterns, read_patterns
-from infrastructure.windows import BadLine, Window, read_windows
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_BEHIND = {TIER_MODEL: "local model", TIER_LLM: "LLM"}
+_BEHIND = {Tier.MODEL: "local model", Tier.LLM: "LLM"}
 _MOST_FREQUENT = 10
 _SHOWN_CHARACTERS = 200
 
@@ -71,17 +71,17 @@ def main(
     rules = _rules(chosen)
     with nullcontext() if rules_only or not may_be_there() else _behind(chosen) as behind:
         if file is None:
-            _show(rules, behind, Window(app_name, title, url), why, as_json)
+            _show(rules, behind, WindowLine(app_name, title, url), why, as_json)
             return
         code = _classify_file(rules, behind, file, as_json)
     raise typer.Exit(code)
 
 
-def _behind(patterns: Sequence[CategoryPattern]) -> TiersBehind:
+def _behind(patterns: Sequence[CategoryPattern]) -> OfflineClassifier:
     from infrastructure.settings import SettingsError
 
     try:
-        return TiersBehind(patterns, _Complaints())
+        return OfflineClassifier(patterns, _Complaints())
     except SettingsError as error:
         fail(f"Wrong settings (--rules-only does without them):\n{error}", 2)
 
@@ -119,26 +119,26 @@ def _rules(patterns: Sequence[CategoryPattern]) -> RuleSet:
 
 
 def _decide(
-    rules: RuleSet, behind: TiersBehind | None, windows: Sequence[Window | BadLine]
+    rules: RuleSet, behind: OfflineClassifier | None, windows: Sequence[WindowLine | BadLine]
 ) -> list[RuleMatch | Classification | None]:
     """The answer for each window, in order; None where there is none."""
     match = rules.match
-    found = [match(w.app or "", w.url or "") if isinstance(w, Window) else None for w in windows]
+    found = [match(w.app or "", w.url or "") if isinstance(w, WindowLine) else None for w in windows]
     if behind is None:
         return list(found)
-    keys = [_key(w) if isinstance(w, Window) else None for w in windows]
+    keys = [_key(w) if isinstance(w, WindowLine) else None for w in windows]
     answers = behind.classify({key for key in keys if key is not None})
     return [(answers.get(key) if key else None) or rule for key, rule in zip(keys, found, strict=True)]
 
 
-def _key(window: Window) -> ActivityKey:
-    return ActivityKey(window.app or "", window.url or "", window.title or "")
+def _key(window: WindowLine) -> Window:
+    return Window(window.app or "", window.url or "", window.title or "")
 
 
 # ------------------------------------------------------------------------------------------ one window
 
 
-def _show(rules: RuleSet, behind: TiersBehind | None, window: Window, why: bool, as_json: bool) -> None:
+def _show(rules: RuleSet, behind: OfflineClassifier | None, window: WindowLine, why: bool, as_json: bool) -> None:
     name, url = window.app or "", window.url or ""
     (found,) = _decide(rules, behind, [window])
     matches = rules.candidates(name, url)
@@ -176,7 +176,7 @@ def _json_line(document: dict[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _trace_lines(window: Window, trace: Trace) -> list[str]:
+def _trace_lines(window: WindowLine, trace: Trace) -> list[str]:
     name = " ".join(trace.words[: len(trace.words) - len(trace.qualifiers)])
     lines = ["", "URL, without user info, port, query and fragment"]
     lines += [f"  host  {trace.host or '-'}", f"  path  {trace.path or '-'}"] if window.url else ["  none"]
@@ -208,7 +208,7 @@ def _cut(line: str) -> str:
 # ---------------------------------------------------------------------------------------------- a file
 
 
-def _classify_file(rules: RuleSet, behind: TiersBehind | None, file: str, as_json: bool) -> int:
+def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, as_json: bool) -> int:
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
         size = os.stat(file).st_size if os.path.isfile(file) else None
@@ -236,7 +236,7 @@ def _classify_file(rules: RuleSet, behind: TiersBehind | None, file: str, as_jso
     return 1 if bad else 0
 
 
-def _line(window: Window | BadLine, found: RuleMatch | Classification | None) -> bytes:
+def _line(window: WindowLine | BadLine, found: RuleMatch | Classification | None) -> bytes:
     if isinstance(window, BadLine):
         return _json_line(answer_document(None) | {"error": window.reason})
     return _found_line(found)
@@ -256,13 +256,15 @@ class _Tally:
         self.unknown_apps: Counter[str] = Counter()
         self.empty = 0
 
-    def add(self, windows: Sequence[Window | BadLine], found: Sequence[RuleMatch | Classification | None]) -> None:
+    def add(
+        self, windows: Sequence[WindowLine | BadLine], found: Sequence[RuleMatch | Classification | None]
+    ) -> None:
         self.decided.update((answer.tier, answer.category) for answer in found if answer is not None)
         for window, answer in zip(windows, found, strict=True):
-            if answer is None and isinstance(window, Window):
+            if answer is None and isinstance(window, WindowLine):
                 self._add_unknown(window)
 
-    def _add_unknown(self, window: Window) -> None:
+    def _add_unknown(self, window: WindowLine) -> None:
         host = split_url(window.url)[0] if window.url else ""
         if host:
             self.unknown_hosts[host] += 1

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infrastructure.container import running_container
+from infrastructure.composition.container import running_container
 from infrastructure.redis.dead_letters import DeadLetterStreams, Selection
 from infrastructure.settings import Settings
 

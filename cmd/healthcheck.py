@@ -7,7 +7,7 @@ from cmd._run import fail, run, settings_or_exit
 
 import typer
 
-from infrastructure.container import running_container
+from infrastructure.composition.container import running_container
 from infrastructure.settings import HOST_NAME, Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
-from infrastructure.container import running_container
+from infrastructure.composition.container import running_container
 from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

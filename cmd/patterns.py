@@ -18,18 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from domains.categoryPattern import decisions
-from domains.categoryPattern.model import (
-    CategoryPattern,
-    PatternKind,
-    PatternProposal,
-    ProposalStatus,
-    category_id,
-)
-from domains.categoryPattern.proposals import AnswerCounts, propose
+from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternProposal, ProposalStatus, category_id
+from domains.patternClassifier.learning import AnswerCounts, propose
 from domains.patternClassifier.rules import RuleSet
-from infrastructure.container import Container, running_store
-from infrastructure.patterns.files import Entry, PatternFileError, compare, parse, spelled
+from infrastructure.composition.container import Container, running_store
 from infrastructure.patterns.lint import app_problems, domain_problems
+from infrastructure.patterns.pattern_file import Entry, PatternFileError, compare, parse, spelled
 from infrastructure.settings import Settings
 
 _AT_ONCE = 1000
@@ -265,7 +259,7 @@ async def _count(stores: Container, hidden: bool) -> tuple[AnswerCounts, int, in
         async for data in stores.categorized_data().find_llm_based():
             read += 1
             if category := names.get(data.category_id or ""):
-                counts.add(data.key, category)
+                counts.add(data.window, category)
             else:
                 unknown += 1
             if not read % _AT_ONCE:

@@ -24,9 +24,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from infrastructure.container import running_container
+from infrastructure.composition.container import running_container
 from infrastructure.settings import Settings
-from infrastructure.wire import MessageSpellingError, spring_fields
+from infrastructure.spring.message_spelling import MessageSpellingError, spring_fields
 
 _CHUNK = 500
 

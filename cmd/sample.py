@@ -14,15 +14,16 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
-from domains.pomodoro.model import ActivityKey, CategorizedData, PomodoroUsageLog
-from infrastructure.container import Container, partitions, running_container
+from domains.pomodoro.model import CategorizedData, PomodoroUsageLog
+from infrastructure.composition.container import Container, partitions, running_container
 from infrastructure.http.server import open_door
-from infrastructure.logs import configure_logging, describe_stores
+from infrastructure.observing.logs import configure_logging, describe_stores
+from infrastructure.process.signals import reload_on_signal, stop_on_signals
 from infrastructure.sample import SAMPLE_START, SampleSpan, sample_week
 from infrastructure.settings import Settings
-from infrastructure.signals import reload_on_signal, stop_on_signals
-from infrastructure.wire import spring_fields
+from infrastructure.spring.message_spelling import spring_fields
 
 _CHUNK = 200
 _TOP = 5
@@ -120,7 +121,7 @@ def _fields_of(span: SampleSpan) -> dict[str, str]:
 
 
 def _data_of(span: SampleSpan) -> CategorizedData:
-    return CategorizedData(str(span.categorized_data_id), ActivityKey(span.app, span.url, span.title), None)
+    return CategorizedData(str(span.categorized_data_id), Window(span.app, span.url, span.title), None)
 
 
 def _log_of(span: SampleSpan) -> PomodoroUsageLog:

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import typer
 
-from infrastructure.commands import command_of
-from infrastructure.container import running_container
-from infrastructure.redis.commands import CommandQueue
+from infrastructure.composition.container import running_container
+from infrastructure.operations.task_runner import command_of
+from infrastructure.redis.task_queue import RedisTaskQueue
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -55,7 +55,7 @@ def main(
     run(work)
 
 
-async def _followed(queue: CommandQueue, command: str, command_id: str, seconds: float, as_json: bool) -> int:
+async def _followed(queue: RedisTaskQueue, command: str, command_id: str, seconds: float, as_json: bool) -> int:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds), queue.told() as statuses:
             await queue.send(command)

@@ -20,14 +20,14 @@ from rich.table import Table
 from rich.text import Text
 from yarl import URL
 
-from domains.errors import RedisOutage
-from domains.pomodoro.flow import pause
-from infrastructure.container import running_container
+from domains.kernel.errors import RedisOutage
+from domains.kernel.resilience import pause
+from infrastructure.composition.container import running_container
 from infrastructure.http.server import DEFAULT_PORT, INSTANCE_HEADER
-from infrastructure.metrics import values_of
+from infrastructure.observing.metrics import values_of
+from infrastructure.operations.health import DEGRADED, DOWN, HEALTHY, PipelineHealth
+from infrastructure.process.signals import stop_on_signals
 from infrastructure.settings import Settings
-from infrastructure.signals import stop_on_signals
-from infrastructure.state import DEGRADED, DOWN, HEALTHY, PipelineState
 
 CODES = {HEALTHY: 0, DEGRADED: 1, DOWN: 2}
 _WRONG_SETTINGS = 3
@@ -67,7 +67,7 @@ async def _show(settings: Settings, every: float | None, as_json: bool) -> int:
 
 
 async def _watch(
-    state: PipelineState, document: dict[str, Any], every: float, console: Console, as_json: bool
+    state: PipelineHealth, document: dict[str, Any], every: float, console: Console, as_json: bool
 ) -> dict[str, Any]:
     """Until a signal; returns the last look."""
     stop = stop_on_signals()
@@ -92,7 +92,7 @@ def _print(document: dict[str, Any], console: Console, as_json: bool) -> None:
         console.print(_page(document, {}, 0))
 
 
-async def _look(state: PipelineState) -> dict[str, Any]:
+async def _look(state: PipelineHealth) -> dict[str, Any]:
     with suppress(RedisOutage):  # the checks say so
         await state.refresh()
     document = await state.snapshot()

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 import typer
 
-from domains.pomodoro.flow import cancel_all
-from infrastructure.container import Container, command_runner, partitions, running_container
+from domains.kernel.resilience import cancel_all
+from infrastructure.composition.container import Container, command_runner, partitions, running_container
 from infrastructure.http.server import child_ports, open_door
-from infrastructure.logs import announce_stores, configure_logging
-from infrastructure.schedule import run_schedule
+from infrastructure.observing.logs import announce_stores, configure_logging
+from infrastructure.operations.schedule import run_schedule
+from infrastructure.process.signals import reload_on_signal, stop_on_signals, stop_when_orphaned
+from infrastructure.process.supervisor import SUPERVISOR_PID, Supervisor
 from infrastructure.settings import Settings, describe_settings
-from infrastructure.signals import reload_on_signal, stop_on_signals, stop_when_orphaned
-from infrastructure.supervisor import SUPERVISOR_PID, Supervisor
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -17,13 +17,13 @@ from rich.table import Table
 from domains.categoryPattern.model import UNCATEGORIZED
 from domains.patternClassifier.questions import Question, Questions
 from domains.pomodoro.model import CategorizedData
-from infrastructure.container import running_store
+from infrastructure.composition.container import running_store
 from infrastructure.patterns import default_patterns
 from infrastructure.settings import Settings
 
 if TYPE_CHECKING:  # scikit-learn is loaded by this command alone, and only once it is known to be there
-    from infrastructure.model.linear import LinearModel, ModelCard
-    from infrastructure.model.training import Measures
+    from infrastructure.local_classifier.linear import LinearModel, ModelCard
+    from infrastructure.local_classifier.training import Measures
 
 _MOST_ANSWERS = 200_000
 _BROWSING = "Browsing"
@@ -53,7 +53,7 @@ def main(
     if not 0 < precision < 1:
         fail(f"--min-precision {precision:g}: not between 0 and 1", 2)
     try:
-        import infrastructure.model.training  # noqa: F401
+        import infrastructure.local_classifier.training  # noqa: F401
     except ImportError as missing:
         fail(f"{missing.name} is missing: .venv/bin/pip install scikit-learn   (the extra `model`)", 2)
     run(lambda: _train(settings, output or settings.model_path, precision, patterns_only, seed, as_json))
@@ -62,7 +62,7 @@ def main(
 async def _train(
     settings: Settings, output: Path, precision: float, patterns_only: bool, seed: int, as_json: bool
 ) -> int:
-    from infrastructure.model.training import most_frequent, train, windows_of_patterns
+    from infrastructure.local_classifier.training import most_frequent, train, windows_of_patterns
 
     patterns, answers = default_patterns(), list[tuple[Question, str]]()
     if not patterns_only:
@@ -102,10 +102,10 @@ def _answers(
 ) -> list[tuple[Question, str]]:
     """What past windows were given. A browser's own category is left out: it says that nothing better was known."""
     return [
-        (questions.of(data.key), names[data.category_id])
+        (questions.of(data.window), names[data.category_id])
         for data in documents
         if data.category_id is not None
-        and (data.is_llm_based or not data.key.url or names[data.category_id] != _BROWSING)
+        and (data.is_llm_based or not data.window.url or names[data.category_id] != _BROWSING)
     ]
 
 

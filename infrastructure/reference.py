@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from domains.pomodoro.consumer import ConsumerVitals
-from infrastructure.metrics import (
+from infrastructure.observing.metrics import (
     GaugeCollector,
     LoopLag,
     MetricsObserver,

@@ -10,8 +10,8 @@ import pytest
 import structlog
 from pymongo import MongoClient
 
-from infrastructure.container import Container, running_container
-from infrastructure.embedded import find_redis_server
+from infrastructure.composition.container import Container, running_container
+from infrastructure.process.embedded_redis import find_redis_server
 from infrastructure.settings import Settings
 from tests.browser import find_browser
 from tests.servers import RedisServer, mongo_kind, mongo_server

@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 from bson import ObjectId
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.kernel.window import Window
 from domains.leaderboard.service import BoardCalendar
-from domains.pomodoro.model import ActivityKey, CategorizedData, PomodoroUsageLog
-from infrastructure.wire import MessageParser, java_double
+from domains.pomodoro.model import CategorizedData, PomodoroUsageLog
+from infrastructure.spring.message_parser import MessageParser
+from infrastructure.spring.message_spelling import java_double
 
 SEOUL = ZoneInfo("Asia/Seoul")
 MAX_BYTES = 1_048_576
@@ -79,9 +81,7 @@ def spring_log(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def categorized(number: int, app: str = "Slack", url: str = "", title: str = "", **fields: Any) -> CategorizedData:
-    return CategorizedData(
-        **{"id": data_id(number), "key": ActivityKey(app, url, title), "category_id": None} | fields
-    )
+    return CategorizedData(**{"id": data_id(number), "window": Window(app, url, title), "category_id": None} | fields)
 
 
 def usage_log(number: int, **fields: Any) -> PomodoroUsageLog:

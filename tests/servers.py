@@ -16,7 +16,7 @@ import redis
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from infrastructure.embedded import find_redis_server
+from infrastructure.process.embedded_redis import find_redis_server
 
 _START_SECONDS = 60
 _PORTS = range(10_000, 22_768)

@@ -20,13 +20,14 @@ from functools import lru_cache
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
-from domains.errors import PipelineError
-from domains.patternClassifier.lane import LLMLane
+from domains.kernel.errors import PipelineError
+from domains.kernel.window import Window
+from domains.patternClassifier.llm_queue import LLMQueue
+from domains.patternClassifier.model import Classification, Tier
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.questions import Question, Questions
-from domains.patternClassifier.snapshot import TIER_LLM, TIER_MEMORY, Classification, PatternSnapshot
-from domains.patternClassifier.tiers import AnswerMemory, Tier
-from domains.pomodoro.model import ActivityKey
+from domains.patternClassifier.snapshot import PatternSnapshot
+from domains.patternClassifier.tiers import AnswerMemory, SlowTier
 
 _QUESTIONS = 4096
 """Windows whose question is kept at hand: each is needed three times on the way to the LLM."""
@@ -46,8 +47,8 @@ class PatternClassifier:
         defaults: Sequence[CategoryPattern] = (),
         questions: Questions | None = None,
         memory: AnswerMemory | None = None,
-        tiers: Sequence[Tier] = (),
-        lane: LLMLane | None = None,
+        tiers: Sequence[SlowTier] = (),
+        lane: LLMQueue | None = None,
     ) -> None:
         self._patterns = patterns
         self._observer = observer
@@ -64,9 +65,9 @@ class PatternClassifier:
         """Whether the LLM may be asked now: never before the patterns are loaded, which name the categories."""
         return self._knows_categories and self._lane is not None and not self._lane.is_paused
 
-    def would_ask(self, key: ActivityKey) -> bool:
+    def would_ask(self, window: Window) -> bool:
         """Whether the LLM would be asked for a window that no other tier knows."""
-        return self._lane is not None and self._questions.may_leave(key)
+        return self._lane is not None and self._questions.may_leave(window)
 
     async def load(self) -> None:
         """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage.
@@ -100,46 +101,46 @@ class PatternClassifier:
                 except PipelineError as cause:
                     self._observer.patterns_not_loaded(cause)
 
-    def at_once(self, key: ActivityKey) -> Classification | None:
+    def at_once(self, window: Window) -> Classification | None:
         """What can be said in microseconds; None where a slow tier has to be asked."""
-        found = self.snapshot.by_rules(key)
+        found = self.snapshot.by_rules(window)
         if found is None and self._lane is not None and self._memory is not None:
-            name = self._memory.get(self._question(key))
-            found = None if name is None else self.snapshot.answered(name, key, TIER_MEMORY)
+            name = self._memory.get(self._question(window))
+            found = None if name is None else self.snapshot.answered(name, window, Tier.MEMORY)
         if found is None and self._lane is None and not self._tiers:
-            return self.snapshot.fallback(key)
+            return self.snapshot.fallback(window)
         return found
 
-    async def further(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, Classification]:
-        """What the tiers between memory and LLM know of `keys`. A tier that is away, or breaks, is passed over."""
-        asked = {key: self._question(key) for key in keys}
+    async def further(self, windows: Collection[Window]) -> dict[Window, Classification]:
+        """What the tiers between memory and LLM know of `windows`. A tier that is away, or breaks, is passed over."""
+        asked = {window: self._question(window) for window in windows}
         found: dict[Question, Classification] = {}
         for tier in self._tiers:
-            left = {question: key for key, question in asked.items() if question not in found}
+            left = {question: window for window, question in asked.items() if question not in found}
             try:
                 found |= await tier.classify(left, self.snapshot) if left else {}
             except Exception as cause:
                 self._observer.tier_failed(tier.name, cause)
-        return {key: found[question] for key, question in asked.items() if question in found}
+        return {window: found[question] for window, question in asked.items() if question in found}
 
     @property
     def _knows_categories(self) -> bool:
         return len(self.snapshot.categories) > 1  # `Uncategorized` alone is nothing to choose from
 
-    async def ask(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, str]:
+    async def ask(self, windows: Collection[Window]) -> dict[Window, str]:
         """The category names that the LLM answers: empty where it has none to give, or must not be asked.
 
-        A key is missing where there is no answer now: the LLM is away or slow, or the budget is spent.
+        A window is missing where there is no answer now: the LLM is away or slow, or the budget is spent.
         """
         if self._lane is None:
-            return dict.fromkeys(keys, "")
+            return dict.fromkeys(windows, "")
         if not self._knows_categories:
             return {}
-        asked = {key: self._question(key) for key in keys if self._questions.may_leave(key)}
+        asked = {window: self._question(window) for window in windows if self._questions.may_leave(window)}
         categories = sorted(self.snapshot.categories | LLM_ONLY_CATEGORIES)
         answers = await self._lane.ask(set(asked.values()), categories)
-        names = {key: answers[question] for key, question in asked.items() if question in answers}
-        return names | dict.fromkeys(keys - asked.keys(), "")
+        names = {window: answers[question] for window, question in asked.items() if question in answers}
+        return names | dict.fromkeys(windows - asked.keys(), "")
 
     def missing_categories(self, names: Iterable[str]) -> set[str]:
         """Categories among `names` that only the LLM may name, and that the store does not have yet."""
@@ -150,10 +151,13 @@ class PatternClassifier:
         await self._patterns.save_all([CategoryPattern(category_id(name), name) for name in categories])
         await self.load()
 
-    def accept(self, names: Mapping[ActivityKey, str]) -> dict[ActivityKey, Classification]:
+    def accept(self, names: Mapping[Window, str]) -> dict[Window, Classification]:
         """The LLM's names as classifications; of a category that is gone meanwhile, the fallback."""
         snapshot = self.snapshot
-        return {key: snapshot.answered(name, key, TIER_LLM) or snapshot.fallback(key) for key, name in names.items()}
+        return {
+            window: snapshot.answered(name, window, Tier.LLM) or snapshot.fallback(window)
+            for window, name in names.items()
+        }
 
 
 async def _first_of(stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:

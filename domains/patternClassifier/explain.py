@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from domains.patternClassifier.rules import TIER_APP, TIER_URL, RuleMatch, RuleSet
+from domains.patternClassifier.model import Tier
+from domains.patternClassifier.rules import RuleMatch, RuleSet
 from domains.patternClassifier.urls import parse_pattern, split_url
 from domains.patternClassifier.words import MAX_NAME, only_qualifiers, split_name
 
@@ -51,7 +52,7 @@ def _end_of_name(words: Sequence[str]) -> int:
 
 
 def _why(rule: RuleMatch, host: str, path: str, words: Sequence[str]) -> str:
-    if rule.tier == TIER_APP:
+    if rule.tier == Tier.APP:
         behind = words[len(split_name(rule.pattern)) :]
         return f"begins the name, and {_quoted(behind)} may be left off" if behind else "is the whole name"
     pattern = parse_pattern(rule.pattern)
@@ -69,7 +70,7 @@ def _behind(winner: RuleMatch, other: RuleMatch) -> str:
     """Why `other`, which matches too, stands behind `winner`: the first row of the table in `rules` that says so."""
     if winner.tier != other.tier:
         return "the URL comes before the app"
-    more = _more_specific(winner.pattern, other.pattern) if winner.tier == TIER_URL else _more_words(winner, other)
+    more = _more_specific(winner.pattern, other.pattern) if winner.tier == Tier.URL else _more_words(winner, other)
     if more:
         return more
     if winner.priority != other.priority:

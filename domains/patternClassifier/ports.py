@@ -3,14 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from domains.errors import PipelineError
+from domains.kernel.errors import PipelineError
+from domains.kernel.window import Window
+from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.questions import Question
 from domains.patternClassifier.rules import PatternProblem
-
-PAUSE_FAILURES = "failures"
-PAUSE_BUDGET = "budget"
-PAUSES = (PAUSE_FAILURES, PAUSE_BUDGET)
-"""Why the LLM is not asked for a while."""
 
 
 class ClassificationCachePort(Protocol):
@@ -26,7 +23,23 @@ class ClassificationCachePort(Protocol):
         """Remembers category names for a limited time; empty ones, and `Uncategorized`, for a shorter one."""
 
 
-class LocalModelPort(Protocol):
+class StoredCategory(Protocol):
+    """What a store says of a window: the id of its category, None where it has none yet, and who named it."""
+
+    @property
+    def category_id(self) -> str | None: ...
+    @property
+    def is_llm_based(self) -> bool: ...
+
+
+class ClassifiedWindowsPort(Protocol):
+    """The windows that were classified before."""
+
+    async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> Mapping[Window, StoredCategory]:
+        """What the store has for exactly these windows, in one query. Raises StoreOutage or StoreRefused."""
+
+
+class LocalClassifierPort(Protocol):
     def predict(self, questions: Sequence[Question]) -> list[str | None]:
         """A category name for each question; None where the model is not sure enough. Takes CPU time alone."""
 
@@ -68,11 +81,10 @@ class ClassifierObserver(Protocol):
 
     def patterns_not_loaded(self, cause: PipelineError) -> None: ...
 
-    def tier_failed(self, tier: str, cause: Exception) -> None: ...
+    def tier_failed(self, tier: Tier, cause: Exception) -> None: ...
 
     def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None: ...
 
     def llm_failed(self, windows: int, cause: Exception) -> None: ...
 
-    def llm_paused(self, reason: str, seconds: float) -> None:
-        """`reason` is one of PAUSES."""
+    def llm_paused(self, reason: PauseReason, seconds: float) -> None: ...

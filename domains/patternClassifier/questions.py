@@ -26,9 +26,9 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from domains.kernel.window import Window
 from domains.patternClassifier.urls import split_url
 from domains.patternClassifier.words import split_name
-from domains.pomodoro.model import ActivityKey
 
 PRIVATE_HOSTS = (
     *("localhost", "local", "internal", "intranet", "lan", "home.arpa", "home", "corp", "localdomain", "test"),
@@ -85,19 +85,19 @@ class Questions:
         self._with_titles = with_titles
         self._path_segments = path_segments
 
-    def of(self, key: ActivityKey) -> Question:
+    def of(self, window: Window) -> Question:
         """Of any window at all; takes microseconds, and the question of a question is the same one."""
         return Question(
-            _masked(key.app, _APP, _base_name, _RULES_OF_NAMES),
-            self._site(key.url) if key.url else "",
-            self._without_private_hosts(_masked(key.title, _TITLE, _without_marks)) if self._with_titles else "",
+            _masked(window.app, _APP, _base_name, _RULES_OF_NAMES),
+            self._site(window.url) if window.url else "",
+            self._without_private_hosts(_masked(window.title, _TITLE, _without_marks)) if self._with_titles else "",
         )
 
-    def may_leave(self, key: ActivityKey) -> bool:
+    def may_leave(self, window: Window) -> bool:
         """Whether the window may be shown to the LLM: False for private hosts and apps."""
-        host = split_url(key.url)[0]
-        odd = not host and _WEB.match(key.url) is not None  # 127.1, 0x7f.1: no browser keeps such a spelling
-        return not (odd or self._is_private_host(host) or self._is_private_app(split_name(key.app)))
+        host = split_url(window.url)[0]
+        odd = not host and _WEB.match(window.url) is not None  # 127.1, 0x7f.1: no browser keeps such a spelling
+        return not (odd or self._is_private_host(host) or self._is_private_app(split_name(window.app)))
 
     def _without_private_hosts(self, title: str) -> str:
         if "." not in title:

@@ -21,13 +21,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.patternClassifier.model import Tier
 from domains.patternClassifier.trie import AppTrie
 from domains.patternClassifier.urls import UrlMatcher, UrlPattern, parse_pattern
 
 Key = TypeVar("Key")
-
-TIER_URL = "url"
-TIER_APP = "app"
 
 _MEMO_ENTRIES = 32_768
 _MEMO_CHARACTERS = 512  # of app and URL together, so a hostile sender cannot fill the memory
@@ -39,7 +37,7 @@ class RuleMatch:
     """The pattern that decided, as the administrators wrote it, and the document it is from."""
 
     category: str
-    tier: str
+    tier: Tier
     pattern: str
     category_id: str
     priority: int | None = None
@@ -71,7 +69,7 @@ class RuleSet:
         rules = _in_order(patterns)
         for rule in rules:
             try:
-                if rule.tier == TIER_URL:
+                if rule.tier == Tier.URL:
                     urls.append((parse_pattern(rule.pattern), rule))
                 else:
                     self._apps.add(rule.pattern, rule)
@@ -132,8 +130,8 @@ def _in_order(patterns: Iterable[CategoryPattern]) -> list[RuleMatch]:
     ]
 
 
-def _patterns_of(document: CategoryPattern) -> Iterator[tuple[str, str]]:
+def _patterns_of(document: CategoryPattern) -> Iterator[tuple[Tier, str]]:
     for pattern in document.domain_patterns:
-        yield TIER_URL, pattern
+        yield Tier.URL, pattern
     for pattern in document.app_patterns:
-        yield TIER_APP, pattern
+        yield Tier.APP, pattern

@@ -10,25 +10,26 @@ from time import monotonic
 from typing import Protocol
 
 from domains.categoryPattern.model import UNCATEGORIZED
-from domains.errors import RedisOutage
-from domains.patternClassifier.ports import ClassificationCachePort, ClassifierObserver, LocalModelPort
-from domains.patternClassifier.questions import Question
-from domains.patternClassifier.snapshot import (
-    TIER_CACHE,
-    TIER_DOCUMENTS,
-    TIER_MODEL,
-    Classification,
-    PatternSnapshot,
+from domains.kernel.errors import RedisOutage
+from domains.kernel.window import Window
+from domains.patternClassifier.model import Classification, Tier
+from domains.patternClassifier.ports import (
+    ClassificationCachePort,
+    ClassifiedWindowsPort,
+    ClassifierObserver,
+    LocalClassifierPort,
 )
-from domains.pomodoro.model import ActivityKey
-from domains.pomodoro.ports import CategorizedDataRepositoryPort
+from domains.patternClassifier.questions import Question
+from domains.patternClassifier.snapshot import PatternSnapshot
 
-Windows = Mapping[Question, ActivityKey]
+Windows = Mapping[Question, Window]
 """A question and a window of which it is asked: there may be others."""
 
 
-class Tier(Protocol):
-    name: str
+class SlowTier(Protocol):
+    """A tier that has to be waited for."""
+
+    name: Tier
 
     async def classify(self, windows: Windows, snapshot: PatternSnapshot) -> dict[Question, Classification]:
         """What it knows of `windows`. May raise Outage or StoreRefused."""
@@ -69,7 +70,7 @@ class AnswerMemory:
             try:
                 await self._cache.put_many(answers)
             except RedisOutage as cause:
-                self._observer.tier_failed(TIER_CACHE, cause)
+                self._observer.tier_failed(Tier.CACHE, cause)
 
     def _keep(self, answers: Mapping[Question, str]) -> None:
         until = monotonic() + self._seconds
@@ -83,7 +84,7 @@ class AnswerMemory:
 class CacheTier:
     """What the LLM has answered to any instance."""
 
-    name = TIER_CACHE
+    name = Tier.CACHE
 
     def __init__(self, memory: AnswerMemory) -> None:
         self._memory = memory
@@ -97,13 +98,13 @@ class CacheTier:
 class DocumentsTier:
     """What `categorized_data` says of exactly these windows, unless that is no more than a fallback."""
 
-    name = TIER_DOCUMENTS
+    name = Tier.DOCUMENTS
 
     _MOST = 20_000
     _SECONDS = 60.0
     """A window that was looked up in vain is not looked up again for so long: it may have thousands of documents."""
 
-    def __init__(self, categorized: CategorizedDataRepositoryPort) -> None:
+    def __init__(self, categorized: ClassifiedWindowsPort) -> None:
         self._categorized = categorized
         self._in_vain: set[Question] = set()
         self._since = monotonic()
@@ -112,12 +113,12 @@ class DocumentsTier:
         if monotonic() - self._since > self._SECONDS or len(self._in_vain) > self._MOST:
             self._in_vain.clear()
             self._since = monotonic()
-        wanted = {question: key for question, key in windows.items() if question not in self._in_vain}
+        wanted = {question: window for question, window in windows.items() if question not in self._in_vain}
         documents = await self._categorized.find_many_by_app_url_title_batch(set(wanted.values()))
         found = {}
-        for question, key in wanted.items():
-            document = documents.get(key)
-            if document and (stored := snapshot.stored(document.category_id, document.is_llm_based, key)):
+        for question, window in wanted.items():
+            document = documents.get(window)
+            if document and (stored := snapshot.stored(document.category_id, document.is_llm_based, window)):
                 found[question] = stored
         self._in_vain |= wanted.keys() - found.keys()
         return found
@@ -126,9 +127,9 @@ class DocumentsTier:
 class ModelTier:
     """The local classifier, where it is sure enough."""
 
-    name = TIER_MODEL
+    name = Tier.MODEL
 
-    def __init__(self, model: LocalModelPort) -> None:
+    def __init__(self, model: LocalClassifierPort) -> None:
         self._model = model
 
     async def classify(self, windows: Windows, snapshot: PatternSnapshot) -> dict[Question, Classification]:

@@ -13,29 +13,22 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
-from domains.errors import GroupMissing, Outage, RedisOutage
+from domains.kernel.errors import GroupMissing, Outage, RedisOutage
+from domains.kernel.resilience import Breaker, cancel_all, pause
+from domains.kernel.window import Window
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.snapshot import Classification
-from domains.pomodoro.flow import AdaptiveBatch, Breaker, Gathering, InFlight, cancel_all, pause
+from domains.patternClassifier.model import Classification
+from domains.pomodoro.capacity import AdaptiveBatch, Gathering, InFlight
 from domains.pomodoro.model import (
-    ActivityKey,
     Commit,
     CommitResult,
     DeadLetter,
+    Lane,
     PomodoroPatternClassifyMessage,
     ReadBatch,
+    Stage,
 )
-from domains.pomodoro.ports import (
-    LANE_FAST,
-    LANE_SLOW,
-    STAGE_COMMIT,
-    STAGE_DECIDE,
-    STAGE_LOOK_UP,
-    STAGE_WRITE,
-    CommitPort,
-    ConsumerObserver,
-    MessageSourcePort,
-)
+from domains.pomodoro.ports import CommitPort, ConsumerObserver, MessageSourcePort
 from domains.pomodoro.service import BatchClassification, Decided, Span
 
 T = TypeVar("T")
@@ -247,17 +240,17 @@ class PomodoroPatternConsumer:
     # Deciding, writing, committing
 
     async def _process(self, messages: Sequence[PomodoroPatternClassifyMessage], started: float) -> None:
-        with self._observed(messages, started, LANE_FAST):
+        with self._observed(messages, started, Lane.FAST):
             await self._decide(messages, started)
 
     async def _decide(self, messages: Sequence[PomodoroPatternClassifyMessage], started: float) -> None:
         try:
             documents, missing = self._batches.documents_of(messages)
             if missing:
-                documents |= await self._stage(STAGE_LOOK_UP, self._store, lambda: self._batches.look_up(missing))
+                documents |= await self._stage(Stage.LOOK_UP, self._store, lambda: self._batches.look_up(missing))
             deciding = monotonic()
             decided, undecided = self._batches.decide(messages, documents)
-            self._observer.stage_done(STAGE_DECIDE, monotonic() - deciding)
+            self._observer.stage_done(Stage.DECIDE, monotonic() - deciding)
         except Exception as cause:
             self._isolate(messages, cause)
             return
@@ -266,10 +259,10 @@ class PomodoroPatternConsumer:
         if decided:
             await self._settle(decided, started)
 
-    async def _settle(self, decided: Sequence[Decided], started: float, lane: str = LANE_FAST) -> None:
+    async def _settle(self, decided: Sequence[Decided], started: float, lane: Lane = Lane.FAST) -> None:
         """Writes and commits. What fails by itself goes on alone and does not hinder the others."""
         try:
-            failed = await self._stage(STAGE_WRITE, self._store, lambda: self._batches.write(decided))
+            failed = await self._stage(Stage.WRITE, self._store, lambda: self._batches.write(decided))
             good = [item for item in decided if item.span.message.entry_id not in failed] if failed else decided
             self._observer.classified(Counter([item.classification.tier for item in good]))
             await self._commit(self._batches.commit_of(good), started, lane)
@@ -287,12 +280,12 @@ class PomodoroPatternConsumer:
         if result.dead_letters:  # else another instance has parked them
             self._observer.dead_lettered(letters)
 
-    async def _commit(self, commit: Commit, started: float, lane: str = LANE_FAST) -> CommitResult:
-        result = await self._stage(STAGE_COMMIT, self._redis, lambda: self._commits.commit(commit))
+    async def _commit(self, commit: Commit, started: float, lane: Lane = Lane.FAST) -> CommitResult:
+        result = await self._stage(Stage.COMMIT, self._redis, lambda: self._commits.commit(commit))
         self._observer.batch_committed(result, monotonic() - started, lane)
         return result
 
-    async def _stage(self, stage: str, breaker: Breaker, call: Callable[[], Awaitable[T]]) -> T:
+    async def _stage(self, stage: Stage, breaker: Breaker, call: Callable[[], Awaitable[T]]) -> T:
         started = monotonic()
         result = await breaker.run(call)
         self._observer.stage_done(stage, monotonic() - started)
@@ -300,7 +293,7 @@ class PomodoroPatternConsumer:
 
     @contextmanager
     def _observed(
-        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: str
+        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: Lane
     ) -> Iterator[None]:
         self._observer.batch_started(messages, started, lane)
         try:
@@ -320,14 +313,14 @@ class PomodoroPatternConsumer:
     async def _slow_lane(self, spans: Sequence[Span], started: float) -> None:
         """First what others know of these windows; the LLM is asked for the rest, and not waited for here."""
         try:
-            found = await self._classifier.further({span.message.key for span in spans})
+            found = await self._classifier.further({span.message.window for span in spans})
         except Exception as cause:
             self._isolate([span.message for span in spans], cause)
             return
-        unknown = [span for span in spans if span.message.key not in found]
+        unknown = [span for span in spans if span.message.window not in found]
         if unknown:
             self._spawn(self._ask(unknown, started), f"ask {unknown[0].message.entry_id}")
-        self._answered.add([Decided(s, found[s.message.key]) for s in spans if s.message.key in found], started)
+        self._answered.add([Decided(s, found[s.message.window]) for s in spans if s.message.window in found], started)
 
     async def _ask(self, spans: Sequence[Span], started: float) -> None:
         """Asks the LLM. What it does not answer now is committed all the same, with what can be said without it."""
@@ -339,25 +332,25 @@ class PomodoroPatternConsumer:
         except Exception as cause:
             self._isolate([span.message for span in spans], cause)
             return
-        self._answered.add([self._decided(span, answers.get(span.message.key)) for span in spans], started)
+        self._answered.add([self._decided(span, answers.get(span.message.window)) for span in spans], started)
 
     async def _settle_slow(self, decided: Sequence[Decided], started: float) -> None:
-        with self._observed([item.span.message for item in decided], started, LANE_SLOW):
-            await self._settle(decided, started, LANE_SLOW)
+        with self._observed([item.span.message for item in decided], started, Lane.SLOW):
+            await self._settle(decided, started, Lane.SLOW)
 
-    async def _names(self, spans: Sequence[Span]) -> dict[ActivityKey, str]:
+    async def _names(self, spans: Sequence[Span]) -> dict[Window, str]:
         """What the LLM answers. Half of what may be in flight stays free of its waiting: that is the fast lane's."""
         if self._asking + len(spans) > self._limits.max_in_flight // 2:
             return {}
         self._asking += len(spans)
         try:
-            return await self._classifier.ask({span.message.key for span in spans})
+            return await self._classifier.ask({span.message.window for span in spans})
         finally:
             self._asking -= len(spans)
 
     def _decided(self, span: Span, answer: Classification | None) -> Decided:
         if answer is None:
-            return Decided(span, self._classifier.snapshot.fallback(span.message.key), deferred=True)
+            return Decided(span, self._classifier.snapshot.fallback(span.message.window), deferred=True)
         return Decided(span, answer)
 
     # Messages that fail alone

@@ -6,20 +6,30 @@ Ids of documents are strings of 24 hex digits here; adapters turn them into what
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from hashlib import blake2b
 from struct import pack
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from domains.kernel.window import Window
 from domains.leaderboard.model import LeaderboardEntry
 
 
-class ActivityKey(NamedTuple):
-    """What decides the category of a span. Absent parts are empty strings."""
+class Lane(StrEnum):
+    """A batch that the rules decide goes by the fast lane; what has to ask the slow tiers goes by the other."""
 
-    app: str
-    url: str
-    title: str
+    FAST = "fast"
+    SLOW = "slow"
+
+
+class Stage(StrEnum):
+    """What is done for a batch, in this order."""
+
+    LOOK_UP = "look_up"
+    DECIDE = "decide"
+    WRITE = "write"
+    COMMIT = "commit"
 
 
 @dataclass(slots=True)
@@ -35,7 +45,7 @@ class PomodoroPatternClassifyMessage:
     entry_id: str
     origin_id: str
     user_id: str
-    key: ActivityKey
+    window: Window
     duration: float
     timestamp: float
     session: int
@@ -90,7 +100,7 @@ class CategorizedData:
     """A document of `categorized_data`. `category_id` is None as long as nobody has classified it."""
 
     id: str
-    key: ActivityKey
+    window: Window
     category_id: str | None
     is_llm_based: bool = False
 
@@ -110,16 +120,16 @@ class PomodoroUsageLog:
     duration: float
 
 
-def best_by_key(documents: Iterable[CategorizedData]) -> dict[ActivityKey, CategorizedData]:
-    """The document to use for each key: the pipeline's own, one with a category before one without, the lowest id.
+def best_by_window(documents: Iterable[CategorizedData]) -> dict[Window, CategorizedData]:
+    """The document to use for each window: the pipeline's own, one with a category before one without, the lowest id.
 
     The own one first, since the log of a message that is delivered again may point at it.
     """
-    best: dict[ActivityKey, CategorizedData] = {}
+    best: dict[Window, CategorizedData] = {}
     by_id = {document.id: document for document in documents}
     for document in sorted(by_id.values(), key=lambda data: (data.category_id is None, data.id)):
-        best.setdefault(document.key, document)
-    return {key: by_id.get(categorized_data_id(key), document) for key, document in best.items()}
+        best.setdefault(document.window, document)
+    return {window: by_id.get(categorized_data_id(window), document) for window, document in best.items()}
 
 
 class CategoryUpdate(NamedTuple):
@@ -153,7 +163,7 @@ class DeferredMessage:
 
     id: str
     user_id: str
-    key: ActivityKey
+    window: Window
     duration: float
     timestamp: float
     category: str
@@ -208,9 +218,9 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
-def categorized_data_id(key: ActivityKey) -> str:
-    """The id under which the pipeline creates the document of a key: two instances create the same one."""
-    return digest_of("categorized_data", *key)
+def categorized_data_id(window: Window) -> str:
+    """The id under which the pipeline creates the document of a window: two instances create the same one."""
+    return digest_of("categorized_data", *window)
 
 
 def usage_log_id(stream: str, origin_id: str) -> str:

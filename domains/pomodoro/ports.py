@@ -8,30 +8,23 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from datetime import date
 from typing import Protocol
 
-from domains.errors import Outage, PipelineError
+from domains.kernel.errors import Outage, PipelineError
+from domains.kernel.window import Window
+from domains.patternClassifier.model import Tier
 from domains.pomodoro.model import (
-    ActivityKey,
     CategorizedData,
     CategoryUpdate,
     Commit,
     CommitResult,
     DeadLetter,
     DeferredMessage,
+    Lane,
     PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
     ReadBatch,
+    Stage,
     StreamState,
 )
-
-LANE_FAST = "fast"
-LANE_SLOW = "slow"
-LANES = (LANE_FAST, LANE_SLOW)
-
-STAGE_LOOK_UP = "look_up"
-STAGE_DECIDE = "decide"
-STAGE_WRITE = "write"
-STAGE_COMMIT = "commit"
-STAGES = (STAGE_LOOK_UP, STAGE_DECIDE, STAGE_WRITE, STAGE_COMMIT)
 
 
 class MessageSourcePort(Protocol):
@@ -92,13 +85,11 @@ class DeferredMessagesPort(Protocol):
 class CategorizedDataRepositoryPort(Protocol):
     """The windows that were classified. Methods raise StoreOutage, or StoreRefused where data are to blame."""
 
-    async def find_many_by_app_url_title_batch(
-        self, keys: Collection[ActivityKey]
-    ) -> dict[ActivityKey, CategorizedData]:
-        """The documents of those keys that have one, in one query.
+    async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> dict[Window, CategorizedData]:
+        """The documents of those windows that have one, in one query.
 
-        Where a key has several (it is not unique), the pipeline's own wins (`categorized_data_id`), then one with a
-        category over one without, then the lowest id.
+        Where a window has several (they are not unique), the pipeline's own wins (`categorized_data_id`), then one
+        with a category over one without, then the lowest id.
         """
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
@@ -183,7 +174,7 @@ class ConsumerObserver(Protocol):
     def batch_read(self, count: int) -> None: ...
 
     def batch_started(
-        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: str = LANE_FAST
+        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: Lane = Lane.FAST
     ) -> None:
         """Work on a batch begins, in this task: what is told here until `batch_ended` is of this batch.
 
@@ -195,13 +186,13 @@ class ConsumerObserver(Protocol):
 
     def batch_ended(self) -> None: ...
 
-    def stage_done(self, stage: str, seconds: float) -> None:
-        """One of STAGES was done for a batch; an outage that it waited for is part of `seconds`."""
+    def stage_done(self, stage: Stage, seconds: float) -> None:
+        """A stage of a batch is done; an outage that it waited for is part of `seconds`."""
 
-    def classified(self, tier_counts: Mapping[str, int]) -> None:
+    def classified(self, tier_counts: Mapping[Tier, int]) -> None:
         """How many messages of a batch each tier has decided. Told once a batch, with what was written."""
 
-    def batch_committed(self, result: CommitResult, seconds: float, lane: str = LANE_FAST) -> None: ...
+    def batch_committed(self, result: CommitResult, seconds: float, lane: Lane = Lane.FAST) -> None: ...
 
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None: ...
 

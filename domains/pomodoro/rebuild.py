@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
-from domains.errors import RedisOutage, TaskRefused
+from domains.kernel.errors import RedisOutage, TaskRefused
 from domains.leaderboard.model import Period
 from domains.leaderboard.service import BoardCalendar
 from domains.pomodoro.model import PomodoroUsageLog, start_of_day

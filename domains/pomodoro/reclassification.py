@@ -7,14 +7,15 @@ seconds and deletes the record of the message, if it is still there (see CommitP
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
-from domains.errors import Outage, StoreRefused
+from domains.kernel.errors import Outage, StoreRefused
+from domains.kernel.resilience import pause
+from domains.kernel.window import Window
 from domains.leaderboard.model import Period
 from domains.leaderboard.ports import LeaderboardCachePort
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.snapshot import Classification
-from domains.pomodoro.flow import pause
-from domains.pomodoro.model import ActivityKey, CategoryUpdate, Commit, DeferredMessage, Move
+from domains.patternClassifier.model import Classification
+from domains.pomodoro.model import CategoryUpdate, Commit, DeferredMessage, Move
 from domains.pomodoro.ports import (
     CategorizedDataRepositoryPort,
     CommitPort,
@@ -82,23 +83,23 @@ class Reclassification:
         return moved
 
     async def _reclassify(self, messages: Sequence[DeferredMessage]) -> int:
-        answers = await self._answers({message.key for message in messages})
-        answered = [message for message in messages if message.key in answers]
+        answers = await self._answers({message.window for message in messages})
+        answered = [message for message in messages if message.window in answers]
         failures = await self._write(answered, answers) if answered else {}
         settled = [m for m in answered if not {m.categorized_data_id, m.pomodoro_usage_log_id} & failures.keys()]
         return await self._move(settled, answers) if settled else 0
 
-    async def _answers(self, keys: set[ActivityKey]) -> dict[ActivityKey, Classification]:
+    async def _answers(self, windows: set[Window]) -> dict[Window, Classification]:
         """From the cheapest tier that knows; the rules may have learnt meanwhile."""
-        answers = {key: found for key in keys if (found := self._classifier.at_once(key))}
-        answers |= await self._classifier.further(keys - answers.keys())
-        names = await self._classifier.ask(keys - answers.keys())
+        answers = {window: found for window in windows if (found := self._classifier.at_once(window))}
+        answers |= await self._classifier.further(windows - answers.keys())
+        names = await self._classifier.ask(windows - answers.keys())
         if missing := self._classifier.missing_categories(names.values()):
             await self._classifier.create_categories(missing)
         return answers | self._classifier.accept(names)
 
     async def _write(
-        self, messages: Sequence[DeferredMessage], answers: Mapping[ActivityKey, Classification]
+        self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]
     ) -> dict[str, str]:
         """Gives the documents their category, also where it stays: another delivery may have written its own.
 
@@ -106,18 +107,18 @@ class Reclassification:
         """
         data, logs = [], []
         for message in messages:
-            _, category_id, is_llm_based, _ = answers[message.key]
+            _, category_id, is_llm_based, _ = answers[message.window]
             data.append(CategoryUpdate(message.categorized_data_id, category_id, is_llm_based))
             logs.append(CategoryUpdate(message.pomodoro_usage_log_id, category_id, is_llm_based))
         failures = await self._categorized.update_category_all(data)
         return failures | await self._logs.update_category_all(logs)
 
-    async def _move(self, messages: Sequence[DeferredMessage], answers: Mapping[ActivityKey, Classification]) -> int:
+    async def _move(self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]) -> int:
         await self._commits.commit(Commit())  # on a cluster the scores of these messages may still be under way
         counted = await self._leaderboard.having(
             {(board, message.user_id) for message in messages for board in self._boards(message, message.category)}
         )
-        moves = [self._move_of(message, answers[message.key].category, counted) for message in messages]
+        moves = [self._move_of(message, answers[message.window].category, counted) for message in messages]
         result = await self._commits.commit(Commit(moves=moves))
         self._observer.reclassified(result)
         return result.moved

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from time import monotonic
 from typing import NamedTuple
 
+from domains.kernel.window import Window
 from domains.leaderboard.service import BoardCalendar, aggregate
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.snapshot import Classification
+from domains.patternClassifier.model import Classification
 from domains.pomodoro.model import (
-    ActivityKey,
     CategorizedData,
     CategoryUpdate,
     Commit,
@@ -42,7 +42,7 @@ class WriteSet:
 
     def __init__(self, stream: str, decided: Iterable[Decided]) -> None:
         self._stream = stream
-        self.new_data: dict[ActivityKey, CategorizedData] = {}
+        self.new_data: dict[Window, CategorizedData] = {}
         self.data_updates: list[CategoryUpdate] = []
         self.new_logs: list[PomodoroUsageLog] = []
         self.log_updates: list[CategoryUpdate] = []
@@ -77,10 +77,10 @@ class WriteSet:
 
     def _add_document(self, item: Decided, data_id: str) -> None:
         """The window's document is created, or given its category where it says something else."""
-        key, document = item.span.message.key, item.span.document
+        window, document = item.span.message.window, item.span.document
         _, category_id, is_llm_based, _ = item.classification
         if document is None:
-            self.new_data.setdefault(key, CategorizedData(data_id, key, category_id, is_llm_based))
+            self.new_data.setdefault(window, CategorizedData(data_id, window, category_id, is_llm_based))
             outdated = is_llm_based  # an instance to which the LLM gave no answer may just have inserted it
         else:
             outdated = (document.category_id, document.is_llm_based) != (category_id, is_llm_based)
@@ -93,7 +93,7 @@ def document_ids(span: Span, stream: str) -> tuple[str, str]:
     message, document = span
     if message.categorized_data_id is not None and message.pomodoro_usage_log_id is not None:
         return message.categorized_data_id, message.pomodoro_usage_log_id
-    data_id = categorized_data_id(message.key) if document is None else document.id
+    data_id = categorized_data_id(message.window) if document is None else document.id
     return data_id, usage_log_id(stream, message.origin_id)
 
 
@@ -109,19 +109,19 @@ class KnownWindows:
     _CHARACTERS = 1_000
 
     def __init__(self) -> None:
-        self._documents: dict[ActivityKey, CategorizedData] = {}
+        self._documents: dict[Window, CategorizedData] = {}
         self._since = monotonic()
 
-    def of(self, keys: Iterable[ActivityKey]) -> dict[ActivityKey, CategorizedData]:
+    def of(self, windows: Iterable[Window]) -> dict[Window, CategorizedData]:
         if monotonic() - self._since > self._SECONDS or len(self._documents) > self._ENTRIES:
             self._documents.clear()
             self._since = monotonic()
-        return {key: self._documents[key] for key in keys if key in self._documents}
+        return {window: self._documents[window] for window in windows if window in self._documents}
 
     def remember(self, documents: Iterable[CategorizedData]) -> None:
         for document in documents:
-            if document.category_id is not None and sum(map(len, document.key)) <= self._CHARACTERS:
-                self._documents[document.key] = document
+            if document.category_id is not None and sum(map(len, document.window)) <= self._CHARACTERS:
+                self._documents[document.window] = document
 
 
 class BatchClassification:
@@ -144,22 +144,22 @@ class BatchClassification:
 
     def documents_of(
         self, messages: Iterable[PomodoroPatternClassifyMessage]
-    ) -> tuple[dict[ActivityKey, CategorizedData], set[ActivityKey]]:
-        """The documents of windows without ids, as far as they are known here, and the keys to look up."""
-        keys = {message.key for message in messages if message.categorized_data_id is None}
-        known = self._known_windows.of(keys)
-        return known, keys - known.keys()
+    ) -> tuple[dict[Window, CategorizedData], set[Window]]:
+        """The documents of windows without ids, as far as they are known here, and the windows to look up."""
+        windows = {message.window for message in messages if message.categorized_data_id is None}
+        known = self._known_windows.of(windows)
+        return known, windows - known.keys()
 
-    async def look_up(self, keys: set[ActivityKey]) -> dict[ActivityKey, CategorizedData]:
-        """The documents that the store has for `keys`. Raises StoreOutage."""
-        found = await self._categorized.find_many_by_app_url_title_batch(keys)
+    async def look_up(self, windows: set[Window]) -> dict[Window, CategorizedData]:
+        """The documents that the store has for `windows`. Raises StoreOutage."""
+        found = await self._categorized.find_many_by_app_url_title_batch(windows)
         self._known_windows.remember(found.values())
         return found
 
     def decide(
         self,
         messages: Iterable[PomodoroPatternClassifyMessage],
-        documents: Mapping[ActivityKey, CategorizedData],
+        documents: Mapping[Window, CategorizedData],
     ) -> tuple[list[Decided], list[Span]]:
         """What can be decided at once, and what has to ask the slow tiers.
 
@@ -168,8 +168,8 @@ class BatchClassification:
         """
         decided, undecided = [], []
         for message in messages:
-            document = documents.get(message.key) if message.categorized_data_id is None else None
-            classification = self._known(document) or self._classifier.at_once(message.key)
+            document = documents.get(message.window) if message.categorized_data_id is None else None
+            classification = self._known(document) or self._classifier.at_once(message.window)
             span = Span(message, document)
             if classification is None:
                 undecided.append(span)
@@ -214,7 +214,7 @@ class BatchClassification:
         return DeferredMessage(
             id=message.entry_id,
             user_id=message.user_id,
-            key=message.key,
+            window=message.window,
             duration=message.duration,
             timestamp=message.timestamp,
             category=classification.category,
@@ -225,7 +225,7 @@ class BatchClassification:
     def _known(self, document: CategorizedData | None) -> Classification | None:
         if document is None:
             return None
-        return self._classifier.snapshot.stored(document.category_id, document.is_llm_based, document.key)
+        return self._classifier.snapshot.stored(document.category_id, document.is_llm_based, document.window)
 
 
 def _log_of(message: PomodoroPatternClassifyMessage, log_id: str, data_id: str, category_id: str) -> PomodoroUsageLog:

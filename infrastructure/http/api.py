@@ -14,22 +14,22 @@ from domains.categoryPattern.model import (
     ProposalStatus,
 )
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
+from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
 from domains.leaderboard.ports import LeaderboardCachePort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.explain import explain
+from domains.patternClassifier.model import Classification
 from domains.patternClassifier.rules import RuleMatch
-from domains.patternClassifier.snapshot import Classification
-from domains.pomodoro.model import ActivityKey
-from infrastructure.answers import answer_document, trace_document
-from infrastructure.http import documents as docs
+from infrastructure.http import schemas
+from infrastructure.http.endpoint import Endpoint
+from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.http.guard import Guard
 from infrastructure.http.live import Live
-from infrastructure.http.operations import Operation
-from infrastructure.metrics import FAILED, reason_class
+from infrastructure.observing.metrics import FAILED, reason_class
+from infrastructure.operations.health import PipelineHealth
 from infrastructure.redis.dead_letters import DeadLetterStreams, StoredDeadLetter
 from infrastructure.settings import Settings
-from infrastructure.state import PipelineState
 
 _QUOTED = re.compile(r"['\"].*['\"]", re.DOTALL)
 """From the first quotation mark to the last: what is quoted may have some of its own."""
@@ -41,7 +41,7 @@ class Api:
     def __init__(
         self,
         settings: Settings,
-        state: PipelineState,
+        state: PipelineHealth,
         boards: LeaderboardCachePort,
         dead_letters: DeadLetterStreams,
         proposals: PatternProposalRepositoryPort,
@@ -59,28 +59,28 @@ class Api:
 
     # How it is
 
-    async def state(self, request: web.Request) -> docs.State:
+    async def state(self, request: web.Request) -> schemas.State:
         return await self.live.document()
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         return await self.live.listen(request)
 
-    async def access(self, request: web.Request) -> docs.Access:
+    async def access(self, request: web.Request) -> schemas.Access:
         if not self._guard.has_token:
-            return docs.Access(changes="off")
-        return docs.Access(changes="open" if self._guard.admits(request) else "locked")
+            return schemas.Access(changes="off")
+        return schemas.Access(changes="open" if self._guard.admits(request) else "locked")
 
     # Boards
 
-    async def categories(self, request: web.Request) -> docs.Categories:
+    async def categories(self, request: web.Request) -> schemas.Categories:
         names = sorted(self._category_names(), key=str.casefold)
-        found = [docs.Category(name=name, work=name in WORK_CATEGORIES) for name in names]
-        return docs.Categories(overall=OVERALL_BOARD, today=self._today(), categories=found)
+        found = [schemas.Category(name=name, work=name in WORK_CATEGORIES) for name in names]
+        return schemas.Categories(overall=OVERALL_BOARD, today=self._today(), categories=found)
 
-    async def board(self, request: web.Request, query: docs.BoardQuery) -> docs.BoardPage:
+    async def board(self, request: web.Request, query: schemas.BoardQuery) -> schemas.BoardPage:
         key, day = self._board_of(query)
         rows = await self._boards.top(key, query.size, query.page * query.size)
-        return docs.BoardPage(
+        return schemas.BoardPage(
             **_place(query, day),
             page=query.page,
             size=query.size,
@@ -88,10 +88,10 @@ class Api:
             content=[_row(row) for row in rows],
         )
 
-    async def user_on_board(self, request: web.Request, query: docs.UserQuery) -> docs.UserOnBoard:
+    async def user_on_board(self, request: web.Request, query: schemas.UserQuery) -> schemas.UserOnBoard:
         key, day = self._board_of(query)
         found = await self._boards.around(key, query.user_id, query.distance)
-        return docs.UserOnBoard(
+        return schemas.UserOnBoard(
             **_place(query, day),
             distance=query.distance,
             total=await self._boards.size(key),
@@ -99,7 +99,7 @@ class Api:
             content=[_row(row) for row in found.around],
         )
 
-    def _board_of(self, query: docs.BoardPlace) -> tuple[str, date]:
+    def _board_of(self, query: schemas.BoardPlace) -> tuple[str, date]:
         if query.category != OVERALL_BOARD and query.category not in self._category_names():
             raise web.HTTPNotFound(text="there is no such category; /api/categories has them all")
         day = query.date or self._today()
@@ -113,16 +113,16 @@ class Api:
 
     # Dead letters
 
-    async def dead_letters(self, request: web.Request, query: docs.DeadLetterQuery) -> docs.DeadLetters:
+    async def dead_letters(self, request: web.Request, query: schemas.DeadLetterQuery) -> schemas.DeadLetters:
         admitted = self._guard.admits(request)
 
         def is_wanted(letter: StoredDeadLetter) -> bool:
             return query.reason.casefold() in _reason(letter, admitted).casefold()
 
         found = await self._dead_letters.latest(query.limit, is_wanted)
-        return docs.DeadLetters(content=[_letter(letter, admitted) for letter in found])
+        return schemas.DeadLetters(content=[_letter(letter, admitted) for letter in found])
 
-    async def replay(self, request: web.Request, which: docs.DeadLetterId, _: docs.Nothing) -> docs.Replayed:
+    async def replay(self, request: web.Request, which: schemas.DeadLetterId, _: schemas.Nothing) -> schemas.Replayed:
         letter = await self._dead_letters.get(which.id)
         if letter is None:
             raise web.HTTPNotFound(text="there is no such dead letter")
@@ -132,42 +132,46 @@ class Api:
         if new_id is None:
             raise web.HTTPNotFound(text="somebody else was faster: it is no longer there")
         self._guard.changed(request, "replayed a dead letter", letter.id)
-        return docs.Replayed(id=letter.id, new_id=new_id)
+        return schemas.Replayed(id=letter.id, new_id=new_id)
 
     # Windows
 
-    async def classify(self, request: web.Request, window: docs.WindowBody) -> docs.Explained:
+    async def classify(self, request: web.Request, window: schemas.WindowBody) -> schemas.Explained:
         """As the pipeline would; the LLM is never asked."""
         classifier = self._classifier
         if not classifier.snapshot.patterns:
             raise web.HTTPServiceUnavailable(text="no patterns are loaded yet")
-        key = ActivityKey(window.app, window.url, window.title)
+        key = Window(window.app, window.url, window.title)
         found = classifier.at_once(key) or (await classifier.further({key})).get(key)
         matches = classifier.snapshot.rules.candidates(window.app, window.url)
         answer = _answer(found or classifier.snapshot.fallback(key), matches)
         others = matches[1:] if answer["pattern"] else matches
-        return docs.Explained(
+        return schemas.Explained(
             **answer,
             llm_would_be_asked=found is None and classifier.would_ask(key),
-            also=[docs.Answer(**answer_document(other)) for other in others],
-            why=docs.Why(**trace_document(explain(classifier.snapshot.rules, window.app, window.url))),
+            also=[schemas.Answer(**answer_document(other)) for other in others],
+            why=schemas.Why(**trace_document(explain(classifier.snapshot.rules, window.app, window.url))),
         )
 
     # Proposals
 
-    async def proposals(self, request: web.Request) -> docs.Proposals:
+    async def proposals(self, request: web.Request) -> schemas.Proposals:
         order = list(ProposalStatus)
         kept = await self._proposals.find_all()
         kept.sort(key=lambda each: (order.index(each.status), -each.evidence.answers, each.id))
-        return docs.Proposals(content=[_proposal(each) for each in kept])
+        return schemas.Proposals(content=[_proposal(each) for each in kept])
 
-    async def accept_proposal(self, request: web.Request, which: docs.ProposalId, _: docs.Nothing) -> docs.Proposal:
+    async def accept_proposal(
+        self, request: web.Request, which: schemas.ProposalId, _: schemas.Nothing
+    ) -> schemas.Proposal:
         chosen = await self._proposal(which.id)
         (accepted,) = await decisions.accept([chosen], self._proposals, self._patterns)
         self._guard.changed(request, "accepted a proposal", which.id)
         return _proposal(accepted)
 
-    async def reject_proposal(self, request: web.Request, which: docs.ProposalId, _: docs.Nothing) -> docs.Proposal:
+    async def reject_proposal(
+        self, request: web.Request, which: schemas.ProposalId, _: schemas.Nothing
+    ) -> schemas.Proposal:
         chosen = await self._proposal(which.id)
         if chosen.status is ProposalStatus.ACCEPTED:
             raise web.HTTPConflict(text="accepted already; its pattern is removed where the patterns are kept")
@@ -181,69 +185,71 @@ class Api:
                 return proposal
         raise web.HTTPNotFound(text="there is no such proposal")
 
-    def admit(self, request: web.Request, operation: Operation) -> None:
+    def admit(self, request: web.Request, operation: Endpoint) -> None:
         """Raises what the request is refused with, before anything of it is read."""
         if operation.access == "token":
             self._guard.require(request)
 
     @property
-    def operations(self) -> list[Operation]:
+    def endpoints(self) -> list[Endpoint]:
         return [
-            Operation("GET", "/api/state", self.state, "How the pipeline is", docs.State),
-            Operation(
+            Endpoint("GET", "/api/state", self.state, "How the pipeline is", schemas.State),
+            Endpoint(
                 "GET", "/api/events", self.events,
                 "The same each second: server-sent events `history` (once), `state`, and `end` at a stop",
-                docs.State, streams=True,
+                schemas.State, streams=True,
             ),
-            Operation(
+            Endpoint(
                 "GET", "/api/access", self.access, "Whether changes are possible, and the token given is right",
-                docs.Access, access="more",
+                schemas.Access, access="more",
             ),
-            Operation(
-                "GET", "/api/categories", self.categories, "All categories, and the current date", docs.Categories
+            Endpoint(
+                "GET", "/api/categories", self.categories, "All categories, and the current date", schemas.Categories
             ),
-            Operation(
+            Endpoint(
                 "GET", "/api/boards/{category}", self.board, "A page of a board, best first",
-                docs.BoardPage, docs.BoardQuery, problems=(404,),
+                schemas.BoardPage, schemas.BoardQuery, problems=(404,),
             ),
-            Operation(
+            Endpoint(
                 "GET", "/api/boards/{category}/users/{userId}", self.user_on_board,
-                "A user's place on a board, and those around", docs.UserOnBoard, docs.UserQuery, problems=(404,),
+                "A user's place on a board, and those around",
+                schemas.UserOnBoard, schemas.UserQuery, problems=(404,),
             ),
-            Operation(
+            Endpoint(
                 "GET", "/api/dead-letters", self.dead_letters,
                 "The latest messages that could not be processed; with the token, their fields, too",
-                docs.DeadLetters, docs.DeadLetterQuery, access="more",
+                schemas.DeadLetters, schemas.DeadLetterQuery, access="more",
             ),
-            Operation(
+            Endpoint(
                 "POST", "/api/dead-letters/{id}/replay", self.replay, "Puts a message back on the stream, once",
-                docs.Replayed, docs.DeadLetterId, docs.Nothing, access="token", problems=(404, 409),
+                schemas.Replayed, schemas.DeadLetterId, schemas.Nothing, access="token", problems=(404, 409),
             ),
-            Operation(
+            Endpoint(
                 "POST", "/api/classify", self.classify,
-                "The category of a window and why, by all tiers but the LLM", docs.Explained, body=docs.WindowBody,
+                "The category of a window and why, by all tiers but the LLM",
+                schemas.Explained, body=schemas.WindowBody,
             ),
-            Operation(
-                "GET", "/api/proposals", self.proposals, "Patterns that the LLM's answers suggest", docs.Proposals
+            Endpoint(
+                "GET", "/api/proposals", self.proposals, "Patterns that the LLM's answers suggest", schemas.Proposals
             ),
-            Operation(
+            Endpoint(
                 "POST", "/api/proposals/{id}/accept", self.accept_proposal, "Adds a proposed pattern to its category",
-                docs.Proposal, docs.ProposalId, docs.Nothing, access="token", problems=(404,),
+                schemas.Proposal, schemas.ProposalId, schemas.Nothing, access="token", problems=(404,),
             ),
-            Operation(
+            Endpoint(
                 "POST", "/api/proposals/{id}/reject", self.reject_proposal,
-                "Keeps a pattern from being proposed again", docs.Proposal, docs.ProposalId, docs.Nothing,
+                "Keeps a pattern from being proposed again", schemas.Proposal, schemas.ProposalId, schemas.Nothing,
                 access="token", problems=(404, 409),
             ),
         ]  # fmt: skip
 
 
-def _place(query: docs.BoardPlace, day: date) -> dict[str, object]:
+def _place(query: schemas.BoardPlace, day: date) -> dict[str, object]:
     return {"category": query.category, "period": query.period, "date": day}
 
 
-def _row(row: LeaderboardResult) -> docs.Row:
-    return docs.Row(rank=row.rank, user_id=row.user_id, score=row.score)
+def _row(row: LeaderboardResult) -> schemas.Row:
+    return schemas.Row(rank=row.rank, user_id=row.user_id, score=row.score)
 
 
 def _reason(letter: StoredDeadLetter, admitted: bool) -> str:
@@ -255,8 +261,8 @@ def _reason(letter: StoredDeadLetter, admitted: bool) -> str:
     return _QUOTED.sub("…", letter.reason)
 
 
-def _letter(letter: StoredDeadLetter, admitted: bool) -> docs.DeadLetterDocument:
-    return docs.DeadLetterDocument(
+def _letter(letter: StoredDeadLetter, admitted: bool) -> schemas.DeadLetterDocument:
+    return schemas.DeadLetterDocument(
         id=letter.id,
         stream=letter.stream,
         kind=reason_class(letter.reason),
@@ -276,9 +282,9 @@ def _answer(found: Classification, matches: list[RuleMatch]) -> dict[str, str | 
     return {"category": found.category, "tier": found.tier, "pattern": rule.pattern if rule else None}
 
 
-def _proposal(proposal: PatternProposal) -> docs.Proposal:
+def _proposal(proposal: PatternProposal) -> schemas.Proposal:
     evidence = proposal.evidence
-    return docs.Proposal(
+    return schemas.Proposal(
         id=proposal.id,
         status=proposal.status.value,
         kind=proposal.kind.value,

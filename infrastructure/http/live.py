@@ -9,12 +9,12 @@ from time import time
 import structlog
 from aiohttp import web
 
-from domains.errors import RedisOutage
-from domains.pomodoro.flow import pause
-from infrastructure.http.documents import State
-from infrastructure.http.operations import EVENT_STREAM, json_text
-from infrastructure.metrics import values_of
-from infrastructure.state import PipelineState
+from domains.kernel.errors import RedisOutage
+from domains.kernel.resilience import pause
+from infrastructure.http.endpoint import EVENT_STREAM, json_text
+from infrastructure.http.schemas import State
+from infrastructure.observing.metrics import values_of
+from infrastructure.operations.health import PipelineHealth
 
 LISTENERS = 50
 
@@ -29,7 +29,7 @@ _BACKLOG = ("pomocore_undelivered_entries", "pomocore_pending_entries")
 class Live:
     """Nobody hears anything unless `run` is under way. It asks Redis and store only while somebody listens."""
 
-    def __init__(self, state: PipelineState) -> None:
+    def __init__(self, state: PipelineHealth) -> None:
         self._state = state
         self._history: deque[dict[str, float | None]] = deque(maxlen=_HISTORY)
         self._listeners = 0

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from infrastructure.http.documents import Problem
-from infrastructure.http.operations import EVENT_STREAM, Operation
+from infrastructure.http.endpoint import EVENT_STREAM, Endpoint
+from infrastructure.http.schemas import Problem
 
 _MODEL = "#/components/schemas/{model}"
 _PROBLEMS = {
@@ -23,7 +23,7 @@ _PROBLEMS = {
 }
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
+def document(operations: Sequence[Endpoint]) -> dict[str, Any]:
     models = [(operation.answer, "serialization") for operation in operations]
     models += [(operation.body, "validation") for operation in operations if operation.body is not None]
     _, schemas = models_json_schema([*models, (Problem, "serialization")], ref_template=_MODEL)  # type: ignore[list-item]
@@ -45,7 +45,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def _described(operation: Operation) -> dict[str, Any]:
+def _described(operation: Endpoint) -> dict[str, Any]:
     content = {EVENT_STREAM: {"schema": {"type": "string"}}} if operation.streams else _json(operation.answer)
     described: dict[str, Any] = {
         "operationId": operation.handler.__name__,

@@ -20,11 +20,11 @@ from prometheus_client.exposition import choose_encoder
 from domains.pomodoro.consumer import PomodoroPatternConsumer
 from infrastructure.http import openapi
 from infrastructure.http.api import Api
+from infrastructure.http.endpoint import BODY_BYTES, Endpoint, json_text, told_as_problems
 from infrastructure.http.guard import refuse_forms, refuse_other_sites
-from infrastructure.http.operations import BODY_BYTES, Operation, json_text, told_as_problems
 from infrastructure.http.page import page
+from infrastructure.operations.health import PipelineHealth
 from infrastructure.settings import Settings, SettingsError
-from infrastructure.state import PipelineState
 
 DEFAULT_PORT = 8080
 INSTANCE_HEADER = "Pomocore-Instance"
@@ -32,7 +32,7 @@ INSTANCE_HEADER = "Pomocore-Instance"
 
 _ANSWER_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
-STATE = web.AppKey("state", PipelineState)
+STATE = web.AppKey("state", PipelineHealth)
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -85,7 +85,7 @@ async def console(request: web.Request) -> web.Response:
     return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": policy})
 
 
-def serving(operation: Operation, api: Api) -> Handler:
+def serving(operation: Endpoint, api: Api) -> Handler:
     """Refuses whoever may not ask, before anything of the request is looked at."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -104,10 +104,10 @@ async def _harden(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault(name, value)
 
 
-def make_app(state: PipelineState, api: Api) -> web.Application:
+def make_app(state: PipelineHealth, api: Api) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES, middlewares=[told_as_problems])
     app[STATE] = state
-    operations = api.operations
+    operations = api.endpoints
     described = json_text(openapi.document(operations))
 
     async def openapi_json(request: web.Request) -> web.Response:
@@ -131,7 +131,7 @@ def make_app(state: PipelineState, api: Api) -> web.Application:
 
 @asynccontextmanager
 async def open_door(
-    state: PipelineState, api: Api, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event
+    state: PipelineHealth, api: Api, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event
 ) -> AsyncIterator[str | None]:
     """Serves until the block ends, drain and all. Yields the address, or None where there is none.
 

@@ -6,14 +6,9 @@ from datetime import date
 from time import monotonic
 
 from domains.categoryPattern.model import CategoryPattern, PatternProposal, new_category
+from domains.kernel.window import Window
 from domains.patternClassifier.questions import Question
-from domains.pomodoro.model import (
-    ActivityKey,
-    CategorizedData,
-    CategoryUpdate,
-    PomodoroUsageLog,
-    best_by_key,
-)
+from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window
 
 
 class InMemoryCategoryPatternRepository:
@@ -61,10 +56,8 @@ class InMemoryCategorizedDataRepository:
     def __init__(self) -> None:
         self.documents: dict[str, CategorizedData] = {}
 
-    async def find_many_by_app_url_title_batch(
-        self, keys: Collection[ActivityKey]
-    ) -> dict[ActivityKey, CategorizedData]:
-        return best_by_key(document for document in self.documents.values() if document.key in keys)
+    async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> dict[Window, CategorizedData]:
+        return best_by_window(document for document in self.documents.values() if document.window in windows)
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         found = [document for document in self.documents.values() if document.category_id in category_ids]

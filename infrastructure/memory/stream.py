@@ -16,7 +16,7 @@ from domains.pomodoro.model import (
     StreamState,
 )
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
-from infrastructure.wire import MessageParser
+from infrastructure.spring.message_parser import MessageParser
 
 
 class InMemoryStream:

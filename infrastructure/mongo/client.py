@@ -19,7 +19,7 @@ from pymongo.errors import (
     WriteError,
 )
 
-from domains.errors import StoreOutage, StoreRefused
+from domains.kernel.errors import StoreOutage, StoreRefused
 from infrastructure.settings import Settings, SettingsError
 
 _OPTIONS: dict[str, Any] = {

@@ -22,15 +22,9 @@ from domains.categoryPattern.model import (
     ProposalStatus,
     new_category,
 )
-from domains.errors import StoreOutage, StoreRefused
-from domains.pomodoro.model import (
-    ActivityKey,
-    CategorizedData,
-    CategoryUpdate,
-    PomodoroUsageLog,
-    best_by_key,
-    start_of_day,
-)
+from domains.kernel.errors import StoreOutage, StoreRefused
+from domains.kernel.window import Window
+from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window, start_of_day
 from infrastructure.mongo.client import translated_errors
 
 CATEGORY_PATTERN = "category_pattern"
@@ -129,23 +123,23 @@ class CategorizedDataRepositoryAdapter:
         self._collection = database[CATEGORIZED_DATA]
         self._index_wanted = create_index
 
-    async def find_many_by_app_url_title_batch(
-        self, keys: Collection[ActivityKey]
-    ) -> dict[ActivityKey, CategorizedData]:
-        if not keys:
+    async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> dict[Window, CategorizedData]:
+        if not windows:
             return {}
         await self._create_index()
-        found: dict[ActivityKey, CategorizedData] = {}
+        found: dict[Window, CategorizedData] = {}
         while True:
-            left = set(keys) - found.keys()
+            left = set(windows) - found.keys()
             page = await self._look_up(left) if left else []
-            found |= best_by_key(page)
+            found |= best_by_window(page)
             if len(page) < _LOOKED_UP:
                 return found
 
-    async def _look_up(self, keys: Collection[ActivityKey]) -> list[CategorizedData]:
-        """The first documents of `keys`, those that have a category before all others."""
-        wanted = [{"app": _part(key.app), "url": _part(key.url), "title": _part(key.title)} for key in keys]
+    async def _look_up(self, windows: Collection[Window]) -> list[CategorizedData]:
+        """The first documents of `windows`, those that have a category before all others."""
+        wanted = [
+            {"app": _part(window.app), "url": _part(window.url), "title": _part(window.title)} for window in windows
+        ]
         with translated_errors():
             documents = self._collection.find({"$or": wanted}, batch_size=_LOOKED_UP + 1)
             first = documents.sort([("categoryId", -1), ("_id", 1)]).limit(_LOOKED_UP)
@@ -170,9 +164,9 @@ class CategorizedDataRepositoryAdapter:
             [
                 {
                     "_id": ObjectId(data.id),
-                    "app": data.key.app,
-                    "url": data.key.url,
-                    "title": data.key.title,
+                    "app": data.window.app,
+                    "url": data.window.url,
+                    "title": data.window.title,
                     **_category(data.category_id),
                     "isLLMBased": data.is_llm_based,
                 }
@@ -338,7 +332,7 @@ def _data_of(document: Mapping[str, Any]) -> CategorizedData:
     category_id = document.get("categoryId")
     return CategorizedData(
         str(document["_id"]),
-        ActivityKey(document.get("app") or "", document.get("url") or "", document.get("title") or ""),
+        Window(document.get("app") or "", document.get("url") or "", document.get("title") or ""),
         None if category_id is None else str(category_id),
         bool(document.get("isLLMBased")),
     )

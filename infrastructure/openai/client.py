@@ -12,7 +12,7 @@ from typing import Any
 
 from openai import APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
 
-from domains.errors import ClassificationFailed, RedisOutage
+from domains.kernel.errors import ClassificationFailed, RedisOutage
 from domains.patternClassifier.ports import LLMAnswers, LLMBudgetPort
 from domains.patternClassifier.questions import Question
 from infrastructure.settings import Settings

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
-from domains.errors import GroupMissing, RedisOutage
+from domains.kernel.errors import GroupMissing, RedisOutage
 from infrastructure.settings import Settings
 
 _GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")

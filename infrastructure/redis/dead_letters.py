@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import REPLAY_SCORES_SCRIPT, REPLAY_SCRIPT, REQUEUE_SCORES_SCRIPT, StreamKeys
-from infrastructure.wire import ORIGIN_FIELD
+from infrastructure.spring.message_parser import ORIGIN_FIELD
 
 _PAGE = 500
 _PAGES_BACK = 10

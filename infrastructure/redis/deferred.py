@@ -5,7 +5,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from domains.pomodoro.model import ActivityKey, DeferredMessage
+from domains.kernel.window import Window
+from domains.pomodoro.model import DeferredMessage
 from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import StreamKeys
 
@@ -39,9 +40,9 @@ def record_of(message: DeferredMessage) -> list[str]:
     """The fields of its record, flat."""
     fields = {
         "userId": message.user_id,
-        "app": message.key.app[:_KEPT],
-        "title": message.key.title[:_KEPT],
-        "url": message.key.url[:_KEPT],
+        "app": message.window.app[:_KEPT],
+        "title": message.window.title[:_KEPT],
+        "url": message.window.url[:_KEPT],
         "duration": repr(message.duration),
         "timestamp": repr(message.timestamp),
         "category": message.category,
@@ -56,7 +57,7 @@ def message_of(record_id: str, fields: Mapping[str, str]) -> DeferredMessage:
     return DeferredMessage(
         id=record_id,
         user_id=fields["userId"],
-        key=ActivityKey(fields["app"], fields["url"], fields["title"]),
+        window=Window(fields["app"], fields["url"], fields["title"]),
         duration=float(fields["duration"]),
         timestamp=float(fields["timestamp"]),
         category=fields["category"],

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 
 def _script(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files(__package__).joinpath("scripts", name).read_text(encoding="utf-8")
 
 
 COMMIT_SCRIPT = _script("commit.lua")
@@ -136,7 +136,7 @@ return 1
 """KEYS commands, that it was sent. ARGV the command, seconds to remember it."""
 
 
-class CommandKeys:
+class TaskQueueKeys:
     """The list of commands and what belongs to it; on a cluster in the list's slot, as in StreamKeys."""
 
     def __init__(self, commands: str, prefix: str = "", clustered: bool = False) -> None:

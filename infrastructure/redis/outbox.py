@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import msgpack
 from redis.asyncio import Redis
 
-from domains.errors import RedisOutage
+from domains.kernel.errors import RedisOutage
 from domains.pomodoro.model import Commit, CommitResult
 from infrastructure.redis.client import guarded
 from infrastructure.redis.commit import RedisCommit

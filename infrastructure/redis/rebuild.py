@@ -8,12 +8,12 @@ from uuid import uuid4
 from msgspec import msgpack
 from redis.asyncio import Redis
 
-from domains.errors import TaskRefused
+from domains.kernel.errors import TaskRefused
 from domains.pomodoro.model import DeferredMessage
 from infrastructure.redis.client import guarded
 from infrastructure.redis.deferred import message_of
 from infrastructure.redis.keys import ABANDON_SCRIPT, CUT_SCRIPT, RENEW_SCRIPT, SWAP_SCRIPT, StreamKeys
-from infrastructure.wire import log_id_of
+from infrastructure.spring.message_parser import log_id_of
 
 _KEPT_MS = 30_000
 """How long what is noted outlives whoever does not renew it."""

@@ -6,11 +6,11 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domains.errors import RedisOutage
+from domains.kernel.errors import RedisOutage
 from domains.pomodoro.model import DeadLetter, ReadBatch, StreamState
 from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import LEAVE_SCRIPT, TIDY_SCRIPT, StreamKeys
-from infrastructure.wire import MessageParser
+from infrastructure.spring.message_parser import MessageParser
 
 
 class RedisStreamConsumer:

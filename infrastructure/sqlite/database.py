@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from domains.errors import StoreOutage, StoreRefused
+from domains.kernel.errors import StoreOutage, StoreRefused
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,13 +13,8 @@ from domains.categoryPattern.model import (
     ProposalStatus,
     new_category,
 )
-from domains.pomodoro.model import (
-    ActivityKey,
-    CategorizedData,
-    CategoryUpdate,
-    PomodoroUsageLog,
-    best_by_key,
-)
+from domains.kernel.window import Window
+from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window
 from infrastructure.sqlite.database import Row, SqliteDatabase
 
 _PAGE = 1000
@@ -136,19 +131,17 @@ class SqliteCategorizedDataRepository:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
-    async def find_many_by_app_url_title_batch(
-        self, keys: Collection[ActivityKey]
-    ) -> dict[ActivityKey, CategorizedData]:
-        if not keys:
+    async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> dict[Window, CategorizedData]:
+        if not windows:
             return {}
-        wanted = ", ".join(["(?, ?, ?)"] * len(keys))
+        wanted = ", ".join(["(?, ?, ?)"] * len(windows))
         rows = await self._database.read(
             f"WITH wanted (app, url, title) AS (VALUES {wanted}) "  # noqa: S608 - placeholders only
             "SELECT id, app, url, title, category_id, is_llm_based"
             " FROM wanted JOIN categorized_data USING (app, url, title)",
-            [part for key in keys for part in key],
+            [part for window in windows for part in window],
         )
-        return best_by_key(map(_data_of, rows))
+        return best_by_window(map(_data_of, rows))
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         wanted = ", ".join("?" * len(category_ids))
@@ -162,7 +155,7 @@ class SqliteCategorizedDataRepository:
     async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
         await self._database.write(
             "INSERT OR IGNORE INTO categorized_data VALUES (?, ?, ?, ?, ?, ?)",
-            [(data.id, *data.key, data.category_id, data.is_llm_based) for data in documents],
+            [(data.id, *data.window, data.category_id, data.is_llm_based) for data in documents],
         )
         return {}
 
@@ -182,7 +175,7 @@ class SqliteCategorizedDataRepository:
             (last, _PAGE),
         ):
             for data_id, app, url, title, category in rows:
-                yield CategorizedData(data_id, ActivityKey(app, url, title), category, is_llm_based=True)
+                yield CategorizedData(data_id, Window(app, url, title), category, is_llm_based=True)
             last = rows[-1][0]
 
 
@@ -247,7 +240,7 @@ def _json(value: Any) -> str:
 
 def _data_of(row: Row) -> CategorizedData:
     data_id, app, url, title, category_id, is_llm_based = row
-    return CategorizedData(data_id, ActivityKey(app, url, title), category_id, bool(is_llm_based))
+    return CategorizedData(data_id, Window(app, url, title), category_id, bool(is_llm_based))
 
 
 def _log_of(row: Row) -> PomodoroUsageLog:

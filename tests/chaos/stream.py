@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
-from infrastructure.redis.keys import CommandKeys, StreamKeys
+from infrastructure.redis.keys import StreamKeys, TaskQueueKeys
 from tests.chaos.model import Published, Session
 from tests.chaos.report import Report
 
@@ -126,7 +126,7 @@ async def deferred_ever(client: Redis, streams: Sequence[StreamKeys]) -> int:
 
 async def unfinished(client: Redis, streams: Sequence[StreamKeys], clustered: bool) -> str | None:
     """What is left of commands, and of messages that may still move from board to board; None: nothing."""
-    keys = CommandKeys(COMMANDS, clustered=clustered)
+    keys = TaskQueueKeys(COMMANDS, clustered=clustered)
     commands = await client.llen(keys.commands) + await client.llen(keys.processing)
     deferred = sum([await client.xlen(each.deferred) for each in streams])
     return f"{commands} commands are left, {deferred} messages deferred" if commands or deferred else None

@@ -19,8 +19,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from domains.kernel.window import Window
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import ActivityKey, Commit, CommitResult, DeadLetter, DeferredMessage, Move, SessionEnd
+from domains.pomodoro.model import Commit, CommitResult, DeadLetter, DeferredMessage, Move, SessionEnd
 from infrastructure.redis.client import make_client
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.deferred import RedisDeferredMessages
@@ -186,7 +187,7 @@ class CommitMachine(RuleBasedStateMachine):
 
     def _deferred(self, position: int) -> DeferredMessage:
         _, user, _, seconds, *_ = self.model.entries[position - 1]
-        return DeferredMessage(self._id(position), user, ActivityKey("a", "", ""), seconds, 1.5, "SNS", "d", "l")
+        return DeferredMessage(self._id(position), user, Window("a", "", ""), seconds, 1.5, "SNS", "d", "l")
 
     def _move(self, number: int, new: tuple[str, ...]) -> Move:
         """From the boards in which the message was counted."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domains.leaderboard.service import BoardCalendar
 from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage
-from infrastructure.wire import MessageParser
+from infrastructure.spring.message_parser import MessageParser
 from tests.chaos.model import broken_rule
 from tests.chaos.workload import java_double
 
@@ -129,6 +129,6 @@ def _check_accepted(message: PomodoroPatternClassifyMessage, fields: dict[str, s
     given = (fields.get("categorizedDataId", ""), fields.get("pomodoroUsageLogId", ""))
     assert ids == tuple(text.lower() or None for text in given)
     assert (ids[0] is None) is (ids[1] is None)
-    assert tuple(message.key) == tuple(fields.get(name, "") for name in ("app", "url", "title"))
-    for text in (message.user_id, *message.key):
+    assert tuple(message.window) == tuple(fields.get(name, "") for name in ("app", "url", "title"))
+    for text in (message.user_id, *message.window):
         text.encode()  # undecodable bytes must not reach the store

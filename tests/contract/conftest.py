@@ -23,7 +23,7 @@ from domains.pomodoro.ports import (
     MessageSourcePort,
     PomodoroUsageLogRepositoryPort,
 )
-from infrastructure.container import running_container
+from infrastructure.composition.container import running_container
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, tzinfo
 
 import pytest
 
-from domains.errors import RedisOutage
+from domains.kernel.errors import RedisOutage
 from infrastructure.redis.budget import RedisLLMBudget
 from infrastructure.redis.client import make_client
 from infrastructure.redis.keys import LLMKeys

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from domains.errors import StoreOutage, StoreRefused
-from domains.pomodoro.model import ActivityKey, CategorizedData, CategoryUpdate
-from infrastructure.container import running_container
+from domains.kernel.errors import StoreOutage, StoreRefused
+from domains.kernel.window import Window
+from domains.pomodoro.model import CategorizedData, CategoryUpdate
+from infrastructure.composition.container import running_container
 from infrastructure.memory.repositories import InMemoryCategorizedDataRepository
 from infrastructure.mongo.repositories import CategorizedDataRepositoryAdapter
 from infrastructure.settings import Settings
@@ -17,11 +18,11 @@ from tests.contract.conftest import NOWHERE, MongoStores, Stores
 from tests.contract.refusing import NOT_WRITABLE_PRIMARY, REASON, RefusingDatabase
 from tests.messages import DEVELOPMENT, DOCUMENTATION, SNS, categorized, data_id, spring_data
 
-SLACK = ActivityKey("Slack", "", "")
-KNOWN_KEY = ActivityKey("Chrome", "https://github.com/a", "a")
+SLACK = Window("Slack", "", "")
+KNOWN_KEY = Window("Chrome", "https://github.com/a", "a")
 
 
-async def find(stores: Stores, *keys: ActivityKey) -> dict[ActivityKey, CategorizedData]:
+async def find(stores: Stores, *keys: Window) -> dict[Window, CategorizedData]:
     return await stores.categorized.find_many_by_app_url_title_batch(list(keys))
 
 
@@ -37,24 +38,24 @@ async def test_no_keys_find_nothing(stores: Stores) -> None:
 async def test_a_key_without_a_document_is_left_out_of_the_answer(stores: Stores) -> None:
     await stores.categorized.save_all([categorized(1)])
 
-    assert await find(stores, SLACK, ActivityKey("Zoom", "", "")) == {SLACK: categorized(1)}
+    assert await find(stores, SLACK, Window("Zoom", "", "")) == {SLACK: categorized(1)}
 
 
 @pytest.mark.parametrize(
     "key",
     [
-        ActivityKey("Slack", "https://app.slack.com/client/T1", "general (Channel) - Slack"),
-        ActivityKey("카카오톡", "", "김민수 — 점심 어디서? 🍜"),
-        ActivityKey("Chrome", "https://ko.wikipedia.org/wiki/한글", "한글 - 위키백과"),
-        ActivityKey("$where", "{$ne: null}", "'; DROP TABLE categorized_data; --"),
-        ActivityKey("a.b", "line\nbreak\ttab", 'quote " and \\ and \u200b'),
-        ActivityKey("", "", ""),
-        ActivityKey("", "https://example.com", ""),
-        ActivityKey("x" * 1000, "https://example.com/" + "y" * 5000, "제목 " * 3000),
+        Window("Slack", "https://app.slack.com/client/T1", "general (Channel) - Slack"),
+        Window("카카오톡", "", "김민수 — 점심 어디서? 🍜"),
+        Window("Chrome", "https://ko.wikipedia.org/wiki/한글", "한글 - 위키백과"),
+        Window("$where", "{$ne: null}", "'; DROP TABLE categorized_data; --"),
+        Window("a.b", "line\nbreak\ttab", 'quote " and \\ and \u200b'),
+        Window("", "", ""),
+        Window("", "https://example.com", ""),
+        Window("x" * 1000, "https://example.com/" + "y" * 5000, "제목 " * 3000),
     ],
     ids=["all_parts", "emoji", "hangul_url", "injection", "controls", "all_empty", "url_only", "long"],
 )
-async def test_a_document_is_found_by_its_key_as_it_was_saved(stores: Stores, key: ActivityKey) -> None:
+async def test_a_document_is_found_by_its_key_as_it_was_saved(stores: Stores, key: Window) -> None:
     document = CategorizedData(data_id(1), key, SNS, is_llm_based=True)
     await stores.categorized.save_all([document])
 
@@ -64,16 +65,16 @@ async def test_a_document_is_found_by_its_key_as_it_was_saved(stores: Stores, ke
 @pytest.mark.parametrize(
     "other",
     [
-        ActivityKey("slack", "", "general"),
-        ActivityKey("Slack ", "", "general"),
-        ActivityKey("Slack", "general", ""),
-        ActivityKey("Slack", "", "genera"),
-        ActivityKey("Slack", "", ""),
-        ActivityKey("", "", "general"),
+        Window("slack", "", "general"),
+        Window("Slack ", "", "general"),
+        Window("Slack", "general", ""),
+        Window("Slack", "", "genera"),
+        Window("Slack", "", ""),
+        Window("", "", "general"),
     ],
     ids=["case", "space", "parts_swapped", "prefix", "no_title", "no_app"],
 )
-async def test_only_the_very_key_is_found(stores: Stores, other: ActivityKey) -> None:
+async def test_only_the_very_key_is_found(stores: Stores, other: Window) -> None:
     await stores.categorized.save_all([categorized(1, "Slack", "", "general")])
 
     assert await find(stores, other) == {}
@@ -82,7 +83,7 @@ async def test_only_the_very_key_is_found(stores: Stores, other: ActivityKey) ->
 async def test_composed_and_decomposed_hangul_are_different_keys(stores: Stores) -> None:
     await stores.categorized.save_all([categorized(1, "카톡"), categorized(2, "\u110f\u1161\u1110\u1169\u11a8")])
 
-    assert await find(stores, ActivityKey("카톡", "", "")) == {ActivityKey("카톡", "", ""): categorized(1, "카톡")}
+    assert await find(stores, Window("카톡", "", "")) == {Window("카톡", "", ""): categorized(1, "카톡")}
 
 
 @pytest.mark.parametrize(
@@ -110,11 +111,11 @@ async def test_of_several_documents_of_a_key_the_best_is_answered(
 async def test_hundreds_of_keys_are_answered_at_once(stores: Stores) -> None:
     documents = [categorized(number, "Chrome", f"https://example.com/{number}") for number in range(300)]
     await stores.categorized.save_all(documents)
-    absent = [ActivityKey("Chrome", f"https://absent.example/{number}", "") for number in range(50)]
+    absent = [Window("Chrome", f"https://absent.example/{number}", "") for number in range(50)]
 
-    found = await find(stores, *(document.key for document in documents), *absent)
+    found = await find(stores, *(document.window for document in documents), *absent)
 
-    assert found == {document.key: document for document in documents}
+    assert found == {document.window: document for document in documents}
 
 
 # What is classified
@@ -166,7 +167,7 @@ async def test_a_provisional_category_is_set_where_there_is_none(stores: Stores)
 
     assert await stores.categorized.update_category_all(updates) == {}
 
-    found = await find(stores, *(document.key for document in known))
+    found = await find(stores, *(document.window for document in known))
     assert {key.app: (data.category_id, data.is_llm_based) for key, data in found.items()} == {
         "a": (DEVELOPMENT, False),
         "b": (SNS, True),
@@ -192,9 +193,9 @@ async def test_saving_again_keeps_what_is_there_and_is_no_failure(stores: Stores
     failures = await stores.categorized.save_all([categorized(1, category_id=DEVELOPMENT), categorized(2, "Zoom")])
 
     assert failures == {}
-    assert await find(stores, SLACK, ActivityKey("Zoom", "", "")) == {
+    assert await find(stores, SLACK, Window("Zoom", "", "")) == {
         SLACK: categorized(1, category_id=SNS, is_llm_based=True),
-        ActivityKey("Zoom", "", ""): categorized(2, "Zoom"),
+        Window("Zoom", "", ""): categorized(2, "Zoom"),
     }
 
 
@@ -202,7 +203,7 @@ async def test_an_id_that_stands_twice_in_one_call_is_saved_once_and_is_no_failu
     failures = await stores.categorized.save_all([categorized(1), categorized(1), categorized(2, "Zoom")])
 
     assert failures == {}
-    assert (await find(stores, ActivityKey("Zoom", "", "")))[ActivityKey("Zoom", "", "")] == categorized(2, "Zoom")
+    assert (await find(stores, Window("Zoom", "", "")))[Window("Zoom", "", "")] == categorized(2, "Zoom")
     assert (await find(stores, SLACK))[SLACK] == categorized(1)
 
 
@@ -214,7 +215,7 @@ async def test_saving_nothing_is_no_failure(stores: Stores) -> None:
 
 
 async def test_categories_are_set_by_id(stores: Stores) -> None:
-    keys = [ActivityKey(app, "", "") for app in ("a", "b", "c", "d")]
+    keys = [Window(app, "", "") for app in ("a", "b", "c", "d")]
     await stores.categorized.save_all([categorized(n, key.app) for n, key in enumerate(keys)])
 
     failures = await stores.categorized.update_category_all(
@@ -260,7 +261,7 @@ async def test_an_unknown_id_is_no_failure_and_creates_nothing(stores: Stores) -
     )
 
     assert failures == {}
-    assert await find(stores, SLACK, ActivityKey("", "", "")) == {SLACK: categorized(1, category_id=SNS)}
+    assert await find(stores, SLACK, Window("", "", "")) == {SLACK: categorized(1, category_id=SNS)}
 
 
 async def test_updating_nothing_is_no_failure(stores: Stores) -> None:
@@ -288,7 +289,7 @@ async def test_what_spring_left_out_of_a_document_is_empty(mongo: MongoStores) -
 
     (found,) = [each async for each in mongo.categorized.find_llm_based()]
 
-    assert (found.key.url, found.category_id) == ("", None)
+    assert (found.window.url, found.category_id) == ("", None)
     assert list(mongo.raw.categorized_data.index_information()) == ["_id_"]
 
 
@@ -296,7 +297,7 @@ async def test_what_spring_left_out_of_a_document_is_empty(mongo: MongoStores) -
 
 
 async def test_the_embedded_store_answers_the_largest_batch_that_may_be_set(tmp_path: Path) -> None:
-    keys = [ActivityKey("Chrome", f"https://example.com/{number}", "") for number in range(10_000)]
+    keys = [Window("Chrome", f"https://example.com/{number}", "") for number in range(10_000)]
     async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path)) as container:
         for repository in (container.categorized_data(), InMemoryCategorizedDataRepository()):
             await repository.save_all([categorized(number, *key) for number, key in enumerate(keys)])

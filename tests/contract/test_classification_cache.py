@@ -2,7 +2,7 @@
 
 import pytest
 
-from domains.errors import RedisOutage
+from domains.kernel.errors import RedisOutage
 from domains.patternClassifier.ports import ClassificationCachePort
 from domains.patternClassifier.questions import Question
 from infrastructure.redis.cache import RedisClassificationCache

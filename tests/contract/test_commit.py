@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domains.errors import RedisOutage
+from domains.kernel.errors import RedisOutage
 from domains.leaderboard.model import LeaderboardEntry
 from domains.pomodoro.model import Commit, CommitResult, DeadLetter, SessionEnd
 from infrastructure.redis.keys import SESSION_SCORE_STREAM

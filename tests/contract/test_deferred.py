@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from domains.errors import RedisOutage
-from domains.pomodoro.model import ActivityKey, Commit, CommitResult, DeferredMessage, Move
+from domains.kernel.errors import RedisOutage
+from domains.kernel.window import Window
+from domains.pomodoro.model import Commit, CommitResult, DeferredMessage, Move
 from infrastructure.redis.client import make_client
 from infrastructure.redis.dead_letters import DeadLetterStreams
 from infrastructure.redis.deferred import RedisDeferredMessages
@@ -22,7 +23,7 @@ NEW = ("leaderboard:Development:2025-09-02", "leaderboard:work:2025-W36")
 
 
 def deferred(entry_id: str, user: str = "user-1", seconds: float = 60.0, **fields: str) -> DeferredMessage:
-    key = ActivityKey(**{"app": "Frobnicator", "url": "https://zyzzyva.example", "title": "notes"} | fields)
+    key = Window(**{"app": "Frobnicator", "url": "https://zyzzyva.example", "title": "notes"} | fields)
     return DeferredMessage(entry_id, user, key, seconds, 1756771234.5, "Uncategorized", data_id(1), log_id(1))
 
 
@@ -255,7 +256,7 @@ async def test_long_texts_are_cut(stream: RedisStreamSide) -> None:
     await stream.commits().commit(Commit([entry(entry_id)], deferred=[message]))
 
     (record,) = await records(stream)
-    assert record.key == ActivityKey("Frobnicator", "u" * 2000, "제" * 2000)
+    assert record.window == Window("Frobnicator", "u" * 2000, "제" * 2000)
 
 
 async def test_one_instance_at_a_time_has_the_lease(stream: RedisStreamSide) -> None:

@@ -10,7 +10,7 @@ import pymongo.errors
 import pytest
 import redis.exceptions
 
-from domains.errors import GroupMissing, Outage, PipelineError, RedisOutage, StoreOutage, StoreRefused
+from domains.kernel.errors import GroupMissing, Outage, PipelineError, RedisOutage, StoreOutage, StoreRefused
 from infrastructure.mongo import client as mongo_client
 from infrastructure.redis import client as redis_client
 from infrastructure.settings import Settings

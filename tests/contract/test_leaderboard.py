@@ -2,7 +2,7 @@
 
 import pytest
 
-from domains.errors import RedisOutage
+from domains.kernel.errors import RedisOutage
 from domains.leaderboard.model import LeaderboardEntry, LeaderboardResult, Neighbourhood
 from domains.leaderboard.ports import LeaderboardCachePort
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domains.errors import GroupMissing, RedisOutage
+from domains.kernel.errors import GroupMissing, RedisOutage
 from domains.leaderboard.model import LeaderboardEntry
 from domains.pomodoro.model import Commit, ReadBatch
 from domains.pomodoro.ports import MessageSourcePort
@@ -65,7 +65,7 @@ async def test_an_entry_is_read_with_all_that_it_says(side: StreamSide, source: 
     (read,) = (await source.read_new(10, NO_WAIT)).messages
 
     assert (read.entry_id, read.origin_id) == (entry_id, entry_id)
-    assert (read.user_id, read.key.title, read.is_end) == ("김민수", "제목 🍜", True)
+    assert (read.user_id, read.window.title, read.is_end) == ("김민수", "제목 🍜", True)
     assert read.fields == entry
 
 

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal, ProposalStatus
-from domains.errors import StoreRefused
+from domains.kernel.errors import StoreRefused
 from infrastructure.mongo.repositories import PatternProposalRepositoryAdapter
 from tests.contract.conftest import MongoStores, Stores
 from tests.contract.refusing import REASON, RefusingDatabase

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from bson import ObjectId
 
-from domains.errors import StoreOutage, StoreRefused
+from domains.kernel.errors import StoreOutage, StoreRefused
 from domains.pomodoro.model import CategoryUpdate, PomodoroUsageLog
 from infrastructure.mongo.repositories import PomodoroUsageLogRepositoryAdapter
 from tests.contract.conftest import MongoStores, Stores

@@ -7,7 +7,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 
-from infrastructure.container import running_container
+from infrastructure.composition.container import running_container
 from infrastructure.http import openapi
 from infrastructure.settings import Settings
 from tests.e2e.conftest import Places
@@ -24,7 +24,7 @@ def described() -> dict[str, Any]:
 
     async def build() -> dict[str, Any]:
         async with running_container(Settings(redis_addr="127.0.0.1:1")) as container:
-            return openapi.document(container.api().operations)
+            return openapi.document(container.api().endpoints)
 
     return asyncio.run(build())
 

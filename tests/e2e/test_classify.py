@@ -10,7 +10,15 @@ import pytest
 from tests.e2e.processes import DEADLINE, ROOT
 
 COMMAND = [sys.executable, "-m", "cmd.classify"]
-DRIVERS = ["openai", "motor", "pymongo", "redis", "structlog", "dependency_injector", "infrastructure.settings"]
+DRIVERS = [
+    "openai",
+    "motor",
+    "pymongo",
+    "redis",
+    "structlog",
+    "dependency_injector",
+    "infrastructure.settings",
+]
 
 
 def run(*arguments: str | bytes, lines: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:

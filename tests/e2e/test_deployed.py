@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from infrastructure.embedded import find_redis_server
+from infrastructure.process.embedded_redis import find_redis_server
 from tests.e2e.conftest import Places
 from tests.e2e.processes import Running, until
 from tests.messages import data_id, linked_message, log_id, message, spring_data, spring_log

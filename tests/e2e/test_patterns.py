@@ -8,8 +8,9 @@ from uuid import uuid4
 import pytest
 
 from domains.categoryPattern.model import category_id
-from domains.pomodoro.model import ActivityKey, CategorizedData
-from infrastructure.container import running_store
+from domains.kernel.window import Window
+from domains.pomodoro.model import CategorizedData
+from infrastructure.composition.container import running_store
 from infrastructure.settings import Settings
 from tests.e2e.conftest import Places
 from tests.e2e.processes import Pipeline, until
@@ -41,10 +42,10 @@ async def _answer(pipeline: Pipeline) -> None:
         mongo_database=pipeline.settings.get("MONGO_DATABASE", "pomocore"),
     )
     windows = [
-        *(ActivityKey("Chrome", f"https://www.kiln-atelier.com/{n}", SECRET) for n in range(20)),
-        *(ActivityKey("kilnworks.exe", "", f"{SECRET} {n}") for n in range(30)),
-        *(ActivityKey("Rarely", "", f"{SECRET} {n}") for n in range(19)),
-        *(ActivityKey("Slack", "", f"{SECRET} {n}") for n in range(30)),  # a rule decides it
+        *(Window("Chrome", f"https://www.kiln-atelier.com/{n}", SECRET) for n in range(20)),
+        *(Window("kilnworks.exe", "", f"{SECRET} {n}") for n in range(30)),
+        *(Window("Rarely", "", f"{SECRET} {n}") for n in range(19)),
+        *(Window("Slack", "", f"{SECRET} {n}") for n in range(30)),  # a rule decides it
     ]
     async with running_store(settings) as stores:
         await stores.categorized_data().save_all(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from infrastructure.metrics import values_of
+from infrastructure.observing.metrics import values_of
 from tests.e2e.conftest import Places
 from tests.e2e.processes import jsonl, until
 from tests.messages import message

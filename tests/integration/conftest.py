@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.container import Container, running_container
+from infrastructure.composition.container import Container, running_container
 from infrastructure.redis.keys import SESSION_SCORE_STREAM
 from infrastructure.settings import Settings
 from tests.messages import patterns

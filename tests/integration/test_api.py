@@ -11,8 +11,8 @@ from aiohttp import ClientResponse, ClientSession
 from structlog.testing import capture_logs
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal, ProposalStatus
-from domains.errors import RedisOutage
-from infrastructure.container import running_container
+from domains.kernel.errors import RedisOutage
+from infrastructure.composition.container import running_container
 from infrastructure.http import live
 from infrastructure.http.server import open_door
 from infrastructure.settings import Settings, SettingsError, load_settings

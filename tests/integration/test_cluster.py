@@ -9,17 +9,18 @@ import pytest
 from redis.asyncio.connection import Connection
 from redis.exceptions import ConnectionError
 
-from domains.errors import RedisOutage
+from domains.kernel.errors import RedisOutage
+from domains.kernel.window import Window
 from domains.leaderboard.model import LeaderboardEntry
 from domains.patternClassifier.questions import Question
-from domains.pomodoro.model import ActivityKey, Commit, DeferredMessage, Move, SessionEnd
-from infrastructure.container import Container, partitions, running_container
+from domains.pomodoro.model import Commit, DeferredMessage, Move, SessionEnd
+from infrastructure.composition.container import Container, partitions, running_container
 from infrastructure.redis.client import guarded
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.sample import sample_week
 from infrastructure.settings import Settings
-from infrastructure.wire import spring_fields
+from infrastructure.spring.message_spelling import spring_fields
 from tests.messages import message
 from tests.servers import RedisServer, redis_cluster
 
@@ -251,7 +252,7 @@ OLD = (
 async def deferring(container: Container, *ids: str) -> OutboxCommit:
     """A commit port, after it has committed messages of these ids as deferred ones, of 1.5 seconds each."""
     commits = await committed(container, *ids)
-    key = ActivityKey("Frobnicator", "", "")
+    key = Window("Frobnicator", "", "")
     messages = [DeferredMessage(id_, "u", key, 1.5, 1756771234.0, "Uncategorized", "d", "l") for id_ in ids]
     await commits.commit(Commit([LeaderboardEntry("u", OLD, list(ids), [1.5] * len(ids))], deferred=messages))
     return commits

@@ -13,11 +13,11 @@ from dependency_injector import providers
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.pomodoro.model import Commit, DeadLetter
-from infrastructure.commands import CommandRunner, Task, command_of
-from infrastructure.container import Container, command_runner, partitions, running_container
-from infrastructure.redis.commands import CommandQueue
-from infrastructure.redis.keys import CommandKeys
-from infrastructure.schedule import run_schedule
+from infrastructure.composition.container import Container, command_runner, partitions, running_container
+from infrastructure.operations.schedule import run_schedule
+from infrastructure.operations.task_runner import Task, TaskRunner, command_of
+from infrastructure.redis.keys import TaskQueueKeys
+from infrastructure.redis.task_queue import RedisTaskQueue
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE
 from tests.messages import hex_id, message, patterns, unix_seconds
@@ -78,7 +78,7 @@ async def container(settings: Settings) -> AsyncIterator[Container]:
 
 
 @asynccontextmanager
-async def going(runner: CommandRunner, reload: asyncio.Event | None = None) -> AsyncIterator[asyncio.Task[None]]:
+async def going(runner: TaskRunner, reload: asyncio.Event | None = None) -> AsyncIterator[asyncio.Task[None]]:
     stop = asyncio.Event()
     task = asyncio.create_task(runner.run(stop, reload or asyncio.Event()))
     try:
@@ -322,11 +322,11 @@ async def test_an_error_that_nobody_foresaw_ends_the_command_alone(container: Co
 # Crashes, and more than one instance
 
 
-def _runner(container: Container, work: Callable[..., Any], queue: CommandQueue | None = None) -> CommandRunner:
-    from infrastructure.commands import _Params
+def _runner(container: Container, work: Callable[..., Any], queue: RedisTaskQueue | None = None) -> TaskRunner:
+    from infrastructure.operations.task_runner import _Params
 
-    queue = queue or CommandQueue(container.redis(), container.command_keys(), "pomocore:status")
-    return CommandRunner(queue, {"work": Task(_Params, work)}, container.observer())
+    queue = queue or RedisTaskQueue(container.redis(), container.command_keys(), "pomocore:status")
+    return TaskRunner(queue, {"work": Task(_Params, work)}, container.observer())
 
 
 async def test_a_command_that_was_being_run_in_a_crash_is_run_again(container: Container, spring: Spring) -> None:
@@ -380,7 +380,7 @@ async def test_of_two_instances_one_runs_commands(container: Container, spring: 
 async def test_who_loses_the_lease_stops_what_it_runs(
     container: Container, spring: Spring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infrastructure.commands.LEASE_SECONDS", 0.1)
+    monkeypatch.setattr("infrastructure.operations.task_runner.LEASE_SECONDS", 0.1)
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def stopped(params: Any, progress: Any) -> dict[str, Any]:
@@ -422,7 +422,7 @@ async def test_an_outage_of_redis_is_waited_out(tmp_path: Path) -> None:
 async def test_progress_is_told_at_most_once_a_second(
     container: Container, spring: Spring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infrastructure.commands._TELL_SECONDS", 0.05)
+    monkeypatch.setattr("infrastructure.operations.task_runner._TELL_SECONDS", 0.05)
 
     async def slow(params: Any, progress: Any) -> dict[str, Any]:
         for number in range(100):
@@ -450,7 +450,7 @@ async def test_a_time_of_the_schedule_sends_one_command_from_all_instances(
     from apscheduler.triggers.date import DateTrigger
 
     monkeypatch.setattr(CronTrigger, "from_crontab", lambda cron, timezone: DateTrigger())  # now, and never again
-    queues = [CommandQueue(container.redis(), container.command_keys(), "pomocore:status") for _ in range(3)]
+    queues = [RedisTaskQueue(container.redis(), container.command_keys(), "pomocore:status") for _ in range(3)]
     schedules = [asyncio.create_task(run_schedule(queue, settings)) for queue in queues]
     try:
         async with going(command_runner(container, [container])):
@@ -506,7 +506,7 @@ async def test_on_a_cluster_boards_can_be_rebuilt_where_one_step_reaches_them(
 
 
 def test_on_a_cluster_all_keys_of_commands_lie_in_one_slot() -> None:
-    keys = CommandKeys(COMMANDS, clustered=True)
+    keys = TaskQueueKeys(COMMANDS, clustered=True)
     assert keys.commands == COMMANDS
     assert {keys.processing, keys.lease, keys.patterns} == {
         f"{{{COMMANDS}}}:{name}" for name in ("processing", "lease", "patterns")

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.pomodoro.model import SessionEnd
-from infrastructure.container import Container, running_container
+from infrastructure.composition.container import Container, running_container
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
@@ -52,7 +52,7 @@ async def test_every_provider_can_be_resolved_and_none_connects(
 
 def test_traces_want_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    monkeypatch.delitem(sys.modules, "infrastructure.tracing", raising=False)
+    monkeypatch.delitem(sys.modules, "infrastructure.observing.tracing", raising=False)
     settings = Settings(otel_exporter_otlp_endpoint="http://127.0.0.1:4318")  # type: ignore[arg-type]
 
     with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT: .* pip install opentelemetry-sdk"):

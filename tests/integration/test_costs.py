@@ -18,7 +18,7 @@ import pytest
 
 from bench.processes import module
 from bench.workload import Workload, fill_stream
-from infrastructure.container import Container, running_container
+from infrastructure.composition.container import Container, running_container
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE
 from tests.integration.counting_proxy import CountingProxy, counting_proxy, mongo_commands, redis_commands

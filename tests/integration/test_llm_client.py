@@ -8,9 +8,9 @@ from email.utils import format_datetime
 import pytest
 from openai import AsyncOpenAI
 
-from domains.errors import ClassificationFailed
+from domains.kernel.errors import ClassificationFailed
+from domains.kernel.window import Window
 from domains.patternClassifier.questions import Question, Questions
-from domains.pomodoro.model import ActivityKey
 from infrastructure.openai.client import LLMClient
 from tests.llm_server import (
     TOKENS,
@@ -299,8 +299,8 @@ HOSTILE = [
 @pytest.mark.parametrize("title", HOSTILE)
 async def test_no_title_changes_the_request(client: LLMClient, llm: LLMServer, title: str) -> None:
     questions = [
-        Questions().of(ActivityKey("Melodica", "", title)),
-        Questions().of(ActivityKey(title, title, title)),
+        Questions().of(Window("Melodica", "", title)),
+        Questions().of(Window(title, title, title)),
         NOTES,
     ]
     harmless = [Question("Melodica", "", "song"), MUSIC, NOTES]

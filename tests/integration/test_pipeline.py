@@ -12,8 +12,9 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from domains.pomodoro.model import ActivityKey, CategorizedData, Commit
-from infrastructure.container import Container, running_container
+from domains.kernel.window import Window
+from domains.pomodoro.model import CategorizedData, Commit
+from infrastructure.composition.container import Container, running_container
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline, other_instance
 from tests.messages import (
@@ -33,11 +34,11 @@ from tests.messages import (
 )
 
 DAY = date(2025, 9, 2)
-EDITOR = ActivityKey("Visual Studio Code", "", "README.md — pomocore")
+EDITOR = Window("Visual Studio Code", "", "README.md — pomocore")
 UNKNOWN = "An app that no rule knows"
 
 
-async def document(pipeline: Pipeline, key: ActivityKey) -> CategorizedData:
+async def document(pipeline: Pipeline, key: Window) -> CategorizedData:
     found = await pipeline.container.categorized_data().find_many_by_app_url_title_batch([key])
     return found[key]
 
@@ -121,7 +122,7 @@ async def test_a_known_window_that_an_llm_classified_stays_so(any_pipeline: Pipe
 
     await any_pipeline.process(message(app=UNKNOWN, title=""))
 
-    assert await document(any_pipeline, known.key) == known
+    assert await document(any_pipeline, known.window) == known
     assert (await session(any_pipeline))[0].category_id == SNS
 
 
@@ -204,7 +205,7 @@ async def test_absent_and_empty_optional_fields_are_the_same_window(
     await any_pipeline.process(message(app="Notion", title=spelling, url=spelling))
     await any_pipeline.process(message(app="Notion", title=None, url=""))
 
-    assert (await document(any_pipeline, ActivityKey("Notion", "", ""))).category_id == DOCUMENTATION
+    assert (await document(any_pipeline, Window("Notion", "", ""))).category_id == DOCUMENTATION
     assert await any_pipeline.count("categorized_data") == 1
     assert await any_pipeline.count("pomodoro_usage_log") == 2
 

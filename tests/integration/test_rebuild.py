@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from domains.errors import RedisOutage, StoreOutage, TaskRefused
+from domains.kernel.errors import RedisOutage, StoreOutage, TaskRefused
 from domains.leaderboard.model import Period
 from domains.pomodoro.model import CategoryUpdate, Commit, DeadLetter, Move, PomodoroUsageLog
 from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt
 from domains.pomodoro.service import Decided, Span, document_ids
-from infrastructure.container import Container, running_container
+from infrastructure.composition.container import Container, running_container
 from infrastructure.redis.dead_letters import Selection
 from infrastructure.redis.rebuild import RedisBoardRebuild
 from infrastructure.settings import Settings
-from infrastructure.wire import java_double
+from infrastructure.spring.message_spelling import java_double
 from tests.chaos.model import boards_of
 from tests.messages import DEVELOPMENT, data_id, linked_message, message, patterns, unix_seconds, usage_log
 
@@ -68,8 +68,8 @@ class Traffic:
         taken, self._read = self._read[:count], self._read[count:]
         batches, classifier = self._container.batches(), self._container.classifier()
         for each in taken:
-            found = classifier.at_once(each.key) or classifier.snapshot.fallback(each.key)
-            item = Decided(Span(each), found, deferred=each.key.app == UNKNOWN)
+            found = classifier.at_once(each.window) or classifier.snapshot.fallback(each.window)
+            item = Decided(Span(each), found, deferred=each.window.app == UNKNOWN)
             assert await batches.write([item]) == {}
             self._written.append(item)
 

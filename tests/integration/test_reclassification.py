@@ -9,12 +9,12 @@ import pytest
 from dependency_injector import providers
 
 from domains.categoryPattern.model import UNCATEGORIZED, CategoryPattern, category_id
-from domains.errors import ClassificationFailed, RedisOutage
-from domains.patternClassifier.lane import LaneLimits, LLMLane
+from domains.kernel.errors import ClassificationFailed, RedisOutage
+from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import Commit, CommitResult
-from infrastructure.container import Container
+from infrastructure.composition.container import Container
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline, other_instance
 from tests.messages import DOCUMENTATION, categorized, hex_id, linked_message, message, usage_log
@@ -40,8 +40,8 @@ class LLM:
 def with_llm(llm: LLM, commits: Any = None) -> Callable[[Container], Any]:
     async def prepare(container: Container) -> None:
         await container.category_patterns().save_all([CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))])
-        limits = LaneLimits(linger_seconds=0.0, first_pause_seconds=0.01, longest_pause_seconds=0.05)
-        lane = LLMLane(llm, container.llm_budget(), container.answer_memory(), container.observer(), limits)
+        limits = LLMQueueLimits(linger_seconds=0.0, first_pause_seconds=0.01, longest_pause_seconds=0.05)
+        lane = LLMQueue(llm, container.llm_budget(), container.answer_memory(), container.observer(), limits)
         container.lane.override(providers.Object(lane))
         if commits is not None:
             container.commits.override(providers.Object(commits))
@@ -100,7 +100,7 @@ async def test_what_was_committed_without_the_llm_moves_when_it_is_back(
             "work": {"user-1": 42 * 120.0},
         }
         assert (await categories(pipeline)).count(DOCUMENTATION) == 41
-        key = categorized(1, "Frobnicator").key
+        key = categorized(1, "Frobnicator").window
         found = await container.categorized_data().find_many_by_app_url_title_batch([key])
         assert [(data.category_id, data.is_llm_based) for data in found.values()] == [(DOCUMENTATION, True)]
 

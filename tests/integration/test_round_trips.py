@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 from pymongo.uri_parser import parse_uri
 
-from domains.pomodoro.model import ActivityKey, CategorizedData
-from infrastructure.container import Container, running_container
+from domains.kernel.window import Window
+from domains.pomodoro.model import CategorizedData
+from infrastructure.composition.container import Container, running_container
 from infrastructure.settings import Settings
 from tests.integration.counting_proxy import CountingProxy, counting_proxy, mongo_commands, redis_commands
 from tests.messages import DEVELOPMENT, SNS, categorized, data_id, linked_message, message, patterns, usage_log
@@ -48,7 +49,7 @@ class Counted:
         await self.container.usage_logs().save_all([usage_log(number) for number in numbers if number % 4 == 0])
         entries = []
         for number in numbers:
-            app, url, title = _window(number).key
+            app, url, title = _window(number).window
             fields = {
                 "userId": f"user-{number % 40}",
                 "app": app,
@@ -62,7 +63,7 @@ class Counted:
 
 
 def _window(number: int) -> CategorizedData:
-    key = ActivityKey(APPS[number // 4 % 4], "", f"window {number}")
+    key = Window(APPS[number // 4 % 4], "", f"window {number}")
     category = (DEVELOPMENT, SNS)[number // 4 % 2] if number % 4 == 2 else None
     return CategorizedData(data_id(number), key, category)
 
@@ -119,7 +120,7 @@ async def test_a_batch_costs_a_handful_of_commands(counted: Counted) -> None:
 
 async def test_windows_with_many_documents_cost_one_look_up(counted: Counted) -> None:
     """Spring inserts one document a message, so a window that everybody has open has thousands."""
-    window = categorized(0, "Visual Studio Code", "", "everybody's").key
+    window = categorized(0, "Visual Studio Code", "", "everybody's").window
     crowd = [CategorizedData(data_id(10_000 + number), window, DEVELOPMENT) for number in range(1000)]
     await counted.container.categorized_data().save_all(crowd)
     counted.mongo.counted()

@@ -9,8 +9,8 @@ from axe_playwright_python.async_playwright import Axe
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal
-from domains.errors import RedisOutage
-from infrastructure.metrics import values_of
+from domains.kernel.errors import RedisOutage
+from infrastructure.observing.metrics import values_of
 from tests.messages import message
 from tests.page.conftest import TOKEN, Console
 

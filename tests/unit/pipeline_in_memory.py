@@ -8,28 +8,28 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domains.categoryPattern.model import CategoryPattern
-from domains.errors import Outage, PipelineError
+from domains.kernel.errors import Outage, PipelineError
+from domains.kernel.window import Window
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.lane import LaneLimits, LLMLane
+from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.rules import PatternProblem
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier
 from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
 from domains.pomodoro.model import (
-    ActivityKey,
     CategorizedData,
     CategoryUpdate,
     Commit,
     CommitResult,
     DeadLetter,
+    Lane,
     PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
     ReadBatch,
     StreamState,
 )
-from domains.pomodoro.ports import LANE_FAST
 from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
@@ -50,7 +50,7 @@ from tests.messages import SEOUL, parser, patterns
 
 STREAM = "stream"
 LIMITS = ConsumerLimits(block_ms=20, claim_interval_seconds=0.02, shutdown_timeout_seconds=5.0, max_deliveries=3)
-LANE = LaneLimits(batch=5, linger_seconds=0.0, first_pause_seconds=0.01)
+LANE = LLMQueueLimits(batch=5, linger_seconds=0.0, first_pause_seconds=0.01)
 """A failing LLM is tried again soon."""
 
 
@@ -127,14 +127,12 @@ class Categorized(InMemoryCategorizedDataRepository):
         super().__init__()
         self._store = store
 
-    async def find_many_by_app_url_title_batch(
-        self, keys: Collection[ActivityKey]
-    ) -> dict[ActivityKey, CategorizedData]:
+    async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> dict[Window, CategorizedData]:
         self._store.check()
-        return await super().find_many_by_app_url_title_batch(keys)
+        return await super().find_many_by_app_url_title_batch(windows)
 
     async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
-        self._store.check([document.key.app for document in documents])
+        self._store.check([document.window.app for document in documents])
         failed = self._store.failures([document.id for document in documents])
         await super().save_all([document for document in documents if document.id not in failed])
         return failed
@@ -205,7 +203,7 @@ class Seen:
         self._pass("batch_read", count)
 
     def batch_started(
-        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: str = LANE_FAST
+        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: str = Lane.FAST
     ) -> None:
         self._pass("batch_started", messages, started, lane)
 
@@ -221,7 +219,7 @@ class Seen:
     def classified(self, tier_counts: Mapping[str, int]) -> None:
         self._pass("classified", tier_counts)
 
-    def batch_committed(self, result: CommitResult, seconds: float, lane: str = LANE_FAST) -> None:
+    def batch_committed(self, result: CommitResult, seconds: float, lane: str = Lane.FAST) -> None:
         self.committed += result.messages
         self._pass("batch_committed", result, seconds, lane)
 
@@ -310,14 +308,14 @@ class Instance:
     """One consumer on a world."""
 
     def __init__(
-        self, world: World, name: str = "one", other: Any = None, lane: LaneLimits = LANE, **limits: Any
+        self, world: World, name: str = "one", other: Any = None, lane: LLMQueueLimits = LANE, **limits: Any
     ) -> None:
         self.world = world
         self.source = Source(world.stream, name)
         self.commits = Commits(world.stream, world.boards)
         self.seen = Seen(other)
         self.memory = AnswerMemory(self.seen, world.cache, limit=1000)
-        self.lane = LLMLane(world.llm, world.budget, self.memory, self.seen, lane)
+        self.lane = LLMQueue(world.llm, world.budget, self.memory, self.seen, lane)
         self.classifier = PatternClassifier(
             world.patterns,
             self.seen,

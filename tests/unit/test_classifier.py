@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
-from domains.errors import ClassificationFailed, RedisOutage, StoreOutage, StoreRefused
+from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage, StoreRefused
+from domains.kernel.window import Window
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.lane import LaneLimits, LLMLane
+from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
+from domains.patternClassifier.model import Classification
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.rules import PatternProblem
-from domains.patternClassifier.snapshot import Classification, PatternSnapshot
-from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, Tier
-from domains.pomodoro.model import ActivityKey
+from domains.patternClassifier.snapshot import PatternSnapshot
+from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, SlowTier
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
     InMemoryCategoryPatternRepository,
@@ -26,11 +27,11 @@ from infrastructure.memory.repositories import (
 from infrastructure.patterns import default_patterns
 from tests.messages import DEVELOPMENT, DOCUMENTATION, SNS, categorized, hex_id, patterns
 
-EDITOR = ActivityKey("Visual Studio Code", "", "")
-STRANGE = ActivityKey("Frobnicator", "", "notes")
-STRANGER = ActivityKey("Zyzzyva", "https://zyzzyva.example", "")
-PAGE = ActivityKey("Google Chrome", "https://zyzzyva.example/a", "a page")
-NEW_TAB = ActivityKey("Google Chrome", "chrome://newtab", "New Tab")
+EDITOR = Window("Visual Studio Code", "", "")
+STRANGE = Window("Frobnicator", "", "notes")
+STRANGER = Window("Zyzzyva", "https://zyzzyva.example", "")
+PAGE = Window("Google Chrome", "https://zyzzyva.example/a", "a page")
+NEW_TAB = Window("Google Chrome", "chrome://newtab", "New Tab")
 BROWSING = hex_id(5)
 WITH_BROWSER = [*patterns(), CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))]
 
@@ -38,7 +39,7 @@ WITH_BROWSER = [*patterns(), CategoryPattern(BROWSING, "Browsing", 9, ("Google C
 class LLM:
     """Answers from `answers`, by app."""
 
-    def __init__(self, answers: Mapping[ActivityKey, str | None] | None = None) -> None:
+    def __init__(self, answers: Mapping[Window, str | None] | None = None) -> None:
         self.answers = {key.app: name for key, name in (answers or {}).items()}
         self.asked: list[list[str]] = []
         self.categories: list[str] = []
@@ -77,11 +78,11 @@ class Documents(InMemoryCategorizedDataRepository):
     error: Exception | None = None
     looked_up = 0
 
-    async def find_many_by_app_url_title_batch(self, keys: Collection[ActivityKey]) -> dict[ActivityKey, Any]:
-        self.looked_up += len(keys)
+    async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> dict[Window, Any]:
+        self.looked_up += len(windows)
         if self.error is not None:
             raise self.error
-        return await super().find_many_by_app_url_title_batch(keys)
+        return await super().find_many_by_app_url_title_batch(windows)
 
 
 @dataclass
@@ -117,7 +118,7 @@ class Side:
 
     def __init__(
         self,
-        answers: Mapping[ActivityKey, str | None] | None = None,
+        answers: Mapping[Window, str | None] | None = None,
         stored: Collection[CategoryPattern] = WITH_BROWSER,
         cache: Any = None,
         without: Collection[str] = (),
@@ -131,8 +132,8 @@ class Side:
         self.questions = questions or Questions()
         shared = None if "cache" in without else self.cache
         self.memory = AnswerMemory(self.seen, shared, 0 if "memory" in without else memory)
-        tiers: list[Tier] = [CacheTier(self.memory), DocumentsTier(self.documents), ModelTier(self.model)]
-        lane = LLMLane(self.llm, InMemoryLLMBudget(), self.memory, self.seen, LaneLimits(linger_seconds=0.0))
+        tiers: list[SlowTier] = [CacheTier(self.memory), DocumentsTier(self.documents), ModelTier(self.model)]
+        lane = LLMQueue(self.llm, InMemoryLLMBudget(), self.memory, self.seen, LLMQueueLimits(linger_seconds=0.0))
         self.classifier = PatternClassifier(
             self.store,
             self.seen,
@@ -142,7 +143,7 @@ class Side:
             lane=None if "llm" in without else lane,
         )
 
-    async def classify(self, *keys: ActivityKey) -> dict[ActivityKey, Classification]:
+    async def classify(self, *keys: Window) -> dict[Window, Classification]:
         """As the consumer asks, tier by tier; without those that nobody can tell now."""
         found = {key: decided for key in keys if (decided := self.classifier.at_once(key))}
         found |= await self.classifier.further(set(keys) - found.keys())
@@ -151,7 +152,7 @@ class Side:
             await self.classifier.create_categories(missing)
         return found | self.classifier.accept(names)
 
-    async def tier_of(self, key: ActivityKey) -> tuple[str, str]:
+    async def tier_of(self, key: Window) -> tuple[str, str]:
         found = (await self.classify(key))[key]
         return found.tier, found.category
 
@@ -243,7 +244,7 @@ async def test_a_store_that_is_away_is_not_an_empty_store() -> None:
 
 async def test_rules_decide_without_asking_anybody() -> None:
     it = await side()
-    by_url = ActivityKey("Google Chrome", "https://github.com/a", "")
+    by_url = Window("Google Chrome", "https://github.com/a", "")
 
     assert it.classifier.at_once(EDITOR) == Classification("Development", DEVELOPMENT, tier="app")
     assert it.classifier.at_once(by_url) == Classification("Development", DEVELOPMENT, tier="url")
@@ -255,17 +256,17 @@ async def test_rules_decide_without_asking_anybody() -> None:
     ("key", "expected"),
     [
         (PAGE, None),
-        (ActivityKey("Google Chrome", "zyzzyva.example", ""), None),
+        (Window("Google Chrome", "zyzzyva.example", ""), None),
         (NEW_TAB, "Browsing"),
-        (ActivityKey("Google Chrome", "", "a title"), "Browsing"),
-        (ActivityKey("Google Chrome", "http://localhost:3000/a", ""), "Browsing"),
-        (ActivityKey("Google Chrome", "garbage", ""), "Browsing"),
-        (ActivityKey("Notion", "https://zyzzyva.example", ""), "Documentation"),
+        (Window("Google Chrome", "", "a title"), "Browsing"),
+        (Window("Google Chrome", "http://localhost:3000/a", ""), "Browsing"),
+        (Window("Google Chrome", "garbage", ""), "Browsing"),
+        (Window("Notion", "https://zyzzyva.example", ""), "Documentation"),
     ],
     ids=["page", "no_scheme", "new_tab", "no_url", "localhost", "garbage", "an_app_that_is_no_browser"],
 )
 async def test_a_browsers_name_decides_nothing_about_a_page_that_no_rule_knows(
-    key: ActivityKey, expected: str | None
+    key: Window, expected: str | None
 ) -> None:
     found = (await side()).classifier.at_once(key)
 
@@ -321,7 +322,7 @@ async def test_what_a_stored_category_says(
     ids=["a_browsers_page", "the_llm_said_so", "no_browser", "which_the_rules_decide"],
 )
 async def test_a_stored_browsing_says_nothing_of_a_browsers_window(
-    key: ActivityKey, is_llm_based: bool, expected: str | None
+    key: Window, is_llm_based: bool, expected: str | None
 ) -> None:
     snapshot = (await side()).classifier.snapshot
     stored = snapshot.stored(BROWSING, is_llm_based, key)
@@ -348,7 +349,7 @@ SAYS = {
 }
 
 
-async def everybody_knows(key: ActivityKey, **options: Any) -> Side:
+async def everybody_knows(key: Window, **options: Any) -> Side:
     """A side where each tier says something else of `key`."""
     it = await side({key: SAYS["llm"]}, model={key.app: SAYS["model"]}, **options)
     question = it.questions.of(key)
@@ -360,7 +361,7 @@ async def everybody_knows(key: ActivityKey, **options: Any) -> Side:
 
 @pytest.mark.parametrize("key", [STRANGE, PAGE], ids=["app", "page"])
 @pytest.mark.parametrize("off", range(len(EVERYBODY)))
-async def test_the_first_tier_that_is_there_decides(off: int, key: ActivityKey) -> None:
+async def test_the_first_tier_that_is_there_decides(off: int, key: Window) -> None:
     it = await everybody_knows(key, without=EVERYBODY[:off])
 
     assert await it.tier_of(key) == (EVERYBODY[off], SAYS[EVERYBODY[off]])
@@ -484,7 +485,7 @@ async def test_the_documents_say_what_a_window_was_before() -> None:
     ids=["uncategorized", "none", "browsing_in_a_browser", "of_no_category"],
 )
 async def test_a_document_that_says_no_more_than_the_fallback_does_not_count(
-    key: ActivityKey, stored_id: str | None
+    key: Window, stored_id: str | None
 ) -> None:
     it = await side({key: "SNS"})
     await it.documents.save_all([categorized(1, *key, category_id=stored_id)])
@@ -595,7 +596,7 @@ async def test_after_failures_in_a_row_it_cannot_be_asked() -> None:
 
 async def test_what_must_not_leave_is_the_fallback_and_never_asked() -> None:
     class Private(Questions):
-        def may_leave(self, key: ActivityKey) -> bool:
+        def may_leave(self, key: Window) -> bool:
             return key.app != STRANGE.app
 
     it = await side({STRANGE: "SNS", STRANGER: "SNS"}, questions=Private())

@@ -187,7 +187,7 @@ def test_a_bad_line_is_named_and_keeps_its_place(patterns: str, line: bytes, tol
 
 
 def test_line_numbers_go_on_over_chunks(patterns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infrastructure.windows._CHUNK_BYTES", 40)
+    monkeypatch.setattr("infrastructure.offline.window_lines._CHUNK_BYTES", 40)
     result = classify("--patterns", patterns, "--file", "-", "--json", lines=b'{"app": "Figma"}\n' * 50 + b"x\n")
 
     assert answers(result)[:50] == [BY_APP] * 50

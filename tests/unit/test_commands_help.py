@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from domains.leaderboard.model import LeaderboardResult, Period
 from infrastructure.settings import describe_settings
-from infrastructure.wire import MessageSpellingError
+from infrastructure.spring.message_spelling import MessageSpellingError
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(path.stem for path in (ROOT / "cmd").glob("*.py") if not path.stem.startswith("_"))

@@ -6,11 +6,12 @@ from datetime import date
 import pytest
 
 from domains.categoryPattern.model import CategoryPattern
-from domains.errors import ClassificationFailed, GroupMissing, RedisOutage, StoreOutage, StoreRefused
-from domains.patternClassifier.lane import LaneLimits
-from domains.patternClassifier.snapshot import Classification
-from domains.pomodoro.flow import Breaker
-from domains.pomodoro.model import ActivityKey, usage_log_id
+from domains.kernel.errors import ClassificationFailed, GroupMissing, RedisOutage, StoreOutage, StoreRefused
+from domains.kernel.resilience import Breaker
+from domains.kernel.window import Window
+from domains.patternClassifier.llm_queue import LLMQueueLimits
+from domains.patternClassifier.model import Classification
+from domains.pomodoro.model import usage_log_id
 from tests.messages import (
     DEVELOPMENT,
     DOCUMENTATION,
@@ -52,7 +53,7 @@ async def test_a_message_without_ids_gets_its_documents(world: World) -> None:
         await until(lambda: not world.stream.pending and not world.stream.undelivered, task)
 
     (data,), (log,) = world.categorized.documents.values(), world.logs.documents.values()
-    assert (data.key.app, data.category_id, data.is_llm_based) == ("Visual Studio Code", DEVELOPMENT, False)
+    assert (data.window.app, data.category_id, data.is_llm_based) == ("Visual Studio Code", DEVELOPMENT, False)
     assert log.id == usage_log_id(STREAM, entry_id)
     assert (log.user_id, log.categorized_data_id, log.category_id) == ("user-1", data.id, DEVELOPMENT)
     assert (log.session, log.session_minutes, log.session_date) == (3, 25, date(2025, 9, 2))
@@ -100,7 +101,7 @@ async def test_what_the_llm_does_not_answer_is_uncategorized_and_remembered(worl
         await until(lambda: world.seconds(board="Uncategorized") == 120.0 and world.seconds() == 120.0, task)
 
     (record,) = world.stream.deferred.values()
-    assert (record.key.app, record.category, record.duration) == ("Frobnicator", "Uncategorized", 120.0)
+    assert (record.window.app, record.category, record.duration) == ("Frobnicator", "Uncategorized", 120.0)
     assert world.logs.documents[record.pomodoro_usage_log_id].categorized_data_id == record.categorized_data_id
 
 
@@ -113,7 +114,7 @@ async def test_a_page_that_no_rule_knows_is_browsing_until_the_llm_says_more(wor
     async with Instance(world).running() as task:
         await until(lambda: world.seconds(board="Browsing") == world.seconds("new tab", "Browsing") == 120.0, task)
 
-    assert [record.key.url for record in world.stream.deferred.values()] == [page["url"]]
+    assert [record.window.url for record in world.stream.deferred.values()] == [page["url"]]
     assert {log.category_id for log in world.logs.documents.values()} == {BROWSING}
 
 
@@ -139,13 +140,11 @@ async def test_what_the_llm_did_not_answer_is_asked_about_again(world: World) ->
 
 async def test_an_answer_that_comes_later_than_is_waited_for_serves_the_next_message(world: World) -> None:
     world.add(message(**SLOW))
-    instance = Instance(world, lane=LaneLimits(linger_seconds=0.0, wait_seconds=0.01))
+    instance = Instance(world, lane=LLMQueueLimits(linger_seconds=0.0, wait_seconds=0.01))
     async with instance.running() as task:
         await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
         world.llm.gate.set()
-        await until(
-            lambda: instance.memory.get(world.questions.of(ActivityKey("Frobnicator", "", TITLE))) is not None
-        )
+        await until(lambda: instance.memory.get(world.questions.of(Window("Frobnicator", "", TITLE))) is not None)
         world.add(message(**SLOW, userId="later"))
         await until(lambda: world.seconds("later", "Documentation") == 120.0, task)
 
@@ -173,7 +172,7 @@ async def test_fast_messages_commit_while_slow_ones_wait(world: World) -> None:
         await until(lambda: not world.stream.pending, task)
     assert len(fast) == 20
     assert world.seconds(board="Documentation") == 120.0
-    (answered,) = [data for data in world.categorized.documents.values() if data.key.app == "Frobnicator"]
+    (answered,) = [data for data in world.categorized.documents.values() if data.window.app == "Frobnicator"]
     assert (answered.category_id, answered.is_llm_based) == (DOCUMENTATION, True)
 
 
@@ -191,7 +190,7 @@ async def test_a_window_of_many_messages_is_asked_for_once(world: World) -> None
 
 async def test_what_the_cache_knows_waits_for_nobody(world: World) -> None:
     known = message(app="Frobnicator", title="known")
-    await world.cache.put_many({world.questions.of(ActivityKey("Frobnicator", "", "known")): "Documentation"})
+    await world.cache.put_many({world.questions.of(Window("Frobnicator", "", "known")): "Documentation"})
     world.add(message(app="Frobnicator", title="new"), known | {"userId": "cached"})
     async with Instance(world).running() as task:
         await until(lambda: world.seconds("cached", "Documentation") == 120.0 and world.llm.asked == 1, task)
@@ -698,7 +697,7 @@ async def test_a_classification_is_what_the_documents_say(world: World) -> None:
     snapshot = instance.classifier.snapshot
     for log in world.logs.documents.values():
         data = world.categorized.documents[log.categorized_data_id]
-        classification = snapshot.stored(data.category_id, data.is_llm_based, data.key)
+        classification = snapshot.stored(data.category_id, data.is_llm_based, data.window)
         assert isinstance(classification, Classification)
         assert log.category_id == data.category_id
         assert world.seconds(log.user_id, classification.category) == 120.0

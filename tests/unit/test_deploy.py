@@ -18,7 +18,7 @@ import yaml
 
 from infrastructure.http.api import Api
 from infrastructure.http.server import make_app
-from infrastructure.metrics import MetricsObserver, make_registry
+from infrastructure.observing.metrics import MetricsObserver, make_registry
 from infrastructure.reference import metrics_page
 from infrastructure.settings import Settings, load_settings
 from tests import kustomize

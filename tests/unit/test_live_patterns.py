@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from domains.categoryPattern.model import CategoryPattern
-from domains.errors import StoreOutage
+from domains.kernel.errors import StoreOutage
+from domains.kernel.window import Window
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.pomodoro.model import ActivityKey
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
 
 DEVELOPMENT = CategoryPattern("a" * 24, "Development", 1, ("Code",))
 GAME = CategoryPattern("b" * 24, "Game", 2, ("Tetris",))
-TETRIS = ActivityKey("Tetris", "", "")
+TETRIS = Window("Tetris", "", "")
 
 
 class Observer:
@@ -91,7 +91,7 @@ async def test_a_removed_pattern_is_out_of_effect_at_once_when_asked_for(
         del store.documents[DEVELOPMENT.id]
         reload.set()
         await observer.told.wait()
-    assert classifier.snapshot.by_rules(ActivityKey("Code", "", "")) is None
+    assert classifier.snapshot.by_rules(Window("Code", "", "")) is None
 
 
 async def test_patterns_stay_while_the_store_is_away(
@@ -102,7 +102,7 @@ async def test_patterns_stay_while_the_store_is_away(
         reload.set()
         await observer.told.wait()
     assert [str(cause) for cause in observer.failed] == ["away"]
-    assert classifier.snapshot.by_rules(ActivityKey("Code", "", "")) is not None
+    assert classifier.snapshot.by_rules(Window("Code", "", "")) is not None
 
 
 async def test_an_unchanged_set_is_not_built_again(classifier: PatternClassifier, observer: Observer) -> None:

@@ -20,11 +20,17 @@ from typer.testing import CliRunner
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.patternClassifier.questions import Question
-from infrastructure.container import running_store
-from infrastructure.model import training
-from infrastructure.model.features import BUCKETS, VERSION, features
-from infrastructure.model.linear import LinearModel, ModelCard, ModelFileError, load_model
-from infrastructure.model.training import Measures, TooLittleData, most_frequent, train, windows_of_patterns
+from infrastructure.composition.container import running_store
+from infrastructure.local_classifier import training
+from infrastructure.local_classifier.features import BUCKETS, VERSION, features
+from infrastructure.local_classifier.linear import LinearModel, ModelCard, ModelFileError, load_model
+from infrastructure.local_classifier.training import (
+    Measures,
+    TooLittleData,
+    most_frequent,
+    train,
+    windows_of_patterns,
+)
 from infrastructure.settings import Settings
 from tests.messages import DEVELOPMENT, SNS, categorized, patterns
 
@@ -363,7 +369,7 @@ async def test_a_model_that_cannot_be_used_is_warned_of_and_done_without(
 def test_without_a_model_file_neither_numpy_nor_scikit_learn_is_loaded(tmp_path: Path) -> None:
     script = (
         "import sys; from dependency_injector import providers; import cmd.train, cmd.stream_consumer;"
-        "from infrastructure.container import Container; from infrastructure.settings import Settings;"
+        "from infrastructure.composition.container import Container; from infrastructure.settings import Settings;"
         f"container = Container(settings=providers.Object(Settings(data_dir={str(tmp_path)!r})));"
         "assert container.model() is None; print({'numpy', 'scipy', 'sklearn'} & sys.modules.keys())"
     )
@@ -391,7 +397,7 @@ def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *rest)
 
-    monkeypatch.delitem(sys.modules, "infrastructure.model.training")
+    monkeypatch.delitem(sys.modules, "infrastructure.local_classifier.training")
     monkeypatch.setattr(builtins, "__import__", blocked)
 
 
@@ -495,14 +501,15 @@ def test_a_precision_that_is_none_is_refused(precision: str) -> None:
 def test_answers_that_say_nothing_are_left_out() -> None:
     from cmd.train import _answers
 
+    from domains.kernel.window import Window
     from domains.patternClassifier.questions import Questions
-    from domains.pomodoro.model import ActivityKey, CategorizedData
+    from domains.pomodoro.model import CategorizedData
 
     names = {pattern.id: pattern.category for pattern in patterns()} | {"b" * 24: "Browsing"}
     (known, name), *_ = names.items()
-    site, app = ActivityKey("Chrome", "https://a.b", ""), ActivityKey("Chrome", "", "")
+    site, app = Window("Chrome", "https://a.b", ""), Window("Chrome", "", "")
 
-    def answers(key: ActivityKey, category: str, by_llm: bool) -> list[str]:
+    def answers(key: Window, category: str, by_llm: bool) -> list[str]:
         return [
             given for _, given in _answers([CategorizedData("1" * 24, key, category, by_llm)], names, Questions())
         ]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from domains.errors import ClassificationFailed, RedisOutage, StoreOutage, StoreRefused
+from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage, StoreRefused
+from domains.kernel.resilience import Breaker
 from domains.patternClassifier.rules import PatternProblem
-from domains.pomodoro.flow import Breaker
 from domains.pomodoro.model import CommitResult, StreamState
-from infrastructure.logs import LoggingObserver, configure_logging
+from infrastructure.observing.logs import LoggingObserver, configure_logging
 from infrastructure.settings import Settings
 from tests.messages import linked_message, message
 from tests.unit.pipeline_in_memory import Instance, World, until
@@ -23,7 +23,7 @@ PROD = {"app_env": "prod", "mongo_uri": "mongodb://user:s3cret@host", "redis_add
 @pytest.fixture
 def out(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     text = io.StringIO()
-    monkeypatch.setattr("infrastructure.logs.sys", SimpleNamespace(stdout=text))
+    monkeypatch.setattr("infrastructure.observing.logs.sys", SimpleNamespace(stdout=text))
     return text
 
 

@@ -8,15 +8,14 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from domains.errors import ClassificationFailed, RedisOutage, StoreOutage
+from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
 from domains.pomodoro.ports import ConsumerObserver
-from infrastructure.commands import CommandObserver
-from infrastructure.logs import LoggingObserver
-from infrastructure.metrics import (
+from infrastructure.observing.logs import LoggingObserver
+from infrastructure.observing.metrics import (
     GaugeCollector,
     MetricsObserver,
     Observers,
@@ -26,11 +25,12 @@ from infrastructure.metrics import (
     reason_class,
     values_of,
 )
-from infrastructure.redis.figures import Instance, StreamFigures
+from infrastructure.observing.tracing import TracingObserver
+from infrastructure.operations.health import DEGRADED, DOWN, HEALTHY, Check, assess, stuck_loops
+from infrastructure.operations.task_runner import TaskObserver
+from infrastructure.redis.stream_figures import Instance, StreamFigures
 from infrastructure.reference import DOCS, metrics_page, settings_page
 from infrastructure.settings import Settings
-from infrastructure.state import DEGRADED, DOWN, HEALTHY, Check, assess, stuck_loops
-from infrastructure.tracing import TracingObserver
 from tests.messages import message, parser
 from tests.unit.pipeline_in_memory import Instance as Consumer
 from tests.unit.pipeline_in_memory import World, until
@@ -193,7 +193,7 @@ def test_failures_of_the_llm_are_of_few_kinds(failure: str, outcome: str) -> Non
 def test_an_observer_listens_to_nothing_that_is_never_told(observer: type) -> None:
     heard = {name for name in vars(observer) if not name.startswith("_")}
 
-    ports: list[Any] = [ConsumerObserver, ClassifierObserver, CommandObserver]
+    ports: list[Any] = [ConsumerObserver, ClassifierObserver, TaskObserver]
     for name in heard:
         (port,) = [port for port in ports if hasattr(port, name)]
         assert list(inspect.signature(getattr(port, name)).parameters) == list(

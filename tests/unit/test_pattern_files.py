@@ -7,7 +7,7 @@ import pytest
 
 from domains.categoryPattern.model import CategoryPattern, PatternKind, category_id
 from infrastructure.patterns import default_patterns
-from infrastructure.patterns.files import FilePattern, PatternFileError, compare, parse, spelled
+from infrastructure.patterns.pattern_file import FilePattern, PatternFileError, compare, parse, spelled
 
 STORE = [CategoryPattern("a" * 24, "Design", 1, ("Figma",), ("figma.com",)), CategoryPattern("b" * 24, "Pottery")]
 

@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternProposal, ProposalStatus
-from domains.categoryPattern.proposals import AnswerCounts, propose
+from domains.kernel.window import Window
+from domains.patternClassifier.learning import AnswerCounts, propose
 from domains.patternClassifier.rules import RuleSet
-from domains.pomodoro.model import ActivityKey
 
-Answer = tuple[ActivityKey, str]
+Answer = tuple[Window, str]
 
 
 def site(url: str, category: str, times: int = 20, title: str = "page {}") -> list[Answer]:
-    return [(ActivityKey("Chrome", url, title.format(number)), category) for number in range(times)]
+    return [(Window("Chrome", url, title.format(number)), category) for number in range(times)]
 
 
 def app(name: str, category: str, times: int = 20) -> list[Answer]:
-    return [(ActivityKey(name, "", f"document {number}"), category) for number in range(times)]
+    return [(Window(name, "", f"document {number}"), category) for number in range(times)]
 
 
 def counted(answers: Iterable[Answer], limit: int = 1000) -> AnswerCounts:
@@ -252,7 +252,7 @@ def test_below_a_rejected_host_others_are_proposed() -> None:
 # Any order, any amount
 
 _KEYS = st.builds(
-    ActivityKey,
+    Window,
     st.sampled_from(["Foo", "foo.exe", "Foo 2", "Bar", "bar"]),
     st.sampled_from(["", "", "https://a.com/x", "https://www.a.com", "https://b.a.com/", "https://c.b.a.com/"]),
     st.sampled_from(["", "t", "u"]),

@@ -8,12 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domains.categoryPattern.model import (
-    LLM_ONLY_CATEGORIES,
-    OTHER_CATEGORIES,
-    PATTERN_CATEGORIES,
-    WORK_CATEGORIES,
-)
+from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, OTHER_CATEGORIES, PATTERN_CATEGORIES, WORK_CATEGORIES
 from domains.leaderboard.model import Period, board_key
 from domains.leaderboard.service import BoardCalendar
 from tests.messages import SEOUL

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from domains.kernel.window import Window
 from domains.patternClassifier.questions import PRIVATE_APPS, PRIVATE_HOSTS, Question, Questions
-from domains.pomodoro.model import ActivityKey
 
 QUESTIONS = Questions()
 
@@ -95,7 +95,7 @@ TITLE_ROWS = [
 
 @pytest.mark.parametrize(("title", "expected", "reason"), TITLE_ROWS)
 def test_title(title: str, expected: str, reason: str) -> None:
-    assert QUESTIONS.of(ActivityKey("", "", title)).title == expected, reason
+    assert QUESTIONS.of(Window("", "", title)).title == expected, reason
 
 
 SITE_ROWS = [
@@ -138,7 +138,7 @@ SITE_ROWS = [
 
 @pytest.mark.parametrize(("url", "expected", "reason"), SITE_ROWS)
 def test_site(url: str, expected: str, reason: str) -> None:
-    assert QUESTIONS.of(ActivityKey("", url, "")).site == expected, reason
+    assert QUESTIONS.of(Window("", url, "")).site == expected, reason
 
 
 @pytest.mark.parametrize(
@@ -156,17 +156,17 @@ def test_site(url: str, expected: str, reason: str) -> None:
     ],
 )
 def test_app(app: str, expected: str, reason: str) -> None:
-    assert QUESTIONS.of(ActivityKey(app, "", "")).app == expected, reason
+    assert QUESTIONS.of(Window(app, "", "")).app == expected, reason
 
 
 def test_titles_need_not_be_sent() -> None:
-    asked = Questions(with_titles=False).of(ActivityKey("Slack", "https://slack.com/x", "secret"))
+    asked = Questions(with_titles=False).of(Window("Slack", "https://slack.com/x", "secret"))
 
     assert asked == Question("Slack", "slack.com/x", "")
 
 
 def test_the_number_of_path_segments_is_an_option() -> None:
-    key = ActivityKey("", "https://a.com/one/two/three", "")
+    key = Window("", "https://a.com/one/two/three", "")
 
     assert [Questions(path_segments=n).of(key).site for n in (0, 1, 3)] == [
         "a.com",
@@ -216,17 +216,17 @@ def test_what_may_leave(app: str, url: str, expected: bool, reason: str) -> None
         private_hosts=["*.corp.example", "8.8.4.0/24", "9.9.9.9", "xn--220bv61a.한국"],
     )
 
-    assert questions.may_leave(ActivityKey(app, url, "")) == expected, reason
+    assert questions.may_leave(Window(app, url, "")) == expected, reason
 
 
 @pytest.mark.parametrize("name", PRIVATE_APPS)
 def test_every_private_app_is_kept(name: str) -> None:
-    assert not QUESTIONS.may_leave(ActivityKey(name, "", ""))
+    assert not QUESTIONS.may_leave(Window(name, "", ""))
 
 
 @pytest.mark.parametrize("host", PRIVATE_HOSTS)
 def test_every_private_host_is_kept(host: str) -> None:
-    assert not QUESTIONS.may_leave(ActivityKey("", f"https://a.{host}/", ""))
+    assert not QUESTIONS.may_leave(Window("", f"https://a.{host}/", ""))
 
 
 @pytest.mark.parametrize("options", [{"private_hosts": ["not a host"]}, {"private_apps": ["---"]}])
@@ -302,15 +302,15 @@ E_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 @given(app=TEXTS, url=TEXTS, title=TEXTS)
 @example(app="", url="\ud800", title="\ud800")
 def test_the_question_of_a_question_is_the_same(app: str, url: str, title: str) -> None:
-    asked = QUESTIONS.of(ActivityKey(app, url, title))
+    asked = QUESTIONS.of(Window(app, url, title))
 
-    assert QUESTIONS.of(ActivityKey(asked.app, asked.site, asked.title)) == asked
-    assert QUESTIONS.may_leave(ActivityKey(app, url, title)) in (True, False)
+    assert QUESTIONS.of(Window(asked.app, asked.site, asked.title)) == asked
+    assert QUESTIONS.may_leave(Window(app, url, title)) in (True, False)
 
 
 @given(app=TEXTS, url=TEXTS, title=TEXTS)
 def test_a_question_is_short_and_can_be_sent(app: str, url: str, title: str) -> None:
-    asked = QUESTIONS.of(ActivityKey(app, url, title))
+    asked = QUESTIONS.of(Window(app, url, title))
 
     assert len(asked.app) <= 80
     assert len(asked.title) <= 160
@@ -322,7 +322,7 @@ def test_a_question_is_short_and_can_be_sent(app: str, url: str, title: str) -> 
     before=TEXTS, name=st.from_regex(r"[a-z0-9.+_-]{1,20}@[a-z0-9-]{1,20}\.[a-z]{2,5}", fullmatch=True), behind=TEXTS
 )
 def test_no_e_mail_address_survives(before: str, name: str, behind: str) -> None:
-    asked = QUESTIONS.of(ActivityKey(name, f"https://a.com/{name}/", f"{before}{name}{behind}"))
+    asked = QUESTIONS.of(Window(name, f"https://a.com/{name}/", f"{before}{name}{behind}"))
 
     assert not E_MAIL.search("\n".join(asked))
 
@@ -353,14 +353,14 @@ def test_no_e_mail_address_survives(before: str, name: str, behind: str) -> None
 )
 def test_length_does_not_change_what_comes_out(noise: str) -> None:
     short = noise * (512 // len(noise) + 1)
-    asked = QUESTIONS.of(ActivityKey(short, "", short))
+    asked = QUESTIONS.of(Window(short, "", short))
 
-    assert QUESTIONS.of(ActivityKey(noise * 100_000, "", noise * 100_000)) == asked
+    assert QUESTIONS.of(Window(noise * 100_000, "", noise * 100_000)) == asked
 
 
 def test_what_lies_far_behind_is_not_read() -> None:
     """However little is left of what is before it: so no text takes longer than one of the length that is read."""
-    title = QUESTIONS.of(ActivityKey("", "", "a1" * 250 + " x" * 40 + " marker end")).title
+    title = QUESTIONS.of(Window("", "", "a1" * 250 + " x" * 40 + " marker end")).title
 
     assert title.startswith("[token] x x")
     assert "marker" not in title
@@ -382,7 +382,7 @@ def test_what_lies_far_behind_is_not_read() -> None:
 def test_titles_that_say_too_much(title: str, expected: str, reason: str) -> None:
     questions = Questions(private_hosts=["secret.corp.kr"])
 
-    assert questions.of(ActivityKey("", "", title)).title == expected, reason
+    assert questions.of(Window("", "", title)).title == expected, reason
 
 
 @pytest.mark.parametrize(
@@ -396,9 +396,9 @@ def test_titles_that_say_too_much(title: str, expected: str, reason: str) -> Non
     ],
 )
 def test_sites_that_would_say_too_much(url: str, expected: str) -> None:
-    assert Questions().of(ActivityKey("", url, "")).site == expected
+    assert Questions().of(Window("", url, "")).site == expected
 
 
 def test_a_phone_number_in_the_name_of_an_app_is_masked_and_its_version_is_not() -> None:
-    assert Questions().of(ActivityKey("App 010-1234-5678", "", "")).app == "App [number]"
-    assert Questions().of(ActivityKey("Build 12345", "", "")).app == "Build 12345"
+    assert Questions().of(Window("App 010-1234-5678", "", "")).app == "App [number]"
+    assert Questions().of(Window("Build 12345", "", "")).app == "Build 12345"

@@ -8,8 +8,8 @@ from math import fsum
 import pytest
 
 from domains.categoryPattern.model import UNCATEGORIZED, CategoryPattern, category_id
-from domains.errors import ClassificationFailed, RedisOutage, StoreOutage
-from domains.pomodoro.flow import Breaker
+from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage
+from domains.kernel.resilience import Breaker
 from domains.pomodoro.model import CategoryUpdate, Commit, Move
 from tests.messages import (
     DEVELOPMENT,
@@ -109,7 +109,7 @@ async def test_documents_and_boards_move(world: World, window: dict[str, str], b
     named = instance.classifier.snapshot.by_tier["llm"][after].category_id
     for log in world.logs.documents.values():
         data = world.categorized.documents[log.categorized_data_id]
-        assert log.category_id == data.category_id == (DEVELOPMENT if data.key.app.startswith("Visual") else named)
+        assert log.category_id == data.category_id == (DEVELOPMENT if data.window.app.startswith("Visual") else named)
         assert data.is_llm_based == (log.category_id == named)
 
 
@@ -222,7 +222,7 @@ async def test_it_goes_on_by_itself_until_the_llm_is_back(world: World) -> None:
 async def test_an_answer_that_is_missing_leaves_its_message_and_hinders_no_other(world: World) -> None:
     instance = Instance(world)
     await committed_without_llm(world, instance, [message(**STRANGE), message(**PAGE)])
-    await instance.memory.remember({world.questions.of(next(iter(world.stream.deferred.values())).key): "SNS"})
+    await instance.memory.remember({world.questions.of(next(iter(world.stream.deferred.values())).window): "SNS"})
     world.llm.error = ClassificationFailed("away")
 
     assert await reclassify(instance) == 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domains.errors import RedisOutage
+from domains.kernel.errors import RedisOutage
 from infrastructure.redis.client import translated_errors
 
 

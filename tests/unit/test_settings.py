@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.logs import announce_stores, configure_logging
+from infrastructure.observing.logs import announce_stores, configure_logging
 from infrastructure.settings import HOST_NAME, Settings, SettingsError, describe_settings, load_settings
 
 SECRETS = {"MONGO_URI": "mongodb://user:s3cret-m@host/", "REDIS_PASSWORD": "s3cret-r", "OPENAI_API_KEY": "s3cret-o"}

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from infrastructure.supervisor import Supervisor
+from infrastructure.process.supervisor import Supervisor
 
 CHILD = """
 import os, pathlib, signal, sys, time

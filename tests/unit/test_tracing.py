@@ -9,9 +9,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
 
-from domains.errors import StoreRefused
+from domains.kernel.errors import StoreRefused
+from infrastructure.observing.tracing import TracingObserver
 from infrastructure.settings import Settings
-from infrastructure.tracing import TracingObserver
 from tests.messages import message
 from tests.unit.pipeline_in_memory import Instance, World, until
 

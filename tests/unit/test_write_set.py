@@ -4,7 +4,7 @@ import pytest
 
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.snapshot import Classification
+from domains.patternClassifier.model import Classification
 from domains.pomodoro.model import CategorizedData, PomodoroPatternClassifyMessage, categorized_data_id
 from domains.pomodoro.service import BatchClassification, Decided, Span
 from infrastructure.memory.repositories import (
@@ -41,7 +41,7 @@ async def test_a_fallback_does_not_replace_the_answer_that_another_instance_has_
 async def test_an_answer_that_is_the_fallback_is_written_as_the_llm_s() -> None:
     windows = InMemoryCategorizedDataRepository()
     parsed = _message()
-    document = CategorizedData(categorized_data_id(parsed.key), parsed.key, FALLBACK.category_id)
+    document = CategorizedData(categorized_data_id(parsed.window), parsed.window, FALLBACK.category_id)
     await windows.save_all([document])
     await _write(windows, Decided(Span(parsed, document), CONFIRMED))
     assert _category(windows) == (FALLBACK.category_id, True)
@@ -51,9 +51,9 @@ async def test_a_message_delivered_again_stays_with_the_window_that_its_log_poin
     """Spring's document of the same window came in between: the log's own would keep the fallback for good."""
     windows, parsed = InMemoryCategorizedDataRepository(), _message()
     await _write(windows, Decided(Span(parsed), FALLBACK, deferred=True))
-    await windows.save_all([CategorizedData(hex_id(3), parsed.key, BY_LLM.category_id, True)])
-    found = await windows.find_many_by_app_url_title_batch({parsed.key})
-    assert found[parsed.key].id == categorized_data_id(parsed.key)
+    await windows.save_all([CategorizedData(hex_id(3), parsed.window, BY_LLM.category_id, True)])
+    found = await windows.find_many_by_app_url_title_batch({parsed.window})
+    assert found[parsed.window].id == categorized_data_id(parsed.window)
 
 
 def _message() -> PomodoroPatternClassifyMessage:

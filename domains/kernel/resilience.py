@@ -1,0 +1,98 @@
+"""How an outage is waited out, and how tasks are paused and cancelled."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+from domains.kernel.errors import Outage
+
+T = TypeVar("T")
+
+
+class Breaker:
+    """A circuit breaker that waits instead of failing: messages stay pending, so patience loses nothing.
+
+    Each call has to go to the other side: its success is taken for the end of the outage. During one, one caller at a
+    time asks whether it is over, with jittered backoff. `on_change(open, cause)` is told when it opens (with the
+    error) and when it closes (None). Times in seconds.
+    """
+
+    def __init__(
+        self,
+        on_change: Callable[[bool, Outage | None], None],
+        first_delay: float = 0.1,
+        longest_delay: float = 5.0,
+    ) -> None:
+        self._on_change = on_change
+        self._first_delay = first_delay
+        self._longest_delay = longest_delay
+        self._probes = 0
+        self._closed = asyncio.Event()
+        self._closed.set()
+        self._probe = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        return not self._closed.is_set()
+
+    async def run(self, call: Callable[[], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
+        """The result of `call`, repeated until it is no Outage; once `stop` is set the Outage passes.
+
+        Other exceptions pass at once.
+        """
+        while True:
+            try:
+                if not self.is_open:
+                    return await self._attempt(call)
+                async with self._probe:
+                    if self.is_open:
+                        await pause(stop, self._delay())
+                        self._probes += 1
+                        return await self._attempt(call)
+            except Outage:
+                if stop is not None and stop.is_set():
+                    raise
+
+    async def _attempt(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            result = await call()
+        except Outage as cause:
+            if not self.is_open:
+                self._probes = 0
+                self._closed.clear()
+                self._on_change(True, cause)
+            raise
+        except Exception:
+            self._close()  # an answer, if not the one that was hoped for
+            raise
+        self._close()
+        return result
+
+    def _close(self) -> None:
+        if self.is_open:
+            self._closed.set()
+            self._on_change(False, None)
+
+    def _delay(self) -> float:
+        ceiling = min(self._longest_delay, self._first_delay * 2 ** min(self._probes, 16))
+        return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, no secret
+
+
+async def pause(stop: asyncio.Event | None, seconds: float) -> None:
+    """Returns after `seconds`, or as soon as `stop` is set."""
+    if stop is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Returns when all have ended. Cancels again and again: a driver may take it for an error of its connection."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.5)

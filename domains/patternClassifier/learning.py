@@ -1,0 +1,213 @@
+"""Patterns that the LLM's answers suggest: what it keeps answering for a host or an app becomes a rule.
+
+A window with a URL speaks for its host, one without for its app. A pattern is proposed only for a host or an app that
+was seen itself. A parent that was not is never: without a list of public suffixes nobody can tell `example.com` from
+`github.io`, of which every child is somebody else's. But a pattern matches what lies below its host, and its app's
+versions and editions, so the answers for those must agree with it, too.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+from domains.categoryPattern.model import (
+    LLM_ONLY_CATEGORIES,
+    UNCATEGORIZED,
+    Evidence,
+    PatternKind,
+    PatternProposal,
+    ProposalStatus,
+)
+from domains.kernel.window import Window
+from domains.patternClassifier.rules import RuleSet
+from domains.patternClassifier.urls import split_url
+from domains.patternClassifier.words import only_qualifiers, split_name
+
+_SUBJECTS = 200_000
+_WINDOWS = 1000
+_SPELLINGS = 20
+_EXAMPLES = 3
+_PRIVATE_DOMAINS = frozenset(
+    {
+        *("local", "localhost", "localdomain", "internal", "intranet", "private", "lan", "home", "corp"),
+        *("test", "example", "invalid", "onion", "arpa"),
+    }
+)
+"""RFC 6761, 6762 and 8375, ICANN's `internal`, and what offices and routers call their own networks."""
+
+
+class Subject(NamedTuple):
+    """A host without `www.`, or an app's folded words: what one pattern stands for."""
+
+    kind: PatternKind
+    key: str
+
+    def wider(self) -> Iterator["Subject"]:
+        """The subjects whose patterns match this one as well, the nearest first."""
+        parts = self.key.split("." if self.kind is PatternKind.DOMAIN else " ")
+        if self.kind is PatternKind.DOMAIN:
+            yield from (Subject(self.kind, ".".join(parts[at:])) for at in range(1, len(parts) - 1))
+        else:
+            lengths = (length for length in range(len(parts) - 1, 0, -1) if only_qualifiers(parts, length))
+            yield from (Subject(self.kind, " ".join(parts[:length])) for length in lengths)
+
+
+class Tally:
+    """The answers for one subject, the windows of each category, and how its name was spelled."""
+
+    __slots__ = ("answers", "names", "windows")
+
+    def __init__(self) -> None:
+        self.answers: Counter[str] = Counter()
+        self.names: Counter[str] = Counter()
+        self.windows: dict[str, set[int]] = {}
+
+    def add(self, name: str, category: str, window: int) -> None:
+        self.answers[category] += 1
+        windows = self.windows.setdefault(category, set())
+        if len(windows) < _WINDOWS:
+            windows.add(window)
+        if name in self.names or len(self.names) < _SPELLINGS:
+            self.names[name] += 1
+
+    def merge(self, other: "Tally") -> None:
+        self.answers += other.answers
+        self.names += other.names
+        for category, windows in other.windows.items():
+            self.windows.setdefault(category, set()).update(windows)
+
+    @property
+    def usual_names(self) -> list[str]:
+        return sorted(self.names, key=lambda name: (-self.names[name], name))
+
+    def evidence(self) -> tuple[str, Evidence]:
+        """The leading category, and what speaks for it and against it."""
+        others = dict(sorted(self.answers.items(), key=lambda item: (-item[1], item[0])))
+        category = next(iter(others))
+        answers, windows = others.pop(category), min(len(self.windows[category]), _WINDOWS)
+        return category, Evidence(answers, windows, others, tuple(self.usual_names[:_EXAMPLES]))
+
+
+class AnswerCounts:
+    """Counts answers in any order. What it remembers grows with the hosts and apps, not with the answers.
+
+    Of more than `limit` hosts and apps those with the fewest answers are forgotten, and counted in `forgotten`.
+    """
+
+    def __init__(self, limit: int = _SUBJECTS) -> None:
+        self._limit = limit
+        self.tallies: dict[Subject, Tally] = {}
+        self.forgotten = 0
+
+    def add(self, window: Window, category: str) -> None:
+        """One answer of the LLM: the category it named for a window."""
+        subject, name = _subject(window)
+        if subject is None:
+            return
+        if subject not in self.tallies and len(self.tallies) >= self._limit:
+            self._forget()
+        self.tallies.setdefault(subject, Tally()).add(name, category, hash(window))
+
+    def _forget(self) -> None:
+        by_answers = sorted(self.tallies, key=lambda subject: (self.tallies[subject].answers.total(), subject))
+        for subject in by_answers[: (self._limit + 1) // 2]:
+            del self.tallies[subject]
+            self.forgotten += 1
+
+
+def propose(
+    counts: AnswerCounts,
+    rules: RuleSet,
+    kept: Collection[PatternProposal],
+    is_refused: Callable[[PatternKind, str], bool],
+    min_answers: int,
+    min_share: float,
+    again: bool = False,
+) -> list[PatternProposal]:
+    """The patterns to propose now, those that are proposed already among them; in a stable order.
+
+    A subject needs `min_answers` of its own for one category, which has at least `min_share` of its answers, and of
+    those for all that the pattern would match. Left out is what `rules` decide, what `is_refused`, and what was
+    rejected before, or accepted and then removed by an administrator: unless the answers have doubled since, the
+    category is another, or `again`.
+    """
+    tallies = {subject: tally for subject, tally in counts.tallies.items() if not _decided(rules, subject, tally)}
+    enough = {subject for subject, tally in tallies.items() if max(tally.answers.values()) >= min_answers}
+    whole = _with_narrower(tallies, enough)
+    before = {proposal.id: proposal for proposal in kept}
+    proposed: dict[Subject, PatternProposal] = {}
+    for subject in sorted(enough, key=lambda subject: (len(subject.key), subject)):  # wider ones come first
+        own_category, own = tallies[subject].evidence()
+        category, evidence = whole[subject].evidence()
+        pattern = subject.key if subject.kind is PatternKind.DOMAIN else tallies[subject].usual_names[0]
+        found = PatternProposal(_id_of(subject), subject.kind, pattern, category, evidence)
+        if (
+            category == own_category
+            and min(own.share, evidence.share) >= min_share
+            and category not in LLM_ONLY_CATEGORIES | {UNCATEGORIZED}
+            and not is_refused(subject.kind, pattern)
+            and (again or not _is_settled(before.get(found.id), found))
+            and not _is_covered(subject, category, proposed)
+        ):
+            proposed[subject] = found
+    return list(proposed.values())
+
+
+def _with_narrower(tallies: Mapping[Subject, Tally], wanted: Collection[Subject]) -> dict[Subject, Tally]:
+    """The tallies of `wanted`, each with those of the subjects that its pattern would match, too."""
+    whole = {subject: Tally() for subject in wanted}
+    for subject, tally in tallies.items():
+        for wider in (subject, *subject.wider()):
+            if wider in whole:
+                whole[wider].merge(tally)
+    return whole
+
+
+def _decided(rules: RuleSet, subject: Subject, tally: Tally) -> bool:
+    if subject.kind is PatternKind.DOMAIN:
+        return rules.match("", f"https://{subject.key}/") is not None
+    return rules.match(tally.usual_names[0], "") is not None
+
+
+def _is_settled(before: PatternProposal | None, found: PatternProposal) -> bool:
+    if before is None or before.status is ProposalStatus.PROPOSED or before.category != found.category:
+        return False
+    return found.evidence.answers < 2 * before.evidence.answers
+
+
+def _is_covered(subject: Subject, category: str, proposed: Mapping[Subject, PatternProposal]) -> bool:
+    nearest = next((wider for wider in subject.wider() if wider in proposed), None)
+    return nearest is not None and proposed[nearest].category == category
+
+
+def _id_of(subject: Subject) -> str:
+    return blake2b(f"{subject.kind}:{subject.key}".encode(), digest_size=6).hexdigest()
+
+
+def _subject(window: Window) -> tuple[Subject | None, str]:
+    """What a window speaks for, and its name as it was seen; None where no pattern could stand for it."""
+    if not window.url:
+        return _app(window.app)
+    host, _ = split_url(window.url)
+    bare = host.removeprefix("www.")
+    labels = bare.split(".")
+    if len(labels) < 2 or not labels[-1] or labels[-1].isdigit() or labels[-1] in _PRIVATE_DOMAINS or "[" in host:
+        return None, ""  # an address, a name of one's own network, or no place at all
+    return Subject(PatternKind.DOMAIN, bare), host
+
+
+@lru_cache(maxsize=4096)
+def _app(name: str) -> tuple[Subject | None, str]:
+    words = split_name(name)
+    if not words:
+        return None, ""
+    text = unicodedata.normalize("NFC", " ".join("".join(filter(str.isprintable, name)).split()))
+    last = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
+    text = last if split_name(last) == words else text  # directories may name a person
+    text = re.sub(r"\.(exe|app)\Z", "", text, flags=re.IGNORECASE)
+    folded = " ".join(words)
+    return Subject(PatternKind.APP, folded), text if split_name(text) == words else folded

@@ -1,0 +1,117 @@
+"""How much is under way at once, and how much the next read asks for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class InFlight:
+    """The messages being worked on here, by entry id, bounded in number and in bytes.
+
+    How large the next messages are is not known before they are read: it is taken to be the mean of those read last,
+    so that a read may overshoot `max_bytes` by what it brought.
+    """
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._changed = asyncio.Event()
+        self._mean_bytes = 1.0
+        self.sizes: dict[str, int] = {}
+        self.bytes = 0
+
+    @property
+    def free(self) -> int:
+        """How many more messages there is room for: at least one where there are none, however large it may be."""
+        by_bytes = int((self._max_bytes - self.bytes) / self._mean_bytes)
+        room = min(self._max_messages - len(self.sizes), by_bytes)
+        return room if self.sizes else max(1, room)
+
+    def enter(self, sizes: Mapping[str, int]) -> None:
+        """`sizes`: entry ids that are not in flight yet, and the bytes of each."""
+        if sizes:
+            total = sum(sizes.values())
+            self.sizes |= sizes
+            self.bytes += total
+            self._mean_bytes = max(1.0, total / len(sizes))
+
+    def leave(self, entry_ids: Iterable[str]) -> None:
+        for entry_id in entry_ids:
+            self.bytes -= self.sizes.pop(entry_id, 0)
+        self._changed.set()
+
+    async def room(self) -> int:
+        """How many more messages may be read; waits until it is at least one."""
+        while self.free <= 0:
+            self._changed.clear()
+            await self._changed.wait()
+        return self.free
+
+
+class Gathering(Generic[T]):
+    """Works on what comes in small pieces in groups, one after the other, of at most `most`.
+
+    `work` is given a group and the earliest time that was given with any of it; it must not raise. A group waits
+    `seconds` for others.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[T], float], Awaitable[None]],
+        spawn: Callable[[Coroutine[None, None, None], str], object],
+        seconds: float,
+        most: int,
+    ) -> None:
+        self._work = work
+        self._spawn = spawn
+        self._seconds = seconds
+        self._most = most
+        self._items: list[T] = []
+        self._since = 0.0
+        self._working = False
+
+    def add(self, items: Sequence[T], since: float) -> None:
+        if not items:
+            return
+        self._since = min(self._since, since) if self._items else since
+        self._items += items
+        if not self._working:
+            self._working = True
+            self._spawn(self._run(), "gather")
+
+    async def _run(self) -> None:
+        try:
+            while self._items:
+                await asyncio.sleep(self._seconds)
+                group, self._items = self._items[: self._most], self._items[self._most :]
+                await self._work(group, self._since)
+        finally:
+            self._working = False
+
+
+class AdaptiveBatch:
+    """How many messages the next read asks for.
+
+    More while reads come back full; the least when they do not; less when a batch takes longer than
+    `slow_seconds`, since then the store or Redis labours, and a large batch would only hold up what is in it.
+    """
+
+    def __init__(self, smallest: int, largest: int, slow_seconds: float = 1.0) -> None:
+        self._smallest = smallest
+        self._largest = max(smallest, largest)
+        self._slow_seconds = slow_seconds
+        self.size = smallest
+
+    def read(self, asked: int, got: int) -> None:
+        """Told what the last read asked for and brought."""
+        if got < asked:
+            self.size = self._smallest
+        elif asked >= self.size:
+            self.size = min(self.size * 2, self._largest)
+
+    def took(self, seconds: float) -> None:
+        """Told how long a batch took from its reading to its commit."""
+        if seconds > self._slow_seconds:
+            self.size = max(self._smallest, self.size // 2)

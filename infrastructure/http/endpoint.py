@@ -1,0 +1,114 @@
+"""One operation of the API: what it takes, who may ask for it, and how its answer and its errors are sent."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from domains.kernel.errors import PipelineError
+from infrastructure.http.schemas import Problem
+
+EVENT_STREAM = "text/event-stream"
+
+BODY_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`handler` gets the request, the parameters and the body, as far as there are models of them.
+
+    `access`: "token" where nobody else may ask, "more" where the token shows more. One that `streams` answers itself.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Callable[..., Awaitable[Any]]
+    summary: str
+    answer: type[BaseModel]
+    params: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    access: Literal["open", "more", "token"] = "open"
+    problems: tuple[int, ...] = ()
+    streams: bool = False
+
+    @property
+    def usual_problems(self) -> set[int]:
+        """Those that follow from what it takes and who may ask."""
+        statuses = {503}
+        if self.params is not None or self.body is not None:
+            statuses.add(400)
+        if self.access != "open":
+            statuses |= {401, 403, 429}
+        if self.method == "POST":
+            statuses |= {403, 413, 415}
+        return statuses
+
+    async def answered(self, request: web.Request) -> web.StreamResponse:
+        taken: list[BaseModel] = []
+        if self.params is not None:
+            taken.append(_params(self.params, request))
+        if self.body is not None:
+            taken.append(await _body(self.body, request))
+        answer = await self.handler(request, *taken)
+        return answer if isinstance(answer, web.StreamResponse) else json_response(answer)
+
+
+def json_response(document: BaseModel | Mapping[str, Any]) -> web.Response:
+    return web.Response(text=json_text(document), content_type="application/json")
+
+
+def json_text(document: BaseModel | Mapping[str, Any]) -> str:
+    if isinstance(document, BaseModel):
+        return document.model_dump_json(by_alias=True)
+    return json.dumps(document)
+
+
+def _params(model: type[BaseModel], request: web.Request) -> BaseModel:
+    if len(request.query) != len(set(request.query)):
+        raise web.HTTPBadRequest(text="a parameter is given twice")
+    return _checked(lambda: model.model_validate({**request.query, **request.match_info}))
+
+
+async def _body(model: type[BaseModel], request: web.Request) -> BaseModel:
+    body = await request.read()
+    return _checked(lambda: model.model_validate_json(body))
+
+
+def _checked(validate: Callable[[], BaseModel]) -> BaseModel:
+    try:
+        return validate()
+    except ValidationError as error:
+        found = (f"{'.'.join(map(str, it['loc'])) or 'body'}: {it['msg']}" for it in error.errors())
+        raise web.HTTPBadRequest(text="; ".join(found)[:1000]) from None
+
+
+@web.middleware
+async def told_as_problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Whatever goes wrong in the API, as a problem document; what lies beside the API tells it in its own way."""
+    if not request.path.startswith("/api/"):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
+        usual = f"{error.status}: {error.reason}"
+        return problem(error.status, "" if error.text in (None, usual) else str(error.text), kept)
+    except PipelineError as error:
+        return problem(503, str(error))
+
+
+_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    title = HTTPStatus(status).phrase
+    document = Problem(title=title, status=status, detail=detail or title)
+    return web.Response(
+        text=document.model_dump_json(), status=status, headers=headers, content_type="application/problem+json"
+    )

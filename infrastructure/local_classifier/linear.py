@@ -1,0 +1,115 @@
+"""The trained model: weights in one `.npz` file that holds numbers and text, never code."""
+
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domains.kernel.errors import PipelineError
+from domains.patternClassifier.questions import Question
+from infrastructure.local_classifier.features import BUCKETS, VERSION, features
+
+Scores = NDArray[np.float32]
+
+_MAX_BYTES = 64 << 20
+"""Unpacked: a file that claims more is not one of ours."""
+
+
+class ModelFileError(PipelineError):
+    """The file cannot be read, or is no model of this version; the text is meant for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of a model. All measures are those of windows that training has not seen.
+
+    `threshold` is the least confidence (0 to 1) with which it decides, `precision` the share of what it decided that
+    is right, `coverage` the share that it decided.
+    """
+
+    categories: tuple[str, ...]
+    threshold: float
+    precision: float
+    coverage: float
+    trained_on: int
+    version: int = VERSION
+
+
+class LinearModel:
+    """LocalClassifierPort by a row of weights for each feature and a column for each category."""
+
+    def __init__(self, weights: Scores, bias: Scores, card: ModelCard) -> None:
+        self._weights = weights
+        self._bias = bias
+        self.card = card
+
+    def predict(self, questions: Sequence[Question]) -> list[str | None]:
+        if not questions:
+            return []
+        confidence = self.confidence(questions)
+        best = confidence.argmax(axis=1)
+        sure = confidence.max(axis=1) >= self.card.threshold
+        return [self.card.categories[i] if decided else None for i, decided in zip(best, sure, strict=True)]
+
+    def confidence(self, questions: Sequence[Question]) -> Scores:
+        """Of each question a row, of each category a column; a row adds up to 1."""
+        return softmax(np.stack([self._score(question) for question in questions]))
+
+    def _score(self, question: Question) -> Any:
+        score = self._bias
+        for rows in features(question):
+            if rows:
+                score = score + self._weights[rows].sum(axis=0) / np.sqrt(np.float32(len(rows)))
+        return score
+
+    def save(self, path: Path) -> None:
+        """Replaces the file as a whole. Raises OSError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        card = np.frombuffer(json.dumps(asdict(self.card), ensure_ascii=False).encode(), dtype=np.uint8)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with beside.open("wb") as file:
+                np.savez_compressed(file, weights=self._weights.astype(np.float16), bias=self._bias, card=card)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def load_model(path: Path) -> LinearModel:
+    """Raises ModelFileError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
+                raise ValueError("too large")
+        with np.load(path, allow_pickle=False) as held:
+            card, weights, bias = held["card"].tobytes(), held["weights"], held["bias"]
+        return _checked(json.loads(card), weights, bias)
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # unpacking a foreign file may raise nearly anything: zlib.error, RuntimeError, …
+        raise ModelFileError(
+            f"{path}: no model that this version can use ({error}); python -m cmd.train makes one"
+        ) from error
+
+
+def _checked(card: Any, weights: NDArray[Any], bias: NDArray[Any]) -> LinearModel:
+    if card["version"] != VERSION:
+        raise ValueError(f"version {card['version']}, not {VERSION}")
+    known = ModelCard(**{**card, "categories": tuple(card["categories"])})
+    shape = (2 * BUCKETS, len(known.categories))
+    if weights.shape != shape or bias.shape != shape[1:] or not all(map(str.isprintable, known.categories)):
+        raise ValueError("its parts do not fit each other")
+    if not (known.categories and 0 < known.threshold <= 1 and np.isfinite(bias).all() and np.isfinite(weights).all()):
+        raise ValueError("its numbers are none")
+    return LinearModel(weights.astype(np.float32), bias.astype(np.float32), known)
+
+
+def softmax(scores: Scores) -> Scores:
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)

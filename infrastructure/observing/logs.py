@@ -1,0 +1,209 @@
+"""Structured logs on one stream: readable in a terminal, JSON in production.
+
+Every event has an `event` text that does not change, so that it can be searched for, and an `action` to filter by.
+Window titles and URLs are never logged above debug level.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from domains.kernel.errors import Outage, PipelineError
+from domains.patternClassifier.model import PauseReason, Tier
+from domains.patternClassifier.rules import PatternProblem
+from domains.pomodoro.model import CommitResult, DeadLetter, Lane, StreamState
+from infrastructure.settings import Settings
+
+
+def configure_logging(settings: Settings, level: str | None = None) -> None:
+    """Sends our own events, from `level` or else LOG_LEVEL on, and those of the libraries, from warning on."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if settings.app_env == "prod"
+        else [structlog.dev.ConsoleRenderer(pad_event_to=50)]
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("pomocore").setLevel((level or settings.log_level).upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def announce_stores(settings: Settings) -> None:
+    structlog.stdlib.get_logger("pomocore").info(describe_stores(settings), action="start")
+
+
+def describe_stores(settings: Settings) -> str:
+    """The one line that says where the data are."""
+    store = "MongoDB" if settings.mongo_uri else f"SQLite in {settings.data_dir}"
+    redis = settings.redis_addr or f"an embedded redis-server in {settings.data_dir}"
+    return f"Consuming {settings.stream_key} from {redis}, documents in {store}"
+
+
+def announce_no_model(cause: Exception) -> None:
+    structlog.stdlib.get_logger("pomocore").warning(
+        "Local model not loaded, doing without it", action="model_not_loaded", cause=str(cause)
+    )
+
+
+class LoggingObserver:
+    """ConsumerObserver and ClassifierObserver in the log. Source of the first two lines: contract."""
+
+    def __init__(self, stream_max_backlog: int) -> None:
+        self._stream_max_backlog = stream_max_backlog
+        self._log = structlog.stdlib.get_logger("pomocore")
+
+    def batch_read(self, count: int) -> None:
+        self._log.debug("Read messages", action="read", messages=count)
+
+    def batch_committed(self, result: CommitResult, seconds: float, lane: Lane = Lane.FAST) -> None:
+        if result.messages:
+            self._log.info(
+                f"Successfully processed batch of {result.messages} messages",
+                action="commit",
+                messages=result.messages,
+                milliseconds=round(seconds * 1000, 1),
+            )
+        if result.scores:
+            self._log.info(
+                f"Successfully updated leaderboard with {result.scores} aggregated entries",
+                action="leaderboard",
+                entries=result.scores,
+            )
+        if result.ended_sessions:
+            self._log.info("Announced ended sessions", action="session_end", sessions=result.ended_sessions)
+        self._failed_scores(result)
+
+    def _failed_scores(self, result: CommitResult) -> None:
+        if result.failure:
+            self._log.error(
+                "A board or event stream took no write; kept for replay",
+                action="leaderboard_failed",
+                entries=result.failed_scores,
+                cause=result.failure,
+            )
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            self._log.warning(
+                "Message moved to the dead letters",
+                action="dead_letter",
+                message_id=letter.entry_id,
+                reason=letter.reason,
+            )
+
+    def message_failed(self, entry_id: str, attempt: int, reason: str) -> None:
+        self._log.warning(
+            "Message failed by itself", action="retry", message_id=entry_id, attempt=attempt, reason=reason
+        )
+
+    def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
+        if is_open:
+            self._log.error("Outage, waiting", action="breaker_open", service=name, cause=str(cause))
+        else:
+            self._log.info("Outage is over", action="breaker_closed", service=name)
+
+    def stream_tidied(self, state: StreamState) -> None:
+        if state.trimmed or state.removed_consumers:
+            self._log.debug(
+                "Tidied the stream",
+                action="tidy",
+                trimmed=state.trimmed,
+                length=state.length,
+                removed_consumers=state.removed_consumers,
+            )
+        if state.length > self._stream_max_backlog:
+            self._log.warning(
+                "The stream is longer than STREAM_MAX_BACKLOG",
+                action="backlog",
+                length=state.length,
+                limit=self._stream_max_backlog,
+            )
+
+    def stopping(self, in_flight: int) -> None:
+        self._log.info("Stopping: finishing what is in flight", action="stopping", messages=in_flight)
+
+    def stopped(self, left_pending: int) -> None:
+        self._log.info("Stopped", action="stopped", left_pending=left_pending)
+
+    def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
+        self._log.info("Loaded category patterns", action="patterns", patterns=count)
+        for problem in problems:
+            self._log.warning(
+                "Skipped a broken pattern",
+                action="pattern_problem",
+                category=problem.category,
+                pattern=problem.pattern,
+                reason=problem.reason,
+            )
+
+    def patterns_not_loaded(self, cause: PipelineError) -> None:
+        self._log.warning("Patterns stay as they are: the store is away", action="patterns", cause=str(cause))
+
+    def tier_failed(self, tier: Tier, cause: Exception) -> None:
+        self._log.warning("A tier of the classifier is away", action="tier_failed", tier=tier, cause=_text_of(cause))
+
+    def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
+        self._log.debug(
+            "LLM answered",
+            action="llm_answered",
+            windows=windows,
+            answered=answered,
+            tokens=tokens,
+            milliseconds=round(seconds * 1000, 1),
+        )
+
+    def llm_failed(self, windows: int, cause: Exception) -> None:
+        self._log.warning("LLM gave no answer", action="llm_failed", windows=windows, cause=_text_of(cause))
+
+    def llm_paused(self, reason: PauseReason, seconds: float) -> None:
+        self._log.warning("LLM is not asked for a while", action="llm_paused", reason=reason, seconds=round(seconds))
+
+    def reclassified(self, result: CommitResult) -> None:
+        if result.moved:
+            self._log.info(
+                "Reclassified messages", action="reclassified", messages=result.moved, scores=result.scores
+            )
+        self._failed_scores(result)
+
+    def command_told(self, status: Mapping[str, Any]) -> None:
+        log = self._log.warning if status["status"] == "failed" else self._log.info
+        log(
+            "Command from the list",
+            action="command",
+            status=status["status"],
+            task=status["task"],
+            id=status["id"],
+            data=status["data"],
+        )
+
+    def reclassification_failed(self, cause: PipelineError) -> None:
+        self._log.warning("Reclassification has to wait", action="reclassification_failed", cause=str(cause))
+
+
+def _text_of(cause: Exception) -> str:
+    """Of an error that nobody foresaw only the kind: its text may repeat a title."""
+    return str(cause) if isinstance(cause, PipelineError) else type(cause).__name__

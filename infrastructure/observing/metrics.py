@@ -1,0 +1,382 @@
+"""What Prometheus scrapes. Names, types and meanings: docs/metrics.md, made from here by `make docs`.
+
+Counters are raised by what observers are told, once a batch. Gauges are read when they are asked for: those of the
+consumers from memory, those of Redis from figures that a task takes every few seconds.
+"""
+
+import asyncio
+import re
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import nan
+from time import monotonic
+from typing import Any, NamedTuple
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from domains.kernel.errors import Outage, PipelineError
+from domains.patternClassifier.model import PauseReason, Tier
+from domains.patternClassifier.rules import PatternProblem
+from domains.pomodoro.consumer import ConsumerVitals
+from domains.pomodoro.model import CommitResult, DeadLetter, Lane, Stage, StreamState
+from infrastructure.redis.stream_figures import StreamFigures
+from infrastructure.redis.task_queue import TASKS
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
+
+_REASONS = (
+    ("too_large", re.compile(r"the entry is [\d,]+ bytes long")),
+    ("missing_field", re.compile(r"\w+ is missing")),
+    ("not_utf8", re.compile(r"\w+ is not valid UTF-8")),
+    ("one_id", re.compile(r"\w+ is given without ")),
+    ("invalid_field", re.compile(r"\w+ must be |sessionDate |timestamp ")),
+)
+"""Reasons are texts with values in them; a label must have few values. Source: `message_parser.py`."""
+FAILED = "failed"
+
+_FAILURES = (
+    ("timeout", re.compile(r"timeout", re.IGNORECASE)),
+    ("rate_limited", re.compile(r"RateLimit|\b429\b")),
+    ("refused", re.compile(r"\b4\d\d$")),
+    ("unavailable", re.compile(r"Connection|\b5\d\d$")),
+    ("malformed", re.compile(r"not of the form")),
+)
+"""What ClassificationFailed says of an LLM request. Source: infrastructure/openai/client.py."""
+_ENDS = ("completed", "failed")
+_ANSWERED, _ERROR = "answered", "error"
+
+
+def reason_class(reason: str) -> str:
+    """A dead letter's reason as one of few."""
+    return _class(_REASONS, reason.partition("; ")[0], "match", FAILED)
+
+
+def llm_outcome(failure: str) -> str:
+    return _class(_FAILURES, failure, "search", _ERROR)
+
+
+def _class(classes: Iterable[tuple[str, re.Pattern[str]]], text: str, how: str, other: str) -> str:
+    return next((name for name, pattern in classes if getattr(pattern, how)(text)), other)
+
+
+class Observers:
+    """Several observers as one: each hears what it has a method for, in their order."""
+
+    def __init__(self, *observers: Any) -> None:
+        self._observers = observers
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        listeners = [getattr(observer, name) for observer in self._observers if hasattr(observer, name)]
+
+        def tell(*told: Any, **named: Any) -> None:
+            for listener in listeners:
+                listener(*told, **named)
+
+        setattr(self, name, tell)
+        return tell
+
+
+class MetricsObserver:
+    """ConsumerObserver and ClassifierObserver in counters and histograms of `registry`.
+
+    `cost_per_million_tokens` is what the LLM charges. `open_breakers` says why each open breaker is open.
+    """
+
+    def __init__(self, registry: CollectorRegistry, cost_per_million_tokens: float = 0.0) -> None:
+        self._cost_of_token = cost_per_million_tokens / 1_000_000
+        self._open: Tally[str] = Tally()
+        self.open_breakers: dict[str, str] = {}
+        counter, histogram = _maker(Counter, registry), _maker(Histogram, registry)
+
+        self._read = counter("messages_read", "Messages read from the stream, dead letters among them")
+        self._read_sizes = histogram("read_messages", "Messages that one read brought", buckets=_SIZES)
+        committed = counter("messages_committed", "Messages committed, by lane", ["lane"])
+        self._committed = {lane: committed.labels(lane) for lane in Lane}
+        took = histogram(
+            "batch_seconds", "Time of a batch from its reading to its commit", ["lane"], buckets=_SECONDS
+        )
+        self._took = {lane: took.labels(lane) for lane in Lane}
+        stages = histogram(
+            "stage_seconds", "Time of a stage of a batch, outages waited for among it", ["stage"], buckets=_SECONDS
+        )
+        self._stages = {stage: stages.labels(stage) for stage in Stage}
+        tiers = counter("classifications", "Messages classified and written, by the tier that decided", ["tier"])
+        self._tiers = {tier: tiers.labels(tier) for tier in Tier}
+        self._scores = counter("scores_raised", "Scores (of a user on a board) raised")
+        self._failed_scores = counter("scores_failed", "Scores that a board could not take, kept for replay")
+        self._sessions = counter("sessions_announced", "Sessions announced to be fully classified")
+        self._letters = counter("dead_letters", "Messages moved to the dead letters, by kind of reason", ["reason"])
+        for reason in (*(name for name, _ in _REASONS), FAILED):
+            self._letters.labels(reason)
+        self._failures = counter("message_failures", "Tries of messages that failed by themselves")
+        self._trimmed = counter("stream_trimmed_entries", "Entries dropped from the stream after all groups had them")
+        self._breakers = _maker(Gauge, registry)(
+            "breaker_open", "Breakers that are open: outages waited for", ["service"]
+        )
+        self._openings = counter("breaker_openings", "Times that a breaker has opened", ["service"])
+        for service in ("redis", "store"):
+            self._breakers.labels(service)
+            self._openings.labels(service)
+        self._patterns = _maker(Gauge, registry)("patterns", "Patterns in use")
+        self._broken = _maker(Gauge, registry)("patterns_broken", "Patterns skipped because they are broken")
+        self._loads = counter(
+            "pattern_loads", "Changed pattern sets taken over, and failures to read them", ["outcome"]
+        )
+        for outcome in ("loaded", "failed"):
+            self._loads.labels(outcome)
+        self._tier_failures = counter("tier_failures", "Times that a tier could not be asked", ["tier"])
+        for tier in (Tier.CACHE, Tier.DOCUMENTS, Tier.LLM):
+            self._tier_failures.labels(tier)
+        self._requests = counter("llm_requests", "Requests to the LLM, by outcome", ["outcome"])
+        for outcome in (_ANSWERED, *(name for name, _ in _FAILURES), _ERROR):
+            self._requests.labels(outcome)
+        self._pauses = counter("llm_pauses", "Times that the LLM was not asked for a while, by reason", ["reason"])
+        for reason in PauseReason:
+            self._pauses.labels(reason)
+        self._deferred = counter("messages_deferred", "Messages committed with a provisional category")
+        self._reclassified = counter("messages_reclassified", "Deferred messages that got their category")
+        self._commands = counter("commands", "Commands from the list that have ended", ["task", "status"])
+        for task in TASKS:
+            for status in _ENDS:
+                self._commands.labels(task, status)
+        windows = counter("llm_windows", "Windows that the LLM was asked for, by what became of them", ["outcome"])
+        self._answered, self._unanswered = windows.labels("answered"), windows.labels("unanswered")
+        self._tokens = counter("llm_tokens", "Tokens that the LLM has charged")
+        self._cost = counter("llm_cost", "What these tokens cost, by LLM_COST_PER_MILLION_TOKENS")
+        self._latency = histogram("llm_request_seconds", "Time of an answered request to the LLM", buckets=_SECONDS)
+
+    def batch_read(self, count: int) -> None:
+        self._read.inc(count)
+        self._read_sizes.observe(count)
+
+    def stage_done(self, stage: Stage, seconds: float) -> None:
+        self._stages[stage].observe(seconds)
+
+    def classified(self, tier_counts: Mapping[Tier, int]) -> None:
+        for tier, count in tier_counts.items():
+            self._tiers[tier].inc(count)
+
+    def batch_committed(self, result: CommitResult, seconds: float, lane: Lane = Lane.FAST) -> None:
+        if result.messages:
+            self._committed[lane].inc(result.messages)
+            self._took[lane].observe(seconds)
+        if result.scores:
+            self._scores.inc(result.scores)
+        if result.failed_scores:
+            self._failed_scores.inc(result.failed_scores)
+        if result.deferred:
+            self._deferred.inc(result.deferred)
+        if result.ended_sessions:
+            self._sessions.inc(result.ended_sessions)
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            self._letters.labels(reason_class(letter.reason)).inc()
+
+    def message_failed(self, entry_id: str, attempt: int, reason: str) -> None:
+        self._failures.inc()
+
+    def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
+        """Each partition has breakers of its own under the same names."""
+        self._open[name] += 1 if is_open else -1
+        self._breakers.labels(name).set(self._open[name])
+        if is_open:
+            self._openings.labels(name).inc()
+            self.open_breakers[name] = str(cause)
+        elif not self._open[name]:
+            self.open_breakers.pop(name, None)
+
+    def stream_tidied(self, state: StreamState) -> None:
+        self._trimmed.inc(state.trimmed)
+
+    def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
+        self._loads.labels("loaded").inc()
+        self._patterns.set(count)
+        self._broken.set(len(problems))
+
+    def patterns_not_loaded(self, cause: PipelineError) -> None:
+        self._loads.labels("failed").inc()
+
+    def tier_failed(self, tier: Tier, cause: PipelineError) -> None:
+        self._tier_failures.labels(tier).inc()
+
+    def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
+        self._requests.labels(_ANSWERED).inc()
+        self._answered.inc(answered)
+        self._unanswered.inc(windows - answered)
+        self._tokens.inc(tokens)
+        self._cost.inc(tokens * self._cost_of_token)
+        self._latency.observe(seconds)
+
+    def command_told(self, status: Mapping[str, Any]) -> None:
+        if status["status"] in _ENDS:
+            task = status["task"] if status["task"] in TASKS else "unknown"
+            self._commands.labels(task, status["status"]).inc()
+
+    def llm_paused(self, reason: PauseReason, seconds: float) -> None:
+        self._pauses.labels(reason).inc()
+
+    def reclassified(self, result: CommitResult) -> None:
+        self._reclassified.inc(result.moved)
+
+    def llm_failed(self, windows: int, cause: Exception) -> None:
+        self._requests.labels(llm_outcome(str(cause))).inc()
+        self._unanswered.inc(windows)
+
+
+class StreamGauges:
+    """The last figures of Redis. `streams` is None while there are none: before the first, and when Redis is away."""
+
+    def __init__(self) -> None:
+        self.streams: Sequence[StreamFigures] | None = None
+        self._taken = nan
+
+    @property
+    def age_seconds(self) -> float:
+        """Since Redis was last asked with success; NaN where it never was."""
+        return monotonic() - self._taken
+
+    def take(self, streams: Sequence[StreamFigures]) -> None:
+        self.streams, self._taken = streams, monotonic()
+
+    def lost(self) -> None:
+        self.streams = None
+
+
+class GaugeCollector(Collector):
+    """What is read at a scrape, from memory alone. `partitions` are the keys of the streams."""
+
+    def __init__(
+        self, gauges: StreamGauges, partitions: Sequence[str], vitals: Callable[[], Sequence[ConsumerVitals]]
+    ) -> None:
+        self._gauges = gauges
+        self._partitions = partitions
+        self._vitals = vitals
+
+    def collect(self) -> Iterator[Metric]:
+        vitals = self._vitals()
+        yield _gauge("in_flight_messages", "Messages read and not yet committed", sum(v.in_flight for v in vitals))
+        yield _gauge("in_flight_bytes", "The same in bytes", sum(v.in_flight_bytes for v in vitals))
+        loops = _gauge("loop_silent_seconds", "Time since the slowest loop of that name has turned", labels=["loop"])
+        for loop in ("start", "read", "claim"):
+            silent = [v.silent_seconds[loop] for v in vitals if loop in v.silent_seconds]
+            if silent:
+                loops.add_metric([loop], max(silent))
+        yield loops
+        yield from self._of_redis()
+
+    def _of_redis(self) -> Iterator[Metric]:
+        yield _gauge(
+            "redis_figures_age_seconds", "Age of the figures from Redis; these are NaN while it is away",
+            self._gauges.age_seconds,
+        )  # fmt: skip
+        for name, (meaning, value) in _OF_STREAM.items():
+            family = _gauge(name, meaning, labels=["stream"])
+            if self._gauges.streams is None:
+                for stream in self._partitions:
+                    family.add_metric([stream], nan)
+            for figures in self._gauges.streams or ():
+                family.add_metric([figures.stream], value(figures))
+            yield family
+
+
+_OF_STREAM: dict[str, tuple[str, Callable[[StreamFigures], float]]] = {
+    "stream_entries": ("Entries in the stream", lambda it: it.entries),
+    "undelivered_entries": ("Entries that no consumer was given: the lag, counted", lambda it: it.undelivered),
+    "undelivered_oldest_age_seconds": (
+        "Time since the oldest of them was published",
+        lambda it: it.oldest_undelivered_seconds,
+    ),
+    "pending_entries": ("Entries given to a consumer and not yet committed", lambda it: it.pending),
+    "pending_oldest_age_seconds": (
+        "Time since the oldest of them was published",
+        lambda it: it.oldest_pending_seconds,
+    ),
+    "dead_letter_entries": ("Entries in the dead-letter stream", lambda it: it.dead_letters),
+    "failed_score_entries": ("Scores kept for replay", lambda it: it.failed_scores),
+    "deferred_entries": ("Messages committed with a provisional category", lambda it: it.deferred),
+    "unannounced_sessions": ("Ended sessions that wait for earlier messages", lambda it: it.unannounced_sessions),
+    "instances": ("Consumers in the group, also those that are gone", lambda it: len(it.instances)),
+}
+
+
+class LoopLag:
+    """How late the event loop is: what a task that wanted to sleep for a moment slept too long."""
+
+    _INTERVAL = 0.5
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._lag = _maker(Histogram, registry)(
+            "event_loop_lag_seconds", "How late the event loop wakes a task", buckets=_SECONDS[:13]
+        )
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            due = monotonic() + self._INTERVAL
+            await asyncio.sleep(self._INTERVAL)
+            self._lag.observe(max(0.0, monotonic() - due))
+
+
+def make_registry() -> CollectorRegistry:
+    """A registry of our own, with the figures of the process and of Python."""
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    for collector in (
+        prometheus_client.ProcessCollector,
+        prometheus_client.PlatformCollector,
+        prometheus_client.GCCollector,
+    ):
+        collector(registry=registry)
+    return registry
+
+
+def values_of(families: Iterable[Metric]) -> dict[str, float]:
+    """{name{label="value",…}: value} of our own metrics, without the buckets of histograms."""
+    return {
+        sample.name + _labels(sample.labels): sample.value
+        for family in families
+        if family.name.startswith("pomocore_")
+        for sample in family.samples
+        if not sample.name.endswith("_bucket")
+    }
+
+
+class MetricDescription(NamedTuple):
+    name: str
+    type: str
+    labels: str
+    meaning: str
+
+
+def describe_metrics(registry: CollectorRegistry) -> list[MetricDescription]:
+    """Our own metrics under the names by which they are queried, by name."""
+    return sorted(
+        MetricDescription(
+            family.name + ("_total" if family.type == "counter" else ""),
+            family.type,
+            ", ".join(sorted({name for sample in family.samples for name in sample.labels} - {"le"})),
+            family.documentation,
+        )
+        for family in registry.collect()
+        if family.name.startswith("pomocore_")
+    )
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}" if labels else ""
+
+
+def _maker(kind: Any, registry: CollectorRegistry) -> Any:
+    def make(name: str, meaning: str, labels: Sequence[str] = (), **options: Any) -> Any:
+        return kind(f"pomocore_{name}", meaning, labels, registry=registry, **options)
+
+    return make
+
+
+def _gauge(name: str, meaning: str, value: float | None = None, labels: Sequence[str] | None = None) -> Any:
+    return GaugeMetricFamily(f"pomocore_{name}", meaning, value=value, labels=labels)

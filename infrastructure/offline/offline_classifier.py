@@ -1,0 +1,77 @@
+"""The tiers behind the rules for a command that has neither Redis nor a store: the local model and the LLM."""
+
+import asyncio
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.kernel.window import Window
+from domains.patternClassifier.model import Classification, Tier
+
+_NAMES = ("OPENAI_API_KEY", "MODEL_FILE")
+_FILES = (Path(".env"), Path(".data/model.npz"))
+_MOST = 1_000_000
+_PATIENCE = 600.0  # seconds: nobody waits for these windows but the command itself
+
+
+def may_be_there() -> bool:
+    """Whether there is anything that could make it worth its start: to look into the settings takes a while."""
+    return any(map(os.environ.get, _NAMES)) or any(path.exists() for path in _FILES)
+
+
+class OfflineClassifier:
+    """Use it as a context manager; needs its own thread's event loop to be free. Raises SettingsError."""
+
+    def __init__(self, patterns: Sequence[CategoryPattern], observer: Any) -> None:
+        from dependency_injector import providers
+
+        from infrastructure.composition.container import Container
+        from infrastructure.memory.repositories import InMemoryCategoryPatternRepository, InMemoryLLMBudget
+        from infrastructure.settings import load_settings
+
+        # "dev": no stores are needed. Of the tiers those that need a store are left out
+        settings = load_settings(app_env="dev", llm_wait=_PATIENCE, llm_max_waiting=_MOST)
+        settings = settings.model_copy(
+            update={"classification_tiers": ",".join(settings.tiers & {Tier.MODEL, Tier.LLM})}
+        )
+        self._container = Container(
+            settings=providers.Object(settings),
+            category_patterns=providers.Object(InMemoryCategoryPatternRepository(patterns)),
+            categorized_data=providers.Object(None),
+            classification_cache=providers.Object(None),
+            llm_budget=providers.Object(InMemoryLLMBudget(settings.llm_max_calls_per_minute)),
+            observer=providers.Object(observer),
+        )
+        self._classifier = self._container.classifier()
+        self._runner = asyncio.Runner()
+
+    def __enter__(self) -> "OfflineClassifier":
+        self._runner.__enter__()
+        self._runner.run(self._classifier.load())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._runner.run(self._close())
+        self._runner.__exit__(kind, error, traceback)
+
+    def classify(self, keys: Collection[Window]) -> dict[Window, Classification]:
+        """What the model and the LLM decide of windows that the rules leave open."""
+        asked = {key for key in keys if self._classifier.snapshot.by_rules(key) is None}
+        answers = self._runner.run(self._answers(asked)) if asked else {}
+        return {key: answer for key, answer in answers.items() if answer.tier in (Tier.MODEL, Tier.LLM)}
+
+    async def _answers(self, keys: set[Window]) -> dict[Window, Classification]:
+        found = await self._classifier.further(keys)
+        names = await self._classifier.ask(keys - found.keys())
+        await self._classifier.create_categories(self._classifier.missing_categories(names.values()))
+        return found | self._classifier.accept(names)
+
+    async def _close(self) -> None:
+        if (lane := self._container.lane()) is not None:
+            await lane.aclose()
+            await self._container.openai().close()

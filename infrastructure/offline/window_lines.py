@@ -1,0 +1,58 @@
+"""Windows to classify, read from JSON lines as fast as they can be decoded."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import msgspec
+
+_CHUNK_BYTES = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+
+
+class WindowLine(msgspec.Struct, frozen=True):
+    """What the desktop app saw in front; None and empty both mean that there is none."""
+
+    app: str | None = None
+    title: str | None = None
+    url: str | None = None
+
+
+class BadLine(NamedTuple):
+    number: int
+    reason: str
+
+
+_decode = msgspec.json.Decoder(WindowLine).decode
+
+
+def read_windows(source: BinaryIO) -> Iterator[list[WindowLine | BadLine]]:
+    """Chunks of about a megabyte: for each line that is not blank a window, or what is wrong with it, in order.
+
+    Other fields are ignored. Control characters, and halves of surrogate pairs, are taken as they are.
+    """
+    read = 0
+    while lines := source.readlines(_CHUNK_BYTES):
+        chunk: list[WindowLine | BadLine] = []
+        for number, line in enumerate(lines, read + 1):
+            try:
+                chunk.append(_decode(line))
+            except (ValueError, RecursionError):
+                if line.removeprefix(_BOM).strip():
+                    chunk.append(_leniently(line, number))
+        read += len(lines)
+        yield chunk
+
+
+def _leniently(line: bytes, number: int) -> WindowLine | BadLine:
+    """What msgspec does not decode but is plain enough."""
+    try:
+        text = line.removeprefix(_BOM).decode("utf-8", "surrogatepass")
+        value: Any = json.loads(text, strict=False)
+        return msgspec.convert(value, WindowLine)
+    except UnicodeDecodeError:
+        return BadLine(number, "not UTF-8")
+    except msgspec.ValidationError as error:
+        return BadLine(number, str(error))
+    except (ValueError, RecursionError) as error:
+        return BadLine(number, f"not JSON ({error})")

@@ -1,0 +1,227 @@
+"""How the pipeline is, gathered in one place: for readiness, the status command, metrics and whoever asks next."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import inf, isnan
+from time import monotonic
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from domains.categoryPattern.ports import CategoryPatternRepositoryPort
+from domains.kernel.errors import PipelineError, RedisOutage
+from domains.kernel.resilience import pause
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.pomodoro.consumer import ConsumerVitals, PomodoroPatternConsumer
+from infrastructure.observing.metrics import GaugeCollector, LoopLag, MetricsObserver, StreamGauges, values_of
+from infrastructure.redis.stream_figures import RedisStreamFigures, StreamFigures
+from infrastructure.settings import Settings
+
+HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
+
+_REFRESH_SECONDS = 5.0
+_CHECK_SECONDS = 3.0
+_CHECK_KEPT_SECONDS = 1.0
+_SILENT_SECONDS = 30.0
+_FULL_SECONDS = 300.0
+_LATE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether something is usable, and if not, why."""
+
+    ok: bool
+    why: str = ""
+
+
+def silence_allowed(settings: Settings) -> float:
+    """Seconds after which an instance that has not asked for work is taken for dead, as the health check does it."""
+    return 3 * max(settings.claim_idle_ms, settings.block_ms) / 1000
+
+
+def stuck_loops(vitals: ConsumerVitals, usual_seconds: float) -> list[str]:
+    """Loops that should have turned again, in words, where one turn takes `usual_seconds`."""
+    if vitals.outage:  # they rest on purpose
+        return []
+    allowed = usual_seconds + (_FULL_SECONDS if vitals.full else _SILENT_SECONDS)
+    return [
+        f"the {loop} loop has not turned for {silent:.0f} s"
+        for loop, silent in vitals.silent_seconds.items()
+        if silent > allowed
+    ]
+
+
+def assess(
+    checks: dict[str, Check], streams: Sequence[StreamFigures] | None, settings: Settings
+) -> tuple[str, list[str]]:
+    """The level, and what is the matter. Down: no message can be on its way to its commit."""
+    down = [f"{name}: {check.why}" for name, check in checks.items() if not check.ok]
+    degraded = []
+    idle_allowed = silence_allowed(settings)
+    alive = [it for figures in streams or () for it in figures.instances if it.idle_seconds <= idle_allowed]
+    if streams is not None and not alive:
+        down.append("no consumer is at work")
+    for figures in streams or ():
+        late = max(figures.oldest_pending_seconds, figures.oldest_undelivered_seconds)
+        if late > max(_LATE_SECONDS, idle_allowed):
+            degraded.append(f"{figures.stream}: a message has been waiting for {late:.0f} s")
+        if figures.entries > settings.stream_max_backlog:
+            degraded.append(f"{figures.stream}: longer than STREAM_MAX_BACKLOG ({figures.entries} entries)")
+        if figures.failed_scores > 0:
+            degraded.append(f"{figures.stream}: {figures.failed_scores:.0f} scores are kept for replay")
+        degraded += [
+            f"{it.name} holds {it.pending} messages and has been silent for {it.idle_seconds:.0f} s"
+            for it in figures.instances
+            if it.pending and it.idle_seconds > idle_allowed
+        ]
+    return (DOWN if down else DEGRADED if degraded else HEALTHY), down + degraded
+
+
+class PipelineHealth:
+    """Of this process where it has consumers (see `watch`), else of the deployment as its stores show it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        figures: RedisStreamFigures,
+        patterns: CategoryPatternRepositoryPort,
+        classifier: PatternClassifier,
+        observer: MetricsObserver,
+        registry: CollectorRegistry,
+        partitions: Sequence[str],
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.gauges = StreamGauges()
+        self._figures = figures
+        self._patterns = patterns
+        self._classifier = classifier
+        self._observer = observer
+        self._consumers: Sequence[PomodoroPatternConsumer] = ()
+        self._stopping: Callable[[], bool] = lambda: False
+        self._lag = LoopLag(registry)
+        self._checking = asyncio.Lock()
+        self._checked = (-inf, dict[str, Check]())
+        registry.register(GaugeCollector(self.gauges, partitions, self.vitals))
+
+    def attend(self, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event) -> None:
+        """These are the consumers of this process; `stop` is what ends them."""
+        self._consumers = consumers
+        self._stopping = stop.is_set
+
+    def vitals(self) -> list[ConsumerVitals]:
+        return [consumer.vitals() for consumer in self._consumers]
+
+    def stuck(self) -> list[str]:
+        """What does not turn though it should; empty while this process is alive. Not asked once it stops."""
+        if self._stopping():
+            return []
+        usual = max(self.settings.block_ms, self.settings.claim_idle_ms / 3) / 1000
+        return [words for vitals in self.vitals() for words in stuck_loops(vitals, usual)]
+
+    async def checks(self) -> dict[str, Check]:
+        """Redis, store, patterns, and, of a process with consumers, whether it takes work. Never raises.
+
+        Asked for often, they are made once a second.
+        """
+        if self._stopping():  # at once, whatever the others would take
+            return {**self._checked[1], "consumer": Check(False, "stopping")}
+        async with self._checking:
+            made, checks = self._checked
+            if monotonic() - made >= _CHECK_KEPT_SECONDS:
+                checks = await self._check()
+                self._checked = (monotonic(), checks)
+        return checks
+
+    async def refresh(self) -> None:
+        """Takes new figures from Redis. Raises RedisOutage, and then there are none."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                self.gauges.take(await self._figures.streams())
+        except TimeoutError:
+            self.gauges.lost()
+            raise RedisOutage("no answer") from None
+        except RedisOutage:
+            self.gauges.lost()
+            raise
+
+    async def watch(self, closing: asyncio.Event) -> None:
+        """Takes figures every few seconds until `closing` is set. What goes wrong here harms nobody else.
+
+        Not to be cancelled: redis-py may turn a cancellation into an error of the connection, and so lose it.
+        """
+        async with asyncio.TaskGroup() as group:
+            lag = group.create_task(self._lag.watch(), name="event loop lag")
+            await self._keep_fresh(closing)
+            lag.cancel()
+
+    async def _keep_fresh(self, closing: asyncio.Event) -> None:
+        while not closing.is_set():
+            try:
+                await self.refresh()
+            except RedisOutage:  # the breaker says so
+                pass
+            except Exception:
+                self.gauges.lost()
+                structlog.stdlib.get_logger("pomocore").exception("No figures of Redis", action="figures")
+            await pause(closing, _REFRESH_SECONDS)
+
+    async def snapshot(self) -> dict[str, Any]:
+        """All of it as a JSON document. NaN is null."""
+        checks = await self.checks()
+        level, problems = assess(checks, self.gauges.streams, self.settings)
+        document: dict[str, Any] = {
+            "level": level,
+            "problems": problems,
+            "checks": {name: asdict(check) for name, check in checks.items()},
+            "breakers": dict(self._observer.open_breakers),
+            "streams": [_json_of(figures) for figures in self.gauges.streams or ()],
+        }
+        if self._consumers:
+            document["metrics"] = {name: _number(value) for name, value in values_of(self.registry.collect()).items()}
+        return document
+
+    async def _check(self) -> dict[str, Check]:
+        redis, (store, stored) = await asyncio.gather(self._check_redis(), self._check_store())
+        loaded = len(self._classifier.snapshot.patterns) if self._consumers else stored
+        return {
+            "redis": self._or_breaker("redis", redis),
+            "store": self._or_breaker("store", store),
+            "patterns": Check(True) if loaded else Check(False, "none loaded" if self._consumers else "none stored"),
+        }
+
+    def _or_breaker(self, name: str, check: Check) -> Check:
+        """It may answer and still not do what it is asked for: be read-only, say."""
+        cause = self._observer.open_breakers.get(name)
+        return check if cause is None or not check.ok else Check(False, cause)
+
+    async def _check_redis(self) -> Check:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                await self._figures.ping()
+        except TimeoutError:
+            return Check(False, "no answer")
+        except PipelineError as cause:
+            return Check(False, str(cause))
+        return Check(True)
+
+    async def _check_store(self) -> tuple[Check, int]:
+        """And how many patterns the store has."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return Check(True), await self._patterns.count()
+        except TimeoutError:
+            return Check(False, "no answer"), 0
+        except PipelineError as cause:
+            return Check(False, str(cause)), 0
+
+
+def _json_of(figures: StreamFigures) -> dict[str, Any]:
+    return {name: _number(value) if isinstance(value, float) else value for name, value in asdict(figures).items()}
+
+
+def _number(value: float) -> float | None:
+    return None if isnan(value) else value

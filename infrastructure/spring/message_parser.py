@@ -1,0 +1,170 @@
+"""Stream entries as Spring writes them, and what becomes of them. Source: contract, "In: the activity stream".
+
+The wire is parsed here, once, and nowhere else. Anything that breaks the contract's table becomes a dead letter
+with a reason in words; nothing is guessed at.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from itertools import chain
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, GetCoreSchemaHandler, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
+from typing_extensions import TypedDict
+
+from domains.kernel.window import Window
+from domains.leaderboard.service import BoardCalendar
+from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage, start_of_day, usage_log_id
+
+ORIGIN_FIELD = "pomocoreOriginalId"
+"""Set on a replayed dead letter: the entry id under which the message first came."""
+
+_SHOWN = 80
+_KEPT_OF_TOO_LARGE = 1024
+_JAVA_INT_MAX = 2**31 - 1
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def log_id_of(stream: str, entry_id: str, fields: Mapping[str, str]) -> str:
+    """The id of the usage log of an entry, whether or not the entry is a message that can be accepted."""
+    given = fields.get("pomodoroUsageLogId", "").lower()
+    return given or usage_log_id(stream, fields.get(ORIGIN_FIELD) or entry_id)
+
+
+class _Spelled:
+    """A number is converted only if it is spelled as a number: no `1_000`, no spaces."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.chain_schema([core_schema.str_schema(pattern=self._pattern), handler(source)])
+
+
+_Double = Annotated[float, Field(allow_inf_nan=False), _Spelled(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")]
+_Int = Annotated[int, Field(ge=0, le=_JAVA_INT_MAX), _Spelled(r"^\+?\d+$")]
+_Text = Annotated[str, Field(max_length=2**31)]  # a str without a bound is not checked for surrogates
+_ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{24}$")]
+_OptionalObjectId = _ObjectId | Literal[""]
+
+
+class _Entry(TypedDict):
+    userId: Annotated[str, Field(min_length=1)]
+    app: NotRequired[_Text]
+    title: NotRequired[_Text]
+    url: NotRequired[_Text]
+    duration: Annotated[_Double, Field(ge=0)]
+    timestamp: _Double
+    session: _Int
+    sessionDate: str
+    sessionMinutes: NotRequired[_Int | Literal[""]]
+    isEnd: NotRequired[Literal["true", "false", ""]]
+    categorizedDataId: NotRequired[_OptionalObjectId]
+    pomodoroUsageLogId: NotRequired[_OptionalObjectId]
+
+
+_EXPECTED = {
+    "userId": "a text that is not empty",
+    "duration": "a finite number of seconds, 0 or more",
+    "timestamp": "a finite number of Unix seconds",
+    "session": "a whole number from 0 to 2147483647",
+    "sessionMinutes": "a whole number from 0 to 2147483647",
+    "isEnd": "true or false",
+    "categorizedDataId": "24 hex digits",
+    "pomodoroUsageLogId": "24 hex digits",
+}
+_TEXTS = frozenset({"app", "title", "url"})
+"""Never quoted in a reason: reasons are logged, and window titles are private."""
+
+
+class MessageParser:
+    """Turns stream entries into messages or dead letters. `max_bytes` bounds the fields of one entry together."""
+
+    def __init__(self, calendar: BoardCalendar, max_bytes: int) -> None:
+        self._calendar = calendar
+        self._max_bytes = max_bytes
+        self._validate = TypeAdapter(_Entry).validate_python
+        self._date = lru_cache(4096)(self._parse_date)
+
+    def parse(self, entry_id: str, fields: Mapping[str, str]) -> PomodoroPatternClassifyMessage | DeadLetter:
+        """Never raises."""
+        return self.parse_flat(entry_id, list(chain.from_iterable(fields.items())))
+
+    def parse_flat(self, entry_id: str, flat: Sequence[str]) -> PomodoroPatternClassifyMessage | DeadLetter:
+        """The same for fields as Redis sends them: name, value, name, value, …"""
+        size = len("".join(flat).encode("utf-8", "surrogatepass"))
+        pairs = iter(flat)
+        fields = dict(zip(pairs, pairs, strict=False))
+        if size > self._max_bytes:
+            reason = f"the entry is {size:,} bytes long, more than the {self._max_bytes:,} of MAX_MESSAGE_BYTES"
+            cut = {name[:_SHOWN]: value[:_KEPT_OF_TOO_LARGE] for name, value in list(fields.items())[:50]}
+            return DeadLetter(entry_id, reason, cut, truncated=True, size=size)
+        try:
+            return self._message(entry_id, fields, size)
+        except ValidationError as error:
+            reasons = dict.fromkeys(_reason(detail) for detail in error.errors(include_url=False))
+            return DeadLetter(entry_id, "; ".join(reasons), fields, size=size)
+        except (ValueError, OverflowError) as error:
+            return DeadLetter(entry_id, str(error), fields, size=size)
+
+    def _message(self, entry_id: str, fields: Mapping[str, str], size: int) -> PomodoroPatternClassifyMessage:
+        entry = self._validate(fields)
+        data_id = entry.get("categorizedDataId", "").lower() or None
+        log_id = entry.get("pomodoroUsageLogId", "").lower() or None
+        if (data_id is None) != (log_id is None):
+            has, lacks = "categorizedDataId", "pomodoroUsageLogId"
+            if data_id is None:
+                has, lacks = lacks, has
+            raise ValueError(f"{has} is given without {lacks}: both are needed, or neither")
+        timestamp = entry["timestamp"]
+        self._check_timestamp(timestamp)
+        return PomodoroPatternClassifyMessage(
+            entry_id,
+            fields.get(ORIGIN_FIELD) or entry_id,
+            entry["userId"],
+            Window(entry.get("app", ""), entry.get("url", ""), entry.get("title", "")),
+            entry["duration"],
+            timestamp,
+            entry["session"],
+            self._date(entry["sessionDate"]),
+            entry.get("sessionMinutes") or 0,
+            entry.get("isEnd") == "true",
+            data_id,
+            log_id,
+            fields,
+            size,
+        )
+
+    def _check_timestamp(self, timestamp: float) -> None:
+        try:
+            self._calendar.day(timestamp)
+        except (ValueError, OverflowError, OSError):
+            raise ValueError(f"timestamp {timestamp!r} lies outside the calendar") from None
+
+    def _parse_date(self, text: str) -> date:
+        try:
+            if _ISO_DATE.fullmatch(text):
+                day = date.fromisoformat(text)
+            elif _RFC_3339.fullmatch(text):
+                day = datetime.fromisoformat(text.upper()).astimezone(self._calendar.zone).date()
+            else:
+                raise ValueError
+            start_of_day(day, self._calendar.zone)
+        except (ValueError, OverflowError):
+            shown = f"sessionDate {text[:_SHOWN]!r} is no date such as 2025-09-02"
+            raise ValueError(shown) from None
+        return day
+
+
+def _reason(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    if detail["type"] == "string_unicode":
+        return f"{name} is not valid UTF-8"
+    if detail["type"] == "missing":
+        return f"{name} is missing"
+    shown = "" if name in _TEXTS else f", not {str(detail['input'])[:_SHOWN]!r}"
+    return f"{name} must be {_EXPECTED.get(name, 'a text')}{shown}"

@@ -1,0 +1,55 @@
+"""A message as Spring spells it on the stream. Source: contract, "In: the activity stream"."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from math import inf, isfinite
+from typing import Any
+
+
+class MessageSpellingError(ValueError):
+    """A value that cannot be put on the stream; the text is meant for a person."""
+
+
+_DOUBLES = frozenset({"duration", "timestamp"})
+
+
+def spring_fields(message: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a stream entry for a message, all values strings, as Spring writes them. None is left out.
+
+    Strings are taken as they are. Raises MessageSpellingError for a value that is neither a number, a boolean nor
+    a string.
+    """
+    fields = {name: _spelled(name, value) for name, value in message.items() if value is not None}
+    if not fields:
+        raise MessageSpellingError("a message needs at least one field")
+    return fields
+
+
+def _spelled(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise MessageSpellingError(f"{name} has half a character (a lone surrogate)")
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) or (isinstance(value, int) and name in _DOUBLES):
+        try:
+            return java_double(float(value))
+        except OverflowError:
+            raise MessageSpellingError(f"{name} is too large for a double") from None
+    if isinstance(value, int):
+        return str(value)
+    raise MessageSpellingError(f"{name} is neither text, number nor boolean")
+
+
+def java_double(value: float) -> str:
+    """A double as Java's `Double.toString` spells it: 120.0, 1.756771234E9, 1.5E-4."""
+    if not isfinite(value):
+        return {inf: "Infinity", -inf: "-Infinity"}.get(value, "NaN")
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        text = f"{Decimal(repr(value)):f}"
+        return text if "." in text else f"{text}.0"
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    assert isinstance(exponent, int), "Spring sends finite numbers"
+    fraction = "".join(map(str, digits[1:])) or "0"
+    return f"{'-' if sign else ''}{digits[0]}.{fraction}E{exponent + len(digits) - 1}"

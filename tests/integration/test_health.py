@@ -1,0 +1,293 @@
+"""How the pipeline is, as a real Redis tells it and as HTTP serves it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from math import isnan
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+
+from domains.kernel.errors import RedisOutage, StoreOutage
+from infrastructure.composition.container import Container, running_container
+from infrastructure.http.server import child_ports, open_door
+from infrastructure.observing.metrics import values_of
+from infrastructure.operations.health import DOWN, HEALTHY
+from infrastructure.redis.stream_figures import StreamFigures
+from infrastructure.settings import Settings, SettingsError
+from tests.integration.conftest import Pipeline, StartPipeline
+from tests.messages import message
+from tests.servers import RedisServer, free_port
+
+FAR = 4_102_444_800_000
+"""A stream id's milliseconds, of the year 2100."""
+
+
+async def figures_of(container: Container) -> StreamFigures:
+    (figures,) = await container.figures().streams()
+    return figures
+
+
+# Figures
+
+
+async def test_where_there_is_nothing(container: Container) -> None:
+    figures = await figures_of(container)
+
+    assert (figures.entries, figures.undelivered, figures.pending, figures.dead_letters) == (0, 0, 0, 0)
+    assert figures.oldest_undelivered_seconds == figures.oldest_pending_seconds == 0.0
+    assert figures.instances == []
+
+
+async def test_before_there_is_a_group_all_entries_wait(container: Container, redis_server: RedisServer) -> None:
+    await container.publisher().publish([message()] * 3)
+
+    assert (await figures_of(container)).undelivered == 3
+
+
+async def test_what_is_delivered_and_what_waits(container: Container) -> None:
+    await container.source().ensure_group()
+    await container.publisher().publish([message()] * 5)
+    batch = await container.source().read_new(2, 10)
+    figures = await figures_of(container)
+
+    assert len(batch) == 2
+    assert (figures.entries, figures.undelivered, figures.pending) == (5, 3, 2)
+    assert 0.0 <= figures.oldest_undelivered_seconds < 60
+    assert 0.0 <= figures.oldest_pending_seconds < 60
+    ((name, pending),) = ((it.name, it.pending) for it in figures.instances)
+    assert (name, pending) == (container.settings().consumer_name, 2)
+
+
+@pytest.mark.parametrize("read", [0, 3, 1900])
+async def test_the_lag_does_not_lie_after_deletions(
+    container: Container, redis_server: RedisServer, read: int
+) -> None:
+    """XINFO's own lag is unknown or wrong once unread entries were deleted."""
+    await container.source().ensure_group()
+    ids = await container.publisher().publish([message()] * 2000)
+    if read:
+        await container.source().read_new(read, 10)
+    with redis_server.client() as client:
+        deleted = client.xdel(container.settings().stream_key, *ids[read + 1 : read + 11])
+    figures = await figures_of(container)
+
+    assert (figures.undelivered, figures.undelivered_exact) == (2000 - read - deleted, True)
+
+
+async def test_where_both_sides_are_long_it_says_that_it_does_not_know(container: Container) -> None:
+    await container.source().ensure_group()
+    await container.publisher().publish([message()] * 1300)
+    await container.source().read_new(600, 10)
+    figures = await figures_of(container)
+
+    assert not figures.undelivered_exact
+    assert figures.undelivered == 700
+
+
+async def test_a_key_of_the_wrong_type_hides_only_itself(container: Container, redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.set(f"{container.settings().stream_key}:dlq", "x")
+        client.hset(f"{container.settings().stream_key}:failed_scores", "board\nuser", "1")
+    figures = await figures_of(container)
+
+    assert isnan(figures.dead_letters)
+    assert figures.failed_scores == 1
+
+
+async def test_an_id_of_the_future_is_no_negative_age(container: Container, redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.xadd(container.settings().stream_key, message(), id=f"{FAR}-0")
+
+    assert (await figures_of(container)).oldest_undelivered_seconds == 0.0
+
+
+async def test_each_partition_has_figures_of_its_own(settings: Settings) -> None:
+    async with running_container(settings.model_copy(update={"stream_partitions": 3})) as container:
+        await container.publisher().publish([message(userId=f"user-{number}") for number in range(9)])
+        figures = await container.figures().streams()
+
+    assert [it.stream for it in figures] == [f"{settings.stream_key}:{number}" for number in range(3)]
+    assert sum(it.undelivered for it in figures) == 9
+
+
+# State
+
+
+async def test_a_pipeline_at_work_is_healthy(pipeline: Pipeline) -> None:
+    state = pipeline.container.state()
+    state.attend([pipeline.container.consumer()], asyncio.Event())
+    await pipeline.process(message(), message(duration="-1"))
+    await state.refresh()
+    document = await state.snapshot()
+
+    assert (document["level"], document["problems"]) == (HEALTHY, [])
+    assert document["streams"][0]["dead_letters"] == 1
+    assert document["metrics"]["pomocore_messages_read_total"] == 2
+    assert state.stuck() == []
+
+
+async def test_without_patterns_and_consumers_it_is_down(container: Container) -> None:
+    state = container.state()
+    await state.refresh()
+    document = await state.snapshot()
+
+    assert document["level"] == DOWN
+    assert document["problems"] == ["patterns: none stored", "no consumer is at work"]
+
+
+async def test_a_store_that_is_away_is_named(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away() -> None:
+        raise StoreOutage("no primary")
+
+    monkeypatch.setattr(container.category_patterns(), "count", away)
+    checks = await container.state().checks()
+
+    assert (checks["store"].ok, checks["store"].why) == (False, "no primary")
+    assert checks["redis"].ok
+
+
+async def test_a_redis_that_answers_but_takes_no_writes_is_not_ready(container: Container) -> None:
+    container.observer().breaker_changed("redis", True, RedisOutage("READONLY"))
+
+    checks = await container.state().checks()
+
+    assert checks["redis"].why == "READONLY"
+
+
+# HTTP
+
+
+def door_of(pipeline: Pipeline, stop: asyncio.Event) -> AbstractAsyncContextManager[str | None]:
+    container = pipeline.container
+    return open_door(container.state(), container.api(), [container.consumer()], stop)
+
+
+@pytest.fixture
+async def door(pipeline_on: StartPipeline, settings: Settings) -> AsyncIterator[tuple[Pipeline, str, asyncio.Event]]:
+    """A pipeline, the address of its door, and what it takes for its stop."""
+    stop = asyncio.Event()
+    settings = settings.model_copy(update={"http_port": free_port()})
+    async with (
+        pipeline_on(settings) as pipeline,
+        open_door(
+            pipeline.container.state(), pipeline.container.api(), [pipeline.container.consumer()], stop
+        ) as address,
+    ):
+        assert address is not None
+        yield pipeline, address, stop
+
+
+async def ask(address: str, path: str, **headers: str) -> tuple[int, str, str]:
+    async with ClientSession() as session, session.get(address + path, headers=headers) as answer:
+        return answer.status, answer.headers["Content-Type"], await answer.text()
+
+
+async def test_metrics_agree_with_what_was_published(door: tuple[Pipeline, str, asyncio.Event]) -> None:
+    pipeline, address, _ = door
+    await pipeline.process(*[message()] * 7, message(duration="-1"))
+    status, kind, text = await ask(address, "/metrics")
+    values = values_of(text_string_to_metric_families(text))
+
+    assert status == 200
+    assert kind.startswith("text/plain; version=")
+    assert values["pomocore_messages_read_total"] == 8
+    assert values['pomocore_messages_committed_total{lane="fast"}'] == 7
+    assert values['pomocore_dead_letters_total{reason="invalid_field"}'] == 1
+    assert "process_resident_memory_bytes" in text
+
+
+async def test_a_scraper_may_ask_for_openmetrics(door: tuple[Pipeline, str, asyncio.Event]) -> None:
+    status, kind, text = await ask(door[1], "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+
+    assert status == 200
+    assert kind.startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+
+
+async def test_a_pipeline_that_stops_is_alive_and_not_ready(door: tuple[Pipeline, str, asyncio.Event]) -> None:
+    pipeline, address, stop = door
+    await pipeline.process(message())
+    assert (await ask(address, "/readyz"))[0] == 200
+    stop.set()
+
+    status, _, text = await ask(address, "/readyz")
+    assert status == 503
+    assert '"stopping"' in text
+    assert (await ask(address, "/healthz"))[0] == 200
+
+
+async def test_a_consumer_that_hangs_is_not_alive(
+    door: tuple[Pipeline, str, asyncio.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, address, _ = door
+    monkeypatch.setitem(pipeline.container.consumer()._turned, "tidy", -1e6)
+
+    status, _, text = await ask(address, "/healthz")
+    assert status == 503
+    assert "the tidy loop has not turned" in text
+
+
+async def test_other_paths_and_methods_are_refused(door: tuple[Pipeline, str, asyncio.Event]) -> None:
+    assert (await ask(door[1], "/nowhere"))[0] == 404
+    async with ClientSession() as session, session.post(door[1] + "/metrics", data=b"x") as answer:
+        assert answer.status == 405
+
+
+async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(container: Container, settings: Settings) -> None:
+    port = free_port()
+    wanted = settings.model_copy(update={"http_port": port})
+    async with AsyncExitStack() as stack:
+        one, two = [await stack.enter_async_context(running_container(wanted)) for _ in range(2)]
+        await stack.enter_async_context(open_door(one.state(), one.api(), [], asyncio.Event()))
+        with pytest.raises(SettingsError, match=rf"^HTTP_PORT: 127\.0\.0\.1:{port}: "):
+            await stack.enter_async_context(open_door(two.state(), two.api(), [], asyncio.Event()))
+        with pytest.raises(SettingsError, match="HTTP_PORT"):
+            child_ports(wanted.model_copy(update={"consumer_processes": 2}))
+
+
+async def test_the_default_port_may_be_taken(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infrastructure.http.server.DEFAULT_PORT", free_port())
+    async with AsyncExitStack() as stack:
+        one, two = [await stack.enter_async_context(running_container(settings)) for _ in range(2)]
+        assert await stack.enter_async_context(open_door(one.state(), one.api(), [], asyncio.Event()))
+        assert await stack.enter_async_context(open_door(two.state(), two.api(), [], asyncio.Event())) is None
+
+
+async def test_no_port_no_door(settings: Settings) -> None:
+    async with (
+        running_container(settings.model_copy(update={"http_port": 0})) as container,
+        open_door(container.state(), container.api(), [], asyncio.Event()) as address,
+    ):
+        assert address is None
+
+
+@pytest.mark.parametrize(("port", "ports"), [(None, [None, 0, 0]), (0, [0, 0, 0])], ids=["not set", "none"])
+def test_ports_of_several_processes(settings: Settings, port: int | None, ports: list[int | None]) -> None:
+    assert child_ports(settings.model_copy(update={"http_port": port, "consumer_processes": 3})) == ports
+
+
+def test_ports_follow_the_one_that_is_set(settings: Settings) -> None:
+    port = free_port(also_free=1)
+
+    found = child_ports(settings.model_copy(update={"http_port": port, "consumer_processes": 2}))
+
+    assert found == [port, port + 1]
+
+
+async def test_when_redis_goes_the_figures_go(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = pipeline.container.state()
+    await state.refresh()
+    stream = pipeline.settings.stream_key
+
+    async def gone() -> list[StreamFigures]:
+        raise RedisOutage("gone")
+
+    monkeypatch.setattr(pipeline.container.figures(), "streams", gone)
+    with pytest.raises(RedisOutage):
+        await state.refresh()
+
+    values = values_of(state.registry.collect())
+    assert isnan(values[f'pomocore_pending_entries{{stream="{stream}"}}'])
+    assert not isnan(values["pomocore_redis_figures_age_seconds"])
