@@ -51,7 +51,7 @@ PRIVATE_APPS = (
 )
 """Password managers and the like: what their titles say is nobody's business."""
 
-_TITLE, _APP, _SEGMENT, _HOST = 160, 80, 32, 253  # characters, at most
+_TITLE, _APP, _SEGMENT = 160, 80, 32  # characters, at most
 _READ = 512
 """Characters of a title or name that are looked at. What follows could only show if most before it were masked."""
 
@@ -105,6 +105,7 @@ class Questions:
         return _HOST_IN_TEXT.sub(lambda host: "[url]" if self._is_private_host(host[0].lower()) else host[0], title)
 
     def _is_private_host(self, host: str) -> bool:
+        """`host` is no longer than `split_url` allows; a longer one would take quadratic time."""
         address = _address(host)
         if address is not None:
             return not address.is_global or any(address in network for network in self._networks)
@@ -190,8 +191,6 @@ def _folded_app(text: str) -> str:
 
 def _masked_host(host: str) -> str:
     """The host without labels that are identifiers, or what kind of address it is; empty where it is no host."""
-    if len(host) > _HOST:
-        return ""
     if host == "localhost" or host.endswith(".localhost"):
         return _LOCALHOST
     if _ORDINARY_HOST.fullmatch(host):

@@ -22,7 +22,7 @@ T = TypeVar("T")
 # The URLs that are canonical already but for their case: most of all there are. No IP address (the host ends
 # in a letter), no percent sign, no empty or dotted segment. Possessive quantifiers: no backtracking, ever.
 _PLAIN = re.compile(
-    r"(https?://)?([a-z0-9.-]++)(?<=[a-z])(?(1)(?::[0-9]*+)?+)"
+    r"(https?://)?([a-z0-9.-]{1,253}+)(?<=[a-z])(?(1)(?::[0-9]*+)?+)"
     r"((?:/[!\"$&-\-0->@-\[\]-~][!\"$&-.0->@-\[\]-~]*+)*+)/?+(?=[?#]|\Z)"
 )
 _BLANKS = "".join(map(chr, range(33))) + "\x85\xa0\u200b\u3000\ufeff"
@@ -37,9 +37,13 @@ _NOT_IN_HOST = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _HOST_FOLDING = {ord("。"): ".", 0xAD: None, 0x200B: None, 0x2060: None, 0xFEFF: None}
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
+MAX_HOST = 253
+"""Characters of a host, as in DNS: room for 127 labels. What is longer is no host, so nothing looks at it."""
+_MAX_SPELLED = 9 * MAX_HOST
+"""Characters of a host with its port as the URL spells it: a Korean letter takes nine with percent signs."""
 _MAX_UNICODE = 1024
-"""Characters of a host or path segment beyond ASCII. Normalising is quadratic in a run of combining marks
-(100 kB take seconds), so a longer host is none (DNS allows 253), and a longer segment keeps its form."""
+"""Characters of a path segment beyond ASCII. Normalising is quadratic in a run of combining marks (100 kB take
+seconds), so a longer segment keeps its form."""
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -88,6 +92,8 @@ def _after_scheme(text: str) -> str | None:
 
 def _canonical_host(host: str) -> str:
     """The host without port; empty where no browser would take it for one."""
+    if len(host) > _MAX_SPELLED:
+        return ""
     if host.startswith("["):
         address, bracket, port = host[1:].partition("]")
         return _ip(address) if bracket and _PORT.fullmatch(port) else ""
@@ -97,6 +103,8 @@ def _canonical_host(host: str) -> str:
     host = _fold_host(unquote(host)).rstrip(".")
     if "xn--" in host:
         host = ".".join(map(_decode_label, host.split(".")))
+    if len(host) > MAX_HOST:
+        return ""
     last = host.rpartition(".")[2]
     if last.isascii() and last.isdigit():
         return _ip(host)
@@ -117,8 +125,6 @@ def _fold_host(host: str) -> str:
     # lower(), not casefold(): IDNA 2008 keeps straße.de and strasse.de apart, as browsers do.
     if host.isascii():
         return host.lower()
-    if len(host) > _MAX_UNICODE:
-        return ""
     return unicodedata.normalize("NFKC", host).translate(_HOST_FOLDING).lower()
 
 

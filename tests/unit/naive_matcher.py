@@ -127,6 +127,8 @@ def at_host(text: str) -> Place | None:
 
 
 def read_host(host: str) -> str:
+    if len(host) > 9 * 253:
+        return ""
     port = re.search(r":[0-9]*$", host)
     if port and not (host.startswith("[") and "]" not in host[: port.start()]):
         host = host[: port.start()]
@@ -140,6 +142,8 @@ def read_host(host: str) -> str:
     while host.endswith("."):
         host = host[:-1]
     host = ".".join(decode_label(label) for label in host.split("."))
+    if len(host) > 253:
+        return ""
     if re.fullmatch("[0-9]+", host.split(".")[-1]):
         return host if is_ip(host) else ""
     return "" if any(c <= " " or c in '"#%/:<>?@[\\]^`{|}\x7f' for c in host) else host
@@ -154,8 +158,6 @@ def is_ip(text: str) -> bool:
 
 
 def fold(text: str) -> str:
-    if not text.isascii() and len(text) > 1024:
-        return ""
     text = unicodedata.normalize("NFKC", text).replace("。", ".")
     for invisible in "\xad\u200b\u2060\ufeff":
         text = text.replace(invisible, "")
