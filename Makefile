@@ -39,7 +39,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 docs: $(INSTALLED)
-	$(BIN)/python -m infrastructure.reference
+	$(BIN)/python -m cmd.docs
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench --json .data/bench.json --plot .data/bench.png $(ARGS)

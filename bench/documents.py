@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from bench.workload import Workload, document_ids
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 
 _CHUNK = 1000
 

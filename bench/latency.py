@@ -24,7 +24,7 @@ import hiredis
 from bench.workload import STREAM, Workload, command
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.rules import RuleSet
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.settings import Settings
 from infrastructure.spring.message_spelling import spring_fields
 
@@ -132,7 +132,7 @@ class Prober:
                 "pomodoroUsageLogId": "68b7" * 6,
             }
         )
-        return calendar.boards(match.category, self._now)[0]
+        return calendar.boards(match.category, self._now).keys[0]
 
 
 def percentile(values: list[float], share: float) -> float:

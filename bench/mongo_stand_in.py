@@ -14,7 +14,7 @@ from typing import Any
 import bson
 from bson import ObjectId
 
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 
 _HEADER = Struct("<iiii")
 _OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013

@@ -72,7 +72,7 @@ class OneAtATime:
 
     def _count(self, message: PomodoroPatternClassifyMessage, decided: Classification) -> None:
         target = self._redis if self._separate else self._redis.pipeline(transaction=False)
-        for board in self._parts.calendar.boards(decided.category, message.timestamp):
+        for board in self._parts.calendar.boards(decided.category, message.timestamp).keys:
             target.zincrby(board, message.duration, message.user_id)
         if message.is_end:
             event = {"userId": message.user_id, "sessionDate": message.session_date.isoformat()}

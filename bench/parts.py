@@ -9,7 +9,7 @@ from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage
 from domains.pomodoro.service import BatchClassification, Decided
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.settings import Settings

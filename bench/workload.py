@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate, islice
 from typing import Literal, NamedTuple
 
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.spring.message_spelling import java_double
 
 Kind = Literal["linked", "unlinked", "mixed"]

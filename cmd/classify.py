@@ -26,7 +26,7 @@ from domains.patternClassifier.urls import split_url
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.offline.offline_classifier import OfflineClassifier, may_be_there
 from infrastructure.offline.window_lines import BadLine, WindowLine, read_windows
-from infrastructure.patterns import PatternFileError, default_patterns, read_patterns
+from infrastructure.patterns.pattern_file import PatternFileError, default_patterns, read_patterns
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -108,7 +108,7 @@ def _patterns(file: str | None) -> Sequence[CategoryPattern]:
     except OSError as error:
         fail(f"{file}: {error.strerror}", 2)
     except PatternFileError as error:
-        fail(shown(f"{file}: {error}"), 2)
+        fail("\n".join(f"{file}: {shown(line)}" for line in str(error).split("\n")), 2)
 
 
 def _rules(patterns: Sequence[CategoryPattern]) -> RuleSet:

@@ -22,8 +22,14 @@ from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternP
 from domains.patternClassifier.learning import AnswerCounts, propose
 from domains.patternClassifier.rules import RuleSet
 from infrastructure.composition.container import Container, running_store
-from infrastructure.patterns.lint import app_problems, domain_problems
-from infrastructure.patterns.pattern_file import Entry, PatternFileError, compare, parse, spelled
+from infrastructure.patterns.lint import app_problems, domain_problems, lint
+from infrastructure.patterns.pattern_file import (
+    DEFAULT_PATTERNS,
+    PatternFileError,
+    compare,
+    read_patterns,
+    write_patterns,
+)
 from infrastructure.settings import Settings
 
 _AT_ONCE = 1000
@@ -178,7 +184,7 @@ def export_patterns(
             patterns = await stores.category_patterns().find_all()
             if proposed:
                 patterns = _as_patterns(await stores.proposals().find_all(), patterns)
-        text = spelled(patterns)
+        text = write_patterns(patterns)
         if str(file) == "-":
             typer.echo(text)
             return
@@ -208,14 +214,14 @@ def import_patterns(
     form is refused as a whole.
     """
     settings = settings_or_exit()
-    entries = _entries_of(file)
+    wanted = _patterns_of(file)
 
     async def work() -> int:
         async with _stores(settings) as stores:
             repository = stores.category_patterns()
             present = await repository.find_all()
             try:
-                news = compare(entries, present)
+                news = compare(wanted, present)
             except PatternFileError as error:
                 _refuse(file, error)
             if not dry_run:
@@ -238,6 +244,24 @@ def import_patterns(
         return 1 if news.broken else 0
 
     run(work)
+
+
+@app.command("lint")
+def lint_patterns(
+    file: Annotated[Path | None, typer.Argument(help="a pattern file; not given: the default patterns")] = None,
+) -> None:
+    """Says what is wrong with a set of default patterns, a line a problem; the exit code is then 1."""
+    try:
+        problems = lint(json.loads((DEFAULT_PATTERNS if file is None else file).read_text(encoding="utf-8")))
+    except OSError as error:
+        fail(f"{file}: {error.strerror}", 2)
+    except (ValueError, RecursionError) as error:
+        fail(f"{file}: not JSON ({error})", 2)
+    for problem in problems:
+        typer.echo(shown(problem))
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("no problems")
 
 
 @asynccontextmanager
@@ -295,9 +319,9 @@ def _as_patterns(proposals: Iterable[PatternProposal], patterns: Sequence[Catego
     ]
 
 
-def _entries_of(file: Path) -> list[Entry]:
+def _patterns_of(file: Path) -> list[CategoryPattern]:
     try:
-        return parse(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+        return read_patterns(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
     except OSError as error:
         fail(f"{file}: {error.strerror}", 2)
     except PatternFileError as error:

@@ -18,7 +18,7 @@ from domains.categoryPattern.model import UNCATEGORIZED
 from domains.patternClassifier.questions import Question, Questions
 from domains.pomodoro.model import CategorizedData
 from infrastructure.composition.container import running_store
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.settings import Settings
 
 if TYPE_CHECKING:  # scikit-learn is loaded by this command alone, and only once it is known to be there

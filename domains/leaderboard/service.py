@@ -1,7 +1,9 @@
 """From classified messages to the boards they raise."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from itertools import chain
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from domains.categoryPattern.model import WORK_CATEGORIES
@@ -11,23 +13,30 @@ _BUCKET = 900  # seconds: zones change their offset at multiples of it; `_find_d
 _CACHE_LIMIT = 50_000
 
 
-class BoardCalendar:
-    """Which boards a span counts in: the day, ISO week and month of its timestamp in `zone`. `prefix`: of all keys.
+class Boards(NamedTuple):
+    """The keys of the boards that a category counts in on one day: all of them, and the same by period."""
 
-    Both steps are cached, since every message takes them: the day of a quarter of an hour, and the keys of a
-    category on a day.
+    keys: tuple[str, ...]
+    by_period: Mapping[Period, tuple[str, ...]]
+
+
+class BoardCalendar:
+    """Which boards a span counts in: the day, ISO week and month of its timestamp in `zone`.
+
+    `prefix` stands before all keys. Both steps are cached, since every message takes them: the day that a quarter of
+    an hour belongs to, and the boards of a category on a day.
     """
 
     def __init__(self, zone: ZoneInfo, prefix: str = "") -> None:
         self.zone = zone
         self._prefix = prefix
         self._days: dict[int, date] = {}
-        self._boards: dict[tuple[str, date], tuple[str, ...]] = {}
+        self._boards: dict[tuple[str, date], Boards] = {}
 
-    def boards(self, category: str, timestamp: float) -> tuple[str, ...]:
-        """The keys of the boards: the category's, one a period in their order, then those of `work`.
+    def boards(self, category: str, timestamp: float) -> Boards:
+        """The boards of a category and, where it is work, of `work`, at `timestamp` (Unix seconds).
 
-        `timestamp` is in Unix seconds. Raises ValueError or OverflowError where it lies outside the calendar.
+        Raises ValueError or OverflowError where `timestamp` lies outside the calendar.
         """
         day = self.day(timestamp)
         return self._boards.get((category, day)) or self._make_boards(category, day)
@@ -54,13 +63,14 @@ class BoardCalendar:
     def _local(self, timestamp: float) -> datetime:
         return datetime.fromtimestamp(timestamp, UTC).astimezone(self.zone)
 
-    def _make_boards(self, category: str, day: date) -> tuple[str, ...]:
+    def _make_boards(self, category: str, day: date) -> Boards:
         names = [category, OVERALL_BOARD] if category in WORK_CATEGORIES else [category]
         if len(self._boards) >= _CACHE_LIMIT:
             self._boards.clear()
-        boards = self._boards[category, day] = tuple(
-            self._prefix + board_key(name, period, day) for name in names for period in Period
-        )
+        by_period = {
+            period: tuple(self._prefix + board_key(name, period, day) for name in names) for period in Period
+        }
+        boards = self._boards[category, day] = Boards(tuple(chain.from_iterable(by_period.values())), by_period)
         return boards
 
 

@@ -7,7 +7,7 @@ added when the new boards take the place of the old ones.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -94,7 +94,7 @@ class LeaderboardRebuild:
         return {pattern.id: pattern.category for pattern in await self._patterns.find_all()}
 
     async def _all_boards(self, periods: Iterable[Period], day: date) -> list[str]:
-        """Also of categories in which nobody is; boards of others are none that commits write to."""
+        """The boards that commits may write to, those of categories that nobody is on among them."""
         names = {*(await self._names()).values(), *PATTERN_CATEGORIES, *LLM_ONLY_CATEGORIES}
         return [board for period in periods for board in self._calendar.boards_of_period(names, period, day)]
 
@@ -120,20 +120,20 @@ class Sum:
 class Sums:
     """Seconds by board and user. `bounds`: first and last day of each period that is looked at."""
 
-    def __init__(self, calendar: BoardCalendar, bounds: dict[Period, tuple[date, date]]) -> None:
+    def __init__(self, calendar: BoardCalendar, bounds: Mapping[Period, tuple[date, date]]) -> None:
         self._calendar = calendar
-        self._bounds = [bounds.get(period) for period in Period]
+        self._bounds = bounds
         self.boards: dict[str, dict[str, Sum]] = {}
         first, last = min(first for first, _ in bounds.values()), max(last for _, last in bounds.values())
         ends = first, last + timedelta(days=1)
         self.range = [start_of_day(day, calendar.zone).timestamp() for day in ends]
 
     def add(self, category: str, timestamp: float, user_id: str, seconds: float) -> None:
-        day = self._calendar.day(timestamp)
-        for i, board in enumerate(self._calendar.boards(category, timestamp)):
-            bounds = self._bounds[i % len(Period)]
-            if bounds is not None and bounds[0] <= day <= bounds[1]:
-                self.boards.setdefault(board, {}).setdefault(user_id, Sum()).add(seconds)
+        day, boards = self._calendar.day(timestamp), self._calendar.boards(category, timestamp)
+        for period, (first, last) in self._bounds.items():
+            if first <= day <= last:
+                for board in boards.by_period[period]:
+                    self.boards.setdefault(board, {}).setdefault(user_id, Sum()).add(seconds)
 
 
 def _add(sums: Sums, logs: Sequence[PomodoroUsageLog], names: dict[str | None, str]) -> int:

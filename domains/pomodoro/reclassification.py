@@ -10,9 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from domains.kernel.errors import Outage, StoreRefused
 from domains.kernel.resilience import pause
 from domains.kernel.window import Window
-from domains.leaderboard.model import Period
 from domains.leaderboard.ports import LeaderboardCachePort
-from domains.leaderboard.service import BoardCalendar
+from domains.leaderboard.service import BoardCalendar, Boards
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.model import Classification
 from domains.pomodoro.model import CategoryUpdate, Commit, DeferredMessage, Move
@@ -116,7 +115,11 @@ class Reclassification:
     async def _move(self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]) -> int:
         await self._commits.commit(Commit())  # on a cluster the scores of these messages may still be under way
         counted = await self._leaderboard.having(
-            {(board, message.user_id) for message in messages for board in self._boards(message, message.category)}
+            {
+                (board, message.user_id)
+                for message in messages
+                for board in self._boards(message, message.category).keys
+            }
         )
         moves = [self._move_of(message, answers[message.window].category, counted) for message in messages]
         result = await self._commits.commit(Commit(moves=moves))
@@ -126,9 +129,9 @@ class Reclassification:
     def _move_of(self, message: DeferredMessage, category: str, counted: Collection[tuple[str, str]]) -> Move:
         """Without the periods whose boards Spring has archived and deleted meanwhile: they must not come back."""
         old, new = self._boards(message, message.category), self._boards(message, category)
-        periods = [i for i in range(len(Period)) if (old[i], message.user_id) in counted]
-        left = [board for i in periods for board in old[i :: len(Period)]]
-        raised = [board for i in periods for board in new[i :: len(Period)]]
+        periods = [period for period, boards in old.by_period.items() if (boards[0], message.user_id) in counted]
+        left = [board for period in periods for board in old.by_period[period]]
+        raised = [board for period in periods for board in new.by_period[period]]
         return Move(
             message.id,
             message.user_id,
@@ -137,5 +140,5 @@ class Reclassification:
             [board for board in raised if board not in left],
         )
 
-    def _boards(self, message: DeferredMessage, category: str) -> tuple[str, ...]:
+    def _boards(self, message: DeferredMessage, category: str) -> Boards:
         return self._calendar.boards(category, message.timestamp)

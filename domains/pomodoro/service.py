@@ -200,7 +200,7 @@ class BatchClassification:
         contributions, ends, postponed = [], [], []
         for span, classification, deferred in decided:
             message = span.message
-            boards = self._calendar.boards(classification.category, message.timestamp)
+            boards = self._calendar.boards(classification.category, message.timestamp).keys
             contributions.append((message.user_id, boards, message.entry_id, message.duration))
             if message.is_end:
                 ends.append(SessionEnd(message.entry_id, message.user_id, message.session_date, message.session))

@@ -31,7 +31,7 @@ from infrastructure.observing.logs import LoggingObserver, announce_no_model
 from infrastructure.observing.metrics import MetricsObserver, Observers, make_registry
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.operations.task_runner import TaskRunner, Tasks
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.process.embedded_redis import EmbeddedRedis
 from infrastructure.redis import client as redis_client
 from infrastructure.redis.backlog import StreamBacklog

@@ -1,15 +1,11 @@
-"""The linter of a pattern file: `python -m infrastructure.patterns.lint [FILE.json]`; no file: the default patterns.
+"""The linter of a pattern file that is meant to be a default set: stricter than the reader of pattern files.
 
-It says what is wrong with the data, one readable line a problem, and exits with 1 if there is any.
+`python -m cmd.patterns lint` runs it.
 """
 
-import json
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator
-from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from domains.categoryPattern.model import PATTERN_CATEGORIES
@@ -411,26 +407,3 @@ def superfluous_domains(patterns: list[tuple[str, str]]) -> Iterator[str]:
             if known[best] == category and not between:
                 shown = "/".join([".".join(reversed(best.labels)), *best.path])
                 yield f"{category}: domain {pattern!r}: superfluous beside {shown!r}"
-
-
-def main(arguments: list[str]) -> int:
-    if len(arguments) > 1:
-        sys.stderr.write("usage: python -m infrastructure.patterns.lint [FILE.json]\n")
-        return 2
-    data = resources.files("infrastructure.patterns").joinpath("default.json")
-    try:
-        entries = json.loads((Path(arguments[0]) if arguments else data).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"cannot read the patterns: {error}\n")
-        return 2
-    problems = lint(entries)
-    for problem in problems:
-        sys.stdout.write(problem + "\n")
-    if not problems:
-        apps, domains = (sum(len(entry[key]) for entry in entries) for key in ("appPatterns", "domainPatterns"))
-        sys.stdout.write(f"{apps} app and {domains} domain patterns in {len(entries)} categories, no problems\n")
-    return 1 if problems else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,9 +1,15 @@
-"""Pattern files, JSON arrays of `{category, priority, appPatterns, domainPatterns}`: written, read and compared."""
+"""Pattern files: JSON arrays of `{category, priority, appPatterns, domainPatterns}`, read, written and compared.
+
+`default.json` is such a file. Source of the form: contract, "Out: MongoDB".
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
 
 from domains.categoryPattern.model import (
     LLM_ONLY_CATEGORIES,
@@ -15,15 +21,14 @@ from domains.categoryPattern.model import (
 )
 from domains.patternClassifier.urls import UrlPattern, parse_pattern
 from domains.patternClassifier.words import split_name
-from infrastructure.patterns.lint import shape
 
-Entry = dict[str, Any]
+DEFAULT_PATTERNS = Path(__file__).parent / "default.json"
 
 _WITHOUT_PATTERNS = LLM_ONLY_CATEGORIES | {UNCATEGORIZED}
 
 
 class PatternFileError(Exception):
-    """The file as a whole cannot be used; the text names every item that is to blame, a line each."""
+    """The file as a whole cannot be used; the text names every item that is to blame, one on each line."""
 
 
 class FilePattern(NamedTuple):
@@ -45,7 +50,43 @@ class FileNews(NamedTuple):
     broken: list[tuple[FilePattern, str]]
 
 
-def spelled(patterns: Iterable[CategoryPattern]) -> str:
+class _Entry(msgspec.Struct, rename="camel"):
+    category: str
+    priority: int | float | None = None  # exports of MongoDB write 2.0 for 2
+    app_patterns: list[str] | None = None
+    domain_patterns: list[str] | None = None
+
+
+def default_patterns() -> list[CategoryPattern]:
+    """All 19 categories, in the order of the file; the ids follow from the names and never change."""
+    return read_patterns(DEFAULT_PATTERNS.read_bytes())
+
+
+def read_patterns(data: bytes) -> list[CategoryPattern]:
+    """The patterns of a file. Other fields are ignored; arrays and priorities may be missing or null.
+
+    Raises PatternFileError where the form is wrong. The single patterns are not looked at: `RuleSet.problems` and
+    `compare` tell which of them are broken.
+    """
+    try:
+        entries = json.loads(data)  # not msgspec, which takes no half of a surrogate pair
+    except (ValueError, RecursionError) as error:
+        raise PatternFileError(f"not JSON ({error})") from None
+    if not isinstance(entries, list):
+        raise PatternFileError("not an array of {category, priority, appPatterns, domainPatterns}")
+    patterns, problems = [], []
+    for number, entry in enumerate(entries, 1):
+        try:
+            patterns.append(_pattern(entry))
+        except ValueError as error:
+            name = entry.get("category") if isinstance(entry, dict) else None
+            called = f" ({name})" if name and isinstance(name, str) else ""
+            problems.append(f"item {number}{called}: {error}")
+    _raise_any(problems)
+    return patterns
+
+
+def write_patterns(patterns: Iterable[CategoryPattern]) -> str:
     entries = [
         {
             "category": pattern.category,
@@ -58,51 +99,56 @@ def spelled(patterns: Iterable[CategoryPattern]) -> str:
     return json.dumps(entries, ensure_ascii=False, indent=2)
 
 
-def parse(text: bytes) -> list[Entry]:
-    """The items of a file. Raises PatternFileError where it is not of the form."""
-    try:
-        entries = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise PatternFileError(f"not JSON ({error})") from None
-    if not isinstance(entries, list):
-        raise PatternFileError("not an array of categories")
-    _raise_any(f"item {number}: {problem}" for number, entry in enumerate(entries, 1) for problem in shape(entry))
-    return entries
-
-
-def compare(entries: Sequence[Entry], present: Sequence[CategoryPattern]) -> FileNews:
-    """What adding `entries` to a store that has `present` means.
+def compare(wanted: Sequence[CategoryPattern], present: Sequence[CategoryPattern]) -> FileNews:
+    """What adding the `wanted` patterns of a file to a store that has `present` means.
 
     Raises PatternFileError for a category that neither the contract nor the store knows, or that has no patterns.
     """
     known = {pattern.category for pattern in present}
-    _raise_any(_category_problems(entries, known))
-    missing = {entry["category"]: entry["priority"] for entry in reversed(entries) if entry["category"] not in known}
+    _raise_any(_category_problems(wanted, known))
+    missing = {entry.category: entry.priority for entry in reversed(wanted) if entry.category not in known}
     news = FileNews([CategoryPattern(category_id(name), name, missing[name]) for name in missing], [], 0, [])
     seen, there = set(), 0
-    for pattern in present:
-        for each in _patterns(pattern.category, pattern.app_patterns, pattern.domain_patterns):
-            with suppress(ValueError):
-                seen.add((each.category, _canonical(each)))
-    for entry in entries:
-        for each in _patterns(entry["category"], entry["appPatterns"], entry["domainPatterns"]):
-            try:
-                key = (each.category, _canonical(each))
-            except ValueError as error:
-                news.broken.append((each, str(error)))
-                continue
-            if key in seen:
-                there += 1
-            else:
-                seen.add(key)
-                news.added.append(each)
+    for each in _patterns(present):
+        with suppress(ValueError):
+            seen.add((each.category, _canonical(each)))
+    for each in _patterns(wanted):
+        try:
+            key = (each.category, _canonical(each))
+        except ValueError as error:
+            news.broken.append((each, str(error)))
+            continue
+        if key in seen:
+            there += 1
+        else:
+            seen.add(key)
+            news.added.append(each)
     return news._replace(already_there=there)
 
 
-def _category_problems(entries: Iterable[Entry], known: set[str]) -> Iterator[str]:
+def _pattern(data: Any) -> CategoryPattern:
+    entry = msgspec.convert(data, _Entry)  # its ValidationError is a ValueError
+    if not entry.category:
+        raise ValueError("category is empty")
+    if isinstance(entry.priority, float) and not entry.priority.is_integer():
+        raise ValueError("priority is not a whole number")
+    try:
+        id_ = category_id(entry.category)
+    except UnicodeEncodeError:
+        raise ValueError("category is no text") from None
+    return CategoryPattern(
+        id=id_,
+        category=entry.category,
+        priority=None if entry.priority is None else int(entry.priority),
+        app_patterns=tuple(entry.app_patterns or ()),
+        domain_patterns=tuple(entry.domain_patterns or ()),
+    )
+
+
+def _category_problems(entries: Iterable[CategoryPattern], known: set[str]) -> Iterator[str]:
     for number, entry in enumerate(entries, 1):
-        name = entry["category"]
-        if name in _WITHOUT_PATTERNS and (entry["appPatterns"] or entry["domainPatterns"]):
+        name = entry.category
+        if name in _WITHOUT_PATTERNS and (entry.app_patterns or entry.domain_patterns):
             yield f"item {number}: {name} is a category without patterns"
         elif name not in PATTERN_CATEGORIES | _WITHOUT_PATTERNS and name not in known:
             yield f"item {number}: {name}: no such category"
@@ -113,9 +159,10 @@ def _raise_any(problems: Iterable[str]) -> None:
         raise PatternFileError("\n".join(found))
 
 
-def _patterns(category: str, apps: Iterable[str], domains: Iterable[str]) -> Iterator[FilePattern]:
-    yield from (FilePattern(PatternKind.APP, pattern, category) for pattern in apps)
-    yield from (FilePattern(PatternKind.DOMAIN, pattern, category) for pattern in domains)
+def _patterns(entries: Iterable[CategoryPattern]) -> Iterator[FilePattern]:
+    for entry in entries:
+        yield from (FilePattern(PatternKind.APP, pattern, entry.category) for pattern in entry.app_patterns)
+        yield from (FilePattern(PatternKind.DOMAIN, pattern, entry.category) for pattern in entry.domain_patterns)
 
 
 def _canonical(each: FilePattern) -> UrlPattern | tuple[str, ...]:

@@ -188,7 +188,7 @@ def _expected(container: Container, spans: list[object]) -> dict[str, dict[str, 
     for span in spans:
         match = classifier.snapshot.rules.match(span.app, span.url)  # type: ignore[attr-defined]
         category = match.category if match else "Uncategorized"
-        for board in calendar.boards(category, span.timestamp):  # type: ignore[attr-defined]
+        for board in calendar.boards(category, span.timestamp).keys:  # type: ignore[attr-defined]
             scores = boards.setdefault(board, {})
             scores[span.user_id] = scores.get(span.user_id, 0.0) + span.duration  # type: ignore[attr-defined]
     return boards

@@ -97,7 +97,7 @@ class Traffic:
             updates = [CategoryUpdate(record.pomodoro_usage_log_id, DEVELOPMENT, True)]
             await self._container.usage_logs().update_category_all(updates)
             calendar = self._container.calendar()
-            old, new = (calendar.boards(name, record.timestamp) for name in (record.category, "Development"))
+            old, new = (calendar.boards(name, record.timestamp).keys for name in (record.category, "Development"))
             move = Move(record.id, record.user_id, record.duration, old, new)
             if (await self._container.commits().commit(Commit(moves=[move]))).moved:
                 self._count(record.category, record, -record.duration)

@@ -24,7 +24,7 @@ from infrastructure.memory.repositories import (
     InMemoryClassificationCache,
     InMemoryLLMBudget,
 )
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 from tests.messages import DEVELOPMENT, DOCUMENTATION, SNS, categorized, hex_id, patterns
 
 EDITOR = Window("Visual Studio Code", "", "")

@@ -233,7 +233,7 @@ def test_an_empty_file_is_no_error(patterns: str) -> None:
         ("[1]", "item 1: Expected `object`"),
         ('[{"category": "A"}, {"priority": 1}]', "item 2: Object missing required field `category`"),
         ('[{"category": ""}]', "item 1: category is empty"),
-        ('[{"category": "\\ud800"}]', "item 1: category '\\ud800' is no text"),
+        ('[{"category": "\\ud800"}]', "item 1 (\\ud800): category is no text"),
         ('[{"category": "A", "priority": "1"}]', "item 1 (A): Expected `int | float | null`, got `str`"),
         ('[{"category": "A", "priority": 1.5}]', "item 1 (A): priority is not a whole number"),
         ('[{"category": "A", "appPatterns": "x"}]', "item 1 (A): Expected `array | null`, got `str`"),

@@ -16,10 +16,10 @@ import promql_parser
 import pytest
 import yaml
 
+from infrastructure.composition.reference_pages import metrics_page
 from infrastructure.http.api import Api
 from infrastructure.http.server import make_app
 from infrastructure.observing.metrics import MetricsObserver, make_registry
-from infrastructure.reference import metrics_page
 from infrastructure.settings import Settings, load_settings
 from tests import kustomize
 

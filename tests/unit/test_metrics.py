@@ -2,6 +2,7 @@
 
 import inspect
 from math import isnan, nan
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
 from domains.pomodoro.ports import ConsumerObserver
+from infrastructure.composition.reference_pages import REFERENCE_PAGES
 from infrastructure.observing.logs import LoggingObserver
 from infrastructure.observing.metrics import (
     GaugeCollector,
@@ -29,11 +31,12 @@ from infrastructure.observing.tracing import TracingObserver
 from infrastructure.operations.health import DEGRADED, DOWN, HEALTHY, Check, assess, stuck_loops
 from infrastructure.operations.task_runner import TaskObserver
 from infrastructure.redis.stream_figures import Instance, StreamFigures
-from infrastructure.reference import DOCS, metrics_page, settings_page
 from infrastructure.settings import Settings
 from tests.messages import message, parser
 from tests.unit.pipeline_in_memory import Instance as Consumer
 from tests.unit.pipeline_in_memory import World, until
+
+ROOT = Path(__file__).parents[2]
 
 
 class Metrics:
@@ -347,9 +350,9 @@ def test_a_loop_that_does_not_turn_is_stuck_unless_it_waits(
     assert bool(stuck_loops(vitals, usual_seconds=2.0)) == stuck
 
 
-# Documents
+# Reference pages
 
 
-@pytest.mark.parametrize(("page", "made"), [("metrics.md", metrics_page), ("settings.md", settings_page)])
-def test_the_documents_name_all_there_is(page: str, made: Any) -> None:
-    assert (DOCS / page).read_text(encoding="utf-8") == made(), "run `make docs`"
+@pytest.mark.parametrize("page", REFERENCE_PAGES)
+def test_the_reference_pages_name_all_there_is(page: str) -> None:
+    assert (ROOT / page).read_text(encoding="utf-8") == REFERENCE_PAGES[page](), "run `make docs`"

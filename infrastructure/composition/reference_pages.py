@@ -1,10 +1,6 @@
-"""The lists in docs/: all settings and all metrics, made from what the code says of them.
-
-python -m infrastructure.reference
-"""
+"""The reference pages in docs/: all settings and all metrics, made from what the code says of them."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from domains.pomodoro.consumer import ConsumerVitals
 from infrastructure.observing.metrics import (
@@ -16,8 +12,6 @@ from infrastructure.observing.metrics import (
     make_registry,
 )
 from infrastructure.settings import describe_settings
-
-DOCS = Path(__file__).parent.parent / "docs"
 
 
 def settings_page() -> str:
@@ -50,10 +44,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-def main() -> None:
-    (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
-    (DOCS / "metrics.md").write_text(metrics_page(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+REFERENCE_PAGES = {"docs/settings.md": settings_page, "docs/metrics.md": metrics_page}
+"""Each page by its path from the root of the repository."""

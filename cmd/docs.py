@@ -1,0 +1,26 @@
+"""Writes the reference pages in docs/ anew, from what the code says of its settings and metrics.
+
+python -m cmd.docs
+"""
+
+from pathlib import Path
+
+import typer
+
+from infrastructure.composition.reference_pages import REFERENCE_PAGES
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+ROOT = Path(__file__).parent.parent
+
+
+@app.command()
+def main() -> None:
+    """Writes docs/settings.md and docs/metrics.md. A test fails while they differ from the code."""
+    for path, page in REFERENCE_PAGES.items():
+        (ROOT / path).write_text(page(), encoding="utf-8")
+        typer.echo(path)
+
+
+if __name__ == "__main__":
+    app()
