@@ -1,12 +1,13 @@
 """The pieces of the pipeline that need no server, put together as its container does, and what they would send."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from bench.workload import GROUP, STREAM
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage
+from domains.pomodoro.model import CommitResult, DeadLetter, PomodoroPatternClassifyMessage
 from domains.pomodoro.service import BatchClassification, Decided
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
 from infrastructure.patterns.pattern_file import default_patterns
@@ -49,7 +50,7 @@ class RecordedScript:
 
     async def __call__(self, keys: list[Any], args: list[Any]) -> list[Any]:
         self.calls.append((keys, args))
-        return [0, 0, 0, 0, 0, "", 0, 0]
+        return [part for field in asdict(CommitResult()).items() for part in field]
 
 
 class Parts:

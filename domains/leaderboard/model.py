@@ -11,6 +11,10 @@ OVERALL_BOARD = "work"
 """The board in which every work category counts."""
 
 
+NOTHING_SECONDS = 1e-6
+"""A score below this is what rounding leaves of sums of seconds where nothing is left."""
+
+
 class Period(StrEnum):
     DAY = "day"
     WEEK = "week"

@@ -2,11 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from domains.leaderboard.model import LeaderboardEntry, LeaderboardResult, Neighbourhood
+from domains.leaderboard.model import NOTHING_SECONDS, LeaderboardEntry, LeaderboardResult, Neighbourhood
 from domains.pomodoro.model import Move
-
-_NOTHING_SECONDS = 1e-6
-"""What sums of floating-point numbers may leave where nothing is left."""
 
 
 class InMemoryLeaderboard:
@@ -32,7 +29,7 @@ class InMemoryLeaderboard:
         for board in move.from_boards:
             users = self.boards.setdefault(board, {})
             users[move.user_id] = users.get(move.user_id, 0.0) - move.seconds
-            if move.seconds and abs(users[move.user_id]) < _NOTHING_SECONDS:
+            if move.seconds and abs(users[move.user_id]) < NOTHING_SECONDS:
                 del users[move.user_id]
         for board in move.to_boards:
             users = self.boards.setdefault(board, {})

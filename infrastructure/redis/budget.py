@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import TAKE_BUDGET_SCRIPT, LLMKeys
+from infrastructure.redis.keys import LLMKeys
 
 _DAY = 86_400
 
@@ -17,7 +18,7 @@ class RedisLLMBudget:
         self._client = client
         self._keys = keys
         self._limits = [calls_per_minute, tokens_per_day]
-        self._take = client.register_script(TAKE_BUDGET_SCRIPT)
+        self._take = client.register_script(scripts.TAKE_BUDGET)
 
     async def take(self) -> float:
         now = datetime.now(UTC)

@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 from domains.categoryPattern.model import UNCATEGORIZED
 from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import digest_of
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import CACHE_PUT_SCRIPT, LLMKeys
+from infrastructure.redis.keys import LLMKeys
 
 
 class RedisClassificationCache:
@@ -25,7 +26,7 @@ class RedisClassificationCache:
         self._ttl = ttl
         self._negative_ttl = negative_ttl
         self._limit = limit
-        self._put = client.register_script(CACHE_PUT_SCRIPT)
+        self._put = client.register_script(scripts.PUT_ANSWERS)
 
     async def get_many(self, questions: Collection[Question]) -> dict[Question, str]:
         if not questions:

@@ -9,9 +9,10 @@ from msgspec import msgpack
 from redis.asyncio import Redis
 
 from domains.pomodoro.model import Commit, CommitResult, DeadLetter
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
 from infrastructure.redis.deferred import record_of
-from infrastructure.redis.keys import COMMIT_SCRIPT, StreamKeys
+from infrastructure.redis.keys import StreamKeys
 
 _ANNOUNCED_SECONDS = 14 * 86_400
 """How long a session is remembered as announced: longer than any redelivery of its end can take."""
@@ -31,7 +32,7 @@ class RedisCommit:
 
     def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int, deferred_max: int) -> None:
         self._client = client
-        self._script = client.register_script(COMMIT_SCRIPT)
+        self._script = client.register_script(scripts.COMMIT)
         self._keys = [
             keys.stream,
             keys.ends,
@@ -48,7 +49,8 @@ class RedisCommit:
     async def commit(self, commit: Commit) -> CommitResult:
         arguments = [*self._settings, _payload(commit), int(self.with_outbox)]
         async with self._one_at_a_time:
-            return CommitResult(*await guarded(self._client, self._script(keys=self._keys, args=arguments)))
+            reply = await guarded(self._client, self._script(keys=self._keys, args=arguments))
+        return CommitResult(**scripts.named(reply))
 
 
 def _payload(commit: Commit) -> bytes:

@@ -9,8 +9,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import REPLAY_SCORES_SCRIPT, REPLAY_SCRIPT, REQUEUE_SCORES_SCRIPT, StreamKeys
+from infrastructure.redis.keys import StreamKeys, split_score_name
 from infrastructure.spring.message_parser import ORIGIN_FIELD
 
 _PAGE = 500
@@ -65,9 +66,9 @@ class DeadLetterStreams:
         self._client = client
         self._keys = {keys.stream: keys for keys in partitions}
         self._boards_elsewhere = boards_elsewhere
-        self._replay = client.register_script(REPLAY_SCRIPT)
+        self._replay = client.register_script(scripts.REPLAY_LETTER)
         self._replay_score = client.register_script(
-            REQUEUE_SCORES_SCRIPT if boards_elsewhere else REPLAY_SCORES_SCRIPT
+            scripts.REQUEUE_SCORE if boards_elsewhere else scripts.REPLAY_SCORE
         )
 
     async def all(self) -> AsyncIterator[StoredDeadLetter]:
@@ -145,19 +146,17 @@ class DeadLetterStreams:
         On a cluster it goes through the outbox, with the next commit, and comes back if the board cannot take it.
         """
         keys = self._keys[score.stream]
-        name = f"{score.board}\n{score.user_id}"
         if self._boards_elsewhere:
-            call = self._replay_score(keys=[keys.failed_scores, keys.outbox], args=[name, score.board, score.user_id])
+            call = self._replay_score(keys=[keys.failed_scores, keys.outbox], args=[score.board, score.user_id])
         else:
-            call = self._replay_score(keys=[keys.failed_scores, score.board], args=[name, score.user_id])
+            call = self._replay_score(keys=[keys.failed_scores, score.board], args=[score.user_id])
         return bool(await guarded(self._client, call))
 
     async def _failed_scores(self, keys: StreamKeys) -> list[FailedScore]:
         kept: dict[str, str] = await guarded(self._client, self._client.hgetall(keys.failed_scores))
         scores = []
         for name, seconds in sorted(kept.items()):
-            board, _, user_id = name.partition("\n")
-            scores.append(FailedScore(keys.stream, board, user_id, float(seconds)))
+            scores.append(FailedScore(keys.stream, *split_score_name(name), float(seconds)))
         return scores
 
     async def _page(self, stream: str, first: str, last: str, count: int) -> list[StoredDeadLetter]:

@@ -6,8 +6,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from domains.leaderboard.model import LeaderboardEntry, LeaderboardResult, Neighbourhood
+from infrastructure.redis import scripts
 from infrastructure.redis.client import translated_errors
-from infrastructure.redis.keys import AROUND_SCRIPT
 
 
 class LeaderboardCacheAdapter:
@@ -15,7 +15,7 @@ class LeaderboardCacheAdapter:
 
     def __init__(self, client: Redis) -> None:
         self._client = client
-        self._around = client.register_script(AROUND_SCRIPT)
+        self._around = client.register_script(scripts.AROUND_USER)
 
     async def batch_increase_score(self, entries: Sequence[LeaderboardEntry]) -> int:
         scores: dict[tuple[str, str], float] = {}
@@ -41,7 +41,8 @@ class LeaderboardCacheAdapter:
 
     async def around(self, board: str, user_id: str, distance: int) -> Neighbourhood:
         with translated_errors():
-            rank, first, rows = await self._around(keys=[board], args=[user_id, distance])
+            reply = scripts.named(await self._around(keys=[board], args=[user_id, distance]))
+        rank, first, rows = reply["rank"], reply["first"], reply["rows"]
         found = [
             LeaderboardResult(user, float(score), first + i)
             for i, (user, score) in enumerate(zip(rows[::2], rows[1::2], strict=True))

@@ -15,9 +15,10 @@ from redis.asyncio import Redis
 
 from domains.kernel.errors import RedisOutage
 from domains.pomodoro.model import Commit, CommitResult
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
 from infrastructure.redis.commit import RedisCommit
-from infrastructure.redis.keys import DELIVER_SCRIPT, SETTLE_SCRIPT, StreamKeys, applied_marker
+from infrastructure.redis.keys import StreamKeys, applied_marker, score_name
 
 _MARKER_SECONDS = 40 * 86_400
 """How long a marker is kept: longer than any entry stays in the outbox, and than a board is raised."""
@@ -42,8 +43,8 @@ class OutboxCommit(RedisCommit):
         self._outbox = keys.outbox
         self._failed_scores = keys.failed_scores
         self._session_scores = keys.session_scores
-        self._deliver_script = client.register_script(DELIVER_SCRIPT)
-        self._settle_script = client.register_script(SETTLE_SCRIPT)
+        self._deliver_script = client.register_script(scripts.DELIVER)
+        self._settle_script = client.register_script(scripts.SETTLE)
         self._delivering = asyncio.Lock()
 
     async def commit(self, commit: Commit) -> CommitResult:
@@ -81,7 +82,7 @@ class OutboxCommit(RedisCommit):
         delivered.scores += sum(served[board][0] for board in targets if board != self._session_scores)
         for entry_id, outgoing in entries.items():
             refused = [
-                (f"{board}\n{user}", seconds)
+                (score_name(board, user), seconds)
                 for board, increments in dict(outgoing["boards"]).items()
                 if entry_id in served[board][1]
                 for user, seconds in increments.items()
@@ -97,8 +98,8 @@ class OutboxCommit(RedisCommit):
             arguments: list[str | int | bytes] = [self._outbox, _MARKER_SECONDS, msgpack.encode(deliveries), kind]
             async with bound:
                 call = self._deliver_script(keys=[target, applied_marker(target)], args=arguments)
-                writes, refused = await guarded(self._client, call)
-                return int(writes), list(refused)
+                reply = scripts.named(await guarded(self._client, call))
+                return int(reply["writes"]), list(reply["refused"])
 
         try:
             async with asyncio.TaskGroup() as group:

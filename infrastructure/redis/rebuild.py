@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 
 from domains.kernel.errors import TaskRefused
 from domains.pomodoro.model import DeferredMessage
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
 from infrastructure.redis.deferred import message_of
-from infrastructure.redis.keys import ABANDON_SCRIPT, CUT_SCRIPT, RENEW_SCRIPT, SWAP_SCRIPT, StreamKeys
+from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import log_id_of
 
 _KEPT_MS = 30_000
@@ -39,9 +40,10 @@ class RedisBoardRebuild:
         self._pending: dict[str, list[str]] = {}
         self._uncounted: set[str] = set()
         self._shadows: dict[str, tuple[str, int]] = {}
-        self._cut, self._renew, self._abandon, self._swap = (
-            client.register_script(script) for script in (CUT_SCRIPT, RENEW_SCRIPT, ABANDON_SCRIPT, SWAP_SCRIPT)
-        )
+        self._begin = client.register_script(scripts.BEGIN_REBUILD)
+        self._renew = client.register_script(scripts.RENEW_REBUILD)
+        self._abandon = client.register_script(scripts.ABANDON_REBUILD)
+        self._swap = client.register_script(scripts.SWAP_BOARDS)
 
     async def begin(self) -> None:
         if self._boards_elsewhere:
@@ -50,13 +52,13 @@ class RedisBoardRebuild:
                 "a hash tag in KEY_PREFIX puts them into one"
             )
         for keys in self._partitions:
-            cut = self._cut(
+            beginning = self._begin(
                 keys=[keys.stream, keys.rebuild, keys.deferred], args=[self._group, self._token, _KEPT_MS]
             )
-            delivered, record, pending = await guarded(self._client, cut)
-            self._read_to[keys.stream] = delivered
-            self._last_record[keys.stream] = record
-            self._pending[keys.stream] = pending
+            reply = scripts.named(await guarded(self._client, beginning))
+            self._read_to[keys.stream] = reply["delivered"]
+            self._last_record[keys.stream] = reply["record"]
+            self._pending[keys.stream] = reply["pending"]
         for keys in self._partitions:
             await self._look_at_pending(keys)
             await self._look_at_dead_letters(keys)

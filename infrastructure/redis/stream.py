@@ -8,8 +8,9 @@ from redis.exceptions import ResponseError
 
 from domains.kernel.errors import RedisOutage
 from domains.pomodoro.model import DeadLetter, ReadBatch, StreamState
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import LEAVE_SCRIPT, TIDY_SCRIPT, StreamKeys
+from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import MessageParser
 
 
@@ -40,8 +41,8 @@ class RedisStreamConsumer:
         self._consumer = consumer
         self._claim_idle_ms = claim_idle_ms
         self._tidy_arguments: list[str | int] = [group, consumer, gone_after_ms, int(trim)]
-        self._tidy = client.register_script(TIDY_SCRIPT)
-        self._leave = client.register_script(LEAVE_SCRIPT)
+        self._tidy = client.register_script(scripts.TIDY)
+        self._leave = client.register_script(scripts.LEAVE)
         self._claim_cursor = "0-0"
         for command in ("XREADGROUP", "XAUTOCLAIM"):
             client.set_response_callback(command, _raw)
@@ -80,7 +81,7 @@ class RedisStreamConsumer:
 
     async def tidy(self) -> StreamState:
         reply = await guarded(self._client, self._tidy(keys=self._tidy_keys, args=self._tidy_arguments))
-        return StreamState(*reply)
+        return StreamState(**scripts.named(reply))
 
     async def leave(self) -> int:
         arguments: list[str | int] = [self._group, self._consumer, self._claim_idle_ms * 10]

@@ -6,8 +6,9 @@ from math import nan
 
 from redis.asyncio import Redis
 
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import FIGURES_SCRIPT, StreamKeys
+from infrastructure.redis.keys import StreamKeys
 
 _COUNTED = 500
 """Entries that are counted on either side of the last delivered one: a few milliseconds of Redis at the most."""
@@ -51,7 +52,7 @@ class RedisStreamFigures:
         self._client = client
         self._partitions = partitions
         self._group = group
-        self._script = client.register_script(FIGURES_SCRIPT)
+        self._script = client.register_script(scripts.FIGURES)
 
     async def streams(self) -> list[StreamFigures]:
         """Raises RedisOutage."""
@@ -64,24 +65,25 @@ class RedisStreamFigures:
     async def _of(self, keys: StreamKeys) -> StreamFigures:
         names = [keys.stream, keys.dead_letters, keys.failed_scores, keys.ends, keys.deferred]
         call = self._script(keys=names, args=[self._group, _COUNTED])
-        now, entries, undelivered, exact, first, pending, oldest, *sizes, consumers = await guarded(
-            self._client, call
-        )
-        dead_letters, failed_scores, ends, deferred = (nan if size < 0 else size for size in sizes)
+        found = scripts.named(await guarded(self._client, call))
         return StreamFigures(
             stream=keys.stream,
-            entries=entries,
-            undelivered=undelivered,
-            undelivered_exact=exact == "1",
-            oldest_undelivered_seconds=_age(first, now),
-            pending=pending,
-            oldest_pending_seconds=_age(oldest, now),
-            dead_letters=dead_letters,
-            failed_scores=failed_scores,
-            unannounced_sessions=ends,
-            deferred=deferred,
-            instances=[Instance(name, held, idle / 1000) for name, held, idle in consumers],
+            entries=found["entries"],
+            undelivered=found["undelivered"],
+            undelivered_exact=bool(found["exact"]),
+            oldest_undelivered_seconds=_age(found["first_undelivered"], found["now"]),
+            pending=found["pending"],
+            oldest_pending_seconds=_age(found["oldest_pending"], found["now"]),
+            dead_letters=_size(found["dead_letters"]),
+            failed_scores=_size(found["failed_scores"]),
+            unannounced_sessions=_size(found["ends"]),
+            deferred=_size(found["deferred"]),
+            instances=[Instance(name, held, idle / 1000) for name, held, idle in found["consumers"]],
         )
+
+
+def _size(count: int) -> float:
+    return nan if count < 0 else count
 
 
 def _age(entry_id: str, now: str) -> float:

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
+from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded, translated_errors
-from infrastructure.redis.keys import SEND_ONCE_SCRIPT, TURN_SCRIPT, TaskQueueKeys
+from infrastructure.redis.keys import TaskQueueKeys
 
 TASKS = ("ping", "reload_patterns", "replay_dead_letters", "reclassify", "rebuild_leaderboard")
 LEASE_SECONDS = 10.0
@@ -32,15 +33,15 @@ class RedisTaskQueue:
         self._keys = keys
         self._channel = channel
         self._name = uuid4().hex  # two processes may have the same INSTANCE_ID
-        self._turn = client.register_script(TURN_SCRIPT)
-        self._send_once = client.register_script(SEND_ONCE_SCRIPT)
+        self._turn = client.register_script(scripts.TAKE_TURN)
+        self._send_once = client.register_script(scripts.SEND_ONCE)
 
     async def turn(self) -> Turn:
         """Takes the lease for LEASE_SECONDS, or renews it, unless somebody else has it."""
         keys = [self._keys.lease, self._keys.processing, self._keys.patterns]
         call = self._turn(keys=keys, args=[self._name, int(LEASE_SECONDS * 1000)])
-        ours, patterns, left_behind = await guarded(self._client, call)
-        return Turn(bool(ours), patterns, left_behind)
+        turn = scripts.named(await guarded(self._client, call))
+        return Turn(bool(turn["ours"]), turn["patterns"], turn["left_behind"])
 
     async def take(self, seconds: int) -> str | None:
         """The next command, which stays among those being run until `finished`; waits up to `seconds` for it."""

@@ -1,5 +1,6 @@
 -- The commit: acknowledge, count, park and announce, all or nothing, however often it is sent.
 --
+-- Atomic, and so:
 -- Why nothing counts twice: a message contributes only if XACK says, in this same script, that it was pending.
 -- Why nothing is lost: what may fail after the first XACK (the keys that others own) is kept where it can be replayed.
 --
@@ -17,8 +18,9 @@
 -- Boards are no KEYS: there are hundreds in a batch, and on a single node, or with all keys in one slot, they need not
 -- be. On a cluster boards and the session score stream lie in other slots, which a script cannot reach: what they are
 -- to get is put into the outbox in this same step, and `deliver.lua` serves them from there.
--- Returns {messages, scores raised, scores failed, dead letters, sessions ended, first failure or '', messages
---         deferred, messages moved}
+-- Returns messages, scores (raised), failed_scores, dead_letters, ended_sessions, failure (the first one, or ''),
+--         deferred, moved (messages), by name
+-- Needs: NOTHING_SECONDS, ids, scores, xinfo
 
 local stream, ends, announced, dead_letters, failed_scores, deferred, events, rebuild = unpack(KEYS)
 local outbox = ARGV[6] == '1' and events
@@ -49,18 +51,12 @@ local function acknowledge(id)
   return call('XACK', stream, group, id) == 1
 end
 
--- ids as text of one length, so that they sort as ids do
-local function padded(id)
-  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return string.rep('0', 20 - #ms) .. ms .. '-' .. string.rep('0', 20 - #seq) .. seq
-end
-
 local acknowledged, messages = {}, 0
-local scores = {}  -- what each board (by its index) is to get, by user
+local sums = {}  -- what each board (by its index) is to get, by user
 
 local function add(board, user, seconds)
-  local users = scores[board]
-  if not users then users = {}; scores[board] = users end
+  local users = sums[board]
+  if not users then users = {}; sums[board] = users end
   users[user] = (users[user] or 0) + seconds
 end
 
@@ -91,7 +87,7 @@ end
 
 -- A rebuild adds to its sums what was committed since it began. One that misses anything must not come to its end.
 local function note(key, user, sum)
-  if rebuilding and failure(attempt('HINCRBYFLOAT', rebuild, key .. '\n' .. user, sum)) then
+  if rebuilding and failure(attempt('HINCRBYFLOAT', rebuild, score_name(key, user), sum)) then
     call('DEL', rebuild)
     rebuilding = false
   end
@@ -99,16 +95,16 @@ end
 
 local raised, failed, first_failure = 0, 0, ''
 local outgoing = {boards = {}, events = {}}
-for board, users in pairs(scores) do
+for board, users in pairs(sums) do
   local key = commit.boards[board + 1]
   if outbox then outgoing.boards[key] = users end
   for user, sum in pairs(outbox and {} or users) do
     note(key, user, sum)
     local reply = attempt('ZINCRBY', key, sum, user)  -- Redis writes a number as %.17g: exactly
     local err = failure(reply)
-    if sum < 0 and not err and math.abs(tonumber(reply)) < 1e-6 then call('ZREM', key, user) end  -- all moved away
+    if sum < 0 and not err and math.abs(tonumber(reply)) < NOTHING_SECONDS then call('ZREM', key, user) end  -- all moved away
     if err then
-      local lost = failure(attempt('HINCRBYFLOAT', failed_scores, key .. '\n' .. user, sum))
+      local lost = failure(attempt('HINCRBYFLOAT', failed_scores, score_name(key, user), sum))
       if lost then err = err .. '; not kept: ' .. lost end
       failed = failed + 1
       first_failure = first_failure == '' and (key .. ': ' .. err) or first_failure
@@ -146,12 +142,7 @@ local function horizon()
   local pending = attempt('XPENDING', stream, group)
   if pending.err then return '-' end  -- the group is gone; then nothing was acknowledged either
   if pending[1] > 0 then return '(' .. padded(pending[2]) end
-  for _, info in ipairs(call('XINFO', 'GROUPS', stream)) do
-    local field = {}
-    for i = 1, #info, 2 do field[info[i]] = info[i + 1] end
-    if field['name'] == group then return '(' .. padded(field['last-delivered-id']) .. '}' end  -- '}' sorts after '|'
-  end
-  return '-'
+  return '(' .. padded(groups_of(stream)[group]['last-delivered-id']) .. '}'  -- '}' sorts after '|'
 end
 
 local function announce(ending, now)
@@ -185,4 +176,7 @@ if next(outgoing.boards) or next(outgoing.events) then
   call('XADD', outbox, '*', 'commit', cmsgpack.pack(outgoing))
 end
 
-return {messages, raised, failed, parked, ended, first_failure, postponed, moved}
+return {
+  'messages', messages, 'scores', raised, 'failed_scores', failed, 'dead_letters', parked, 'ended_sessions', ended,
+  'failure', first_failure, 'deferred', postponed, 'moved', moved,
+}

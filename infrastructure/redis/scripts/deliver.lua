@@ -1,23 +1,18 @@
 -- On a cluster: serves one board, or the session score stream, from the outbox of one activity stream.
 --
--- The marker remembers the last outbox entry that was dealt with, in the slot of the target and in the same step, so
+-- Atomic so that an entry is applied if and only if the marker says so. The marker remembers the last outbox entry that was dealt with, in the slot of the target and in the same step, so
 -- that an entry is applied once however often, and by however many instances, it is delivered. For that each delivery
 -- must begin with the oldest entry of the outbox that concerns the target.
 --
 -- KEYS  target, its marker
 -- ARGV  the outbox, seconds to keep the marker, deliveries (msgpack): {{id, what}, …} by id, where `what` is
 --         {user = seconds, …} for a board, {{user, date, session}, …} for the session score stream; kind
--- Returns {writes made, ids of the entries that the board could not take (its key is of the wrong type)}
+-- Returns writes (how many were made), refused (ids of the entries that the board could not take, since its key is of
+--         the wrong type), by name
+-- Needs: NOTHING_SECONDS, ids
 
 local target, marker = KEYS[1], KEYS[2]
 local outbox, keep, deliveries, kind = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3]), ARGV[4]
-
-local function before(a, b)
-  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
-  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-  if tonumber(a_ms) ~= tonumber(b_ms) then return tonumber(a_ms) < tonumber(b_ms) end
-  return tonumber(a_seq) < tonumber(b_seq)
-end
 
 local found = redis.call('TYPE', target).ok
 local usable = found == 'none' or found == kind
@@ -30,7 +25,7 @@ local writes, refused, sums = 0, {}, {}
 for _, delivery in ipairs(deliveries) do
   local id, what = delivery[1], delivery[2]
   local refusal = outbox .. ' refused ' .. id
-  if not last or before(last, id) then
+  if not last or padded(last) < padded(id) then
     if not usable then
       redis.call('HSET', marker, refusal, 1)
     elseif kind == 'stream' then
@@ -49,11 +44,11 @@ end
 
 for user, seconds in pairs(sums) do
   local sum = tonumber(redis.call('ZINCRBY', target, seconds, user))
-  if seconds < 0 and math.abs(sum) < 1e-6 then redis.call('ZREM', target, user) end  -- all moved away
+  if seconds < 0 and math.abs(sum) < NOTHING_SECONDS then redis.call('ZREM', target, user) end  -- all moved away
   writes = writes + 1
 end
 if last then
   redis.call('HSET', marker, outbox, last)
   redis.call('EXPIRE', marker, keep)
 end
-return {writes, refused}
+return {'writes', writes, 'refused', refused}

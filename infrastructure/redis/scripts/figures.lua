@@ -1,18 +1,15 @@
 -- What is to be seen of a stream and its bookkeeping; changes nothing.
 --
+-- Atomic so that all figures are of one moment.
+--
 -- KEYS  stream, dead letters, failed scores, ends, deferred messages
 -- ARGV  group, how many entries to count at the most
--- Returns {now in ms, entries, undelivered, '1' if that is exact, first undelivered id, pending, oldest pending id,
---          dead letters, failed scores, ends not announced, deferred, {{consumer, pending, idle ms}, …}};
---          ids are '' and sizes -1 where there are none
+-- Returns now (ms), entries, undelivered, exact (1 if that is), first_undelivered (id), pending, oldest_pending (id),
+--         dead_letters, failed_scores, ends (not announced), deferred, consumers ({{consumer, pending, idle ms}, …}),
+--         by name; ids are '' and sizes -1 where there are none
+-- Needs: xinfo
 
 local stream, group, bound = KEYS[1], ARGV[1], tonumber(ARGV[2])
-
-local function fields(flat)
-  local map = {}
-  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
-  return map
-end
 
 local function size(command, key)
   local count = redis.pcall(command, key)  -- a key of the wrong type must not hide the others
@@ -21,7 +18,7 @@ end
 
 local clock = redis.call('TIME')
 local now = string.format('%d%03d', clock[1], math.floor(clock[2] / 1000))
-local entries, undelivered, exact, first, pending, oldest, consumers = 0, 0, '1', '', 0, '', {}
+local entries, undelivered, exact, first, pending, oldest, consumers = 0, 0, 1, '', 0, '', {}
 
 -- `lag` of XINFO is missing before 7.0 and wrong or unknown after XDEL and trimming: so the shorter side of the last
 -- delivered entry is counted, and only where both are long does Redis' own figure, or an upper bound, have to do.
@@ -35,18 +32,14 @@ local function count_undelivered(info)
   if delivered < bound then
     undelivered = entries - delivered
   else
-    exact, undelivered = '0', info['lag'] or math.max(bound, entries - pending)
+    exact, undelivered = 0, info['lag'] or math.max(bound, entries - pending)
   end
 end
 
 if redis.call('EXISTS', stream) == 1 then
   entries = redis.call('XLEN', stream)
-  local found = {['last-delivered-id'] = '0-0'}
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-    local info = fields(flat)
-    if info['name'] == group then found = info end
-  end
-  if found['name'] then
+  local found = groups_of(stream)[group]
+  if found then
     local summary = redis.call('XPENDING', stream, group)
     pending, oldest = summary[1], summary[2] or ''
     for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
@@ -54,10 +47,12 @@ if redis.call('EXISTS', stream) == 1 then
       table.insert(consumers, {consumer['name'], consumer['pending'], consumer['idle']})
     end
   end
-  count_undelivered(found)
+  count_undelivered(found or {['last-delivered-id'] = '0-0'})
 end
 
 return {
-  now, entries, undelivered, exact, first, pending, oldest,
-  size('XLEN', KEYS[2]), size('HLEN', KEYS[3]), size('ZCARD', KEYS[4]), size('XLEN', KEYS[5]), consumers,
+  'now', now, 'entries', entries, 'undelivered', undelivered, 'exact', exact, 'first_undelivered', first,
+  'pending', pending, 'oldest_pending', oldest,
+  'dead_letters', size('XLEN', KEYS[2]), 'failed_scores', size('HLEN', KEYS[3]), 'ends', size('ZCARD', KEYS[4]),
+  'deferred', size('XLEN', KEYS[5]), 'consumers', consumers,
 }

@@ -1,5 +1,7 @@
 -- A consumer leaves: what it holds can be claimed at once by others, and where it holds nothing it is removed.
 --
+-- Atomic so that nothing is delivered to it, and dropped with it, in between.
+--
 -- KEYS  stream
 -- ARGV  group, consumer, idle milliseconds to give to what it holds
 -- Returns how many entries it leaves pending

@@ -1,5 +1,7 @@
--- On a cluster: takes an entry out of the outbox after all its targets were served, and keeps for replay, in the
--- same step, what some of them could not take.
+-- On a cluster: takes an entry out of the outbox after all its targets were served, and keeps for replay what some of
+-- them could not take.
+--
+-- Atomic so that it is kept once, however many instances settle the entry.
 --
 -- KEYS  outbox, failed scores
 -- ARGV  id, refused scores (msgpack): {{field, seconds}, …}

@@ -1,27 +1,19 @@
--- Housekeeping of a stream, in one step so that nothing can be delivered, acknowledged or joined in between.
+-- Housekeeping of a stream: removes consumers that are gone, and drops entries that nobody needs any more.
+--
+-- Atomic so that nothing can be delivered, acknowledged or joined in between.
 --
 -- KEYS  stream, what is noted for a rebuild of boards
 -- ARGV  group, own consumer, milliseconds after which a consumer is gone, '1' to trim
--- Returns {entries trimmed, entries left, consumers removed}
+-- Returns trimmed (entries), length (entries left), removed_consumers, by name
+-- Needs: ids, xinfo
 
 local stream, rebuild, group, own, gone_after, trim = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 
-local function fields(flat)
-  local map = {}
-  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
-  return map
-end
-
 local function before(a, b)
-  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
-  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
-  if #a_ms ~= #b_ms then return #a_ms < #b_ms end
-  if a_ms ~= b_ms then return a_ms < b_ms end
-  if #a_seq ~= #b_seq then return #a_seq < #b_seq end
-  return a_seq < b_seq
+  return padded(a) < padded(b)
 end
 
-if redis.call('EXISTS', stream) == 0 then return {0, 0, 0} end
+local groups = groups_of(stream)
 
 -- Before 7.2 a read that finds nothing does not count as a sign of life; one of the own pending entries behind the
 -- last possible id does, and finds nothing either.
@@ -30,15 +22,12 @@ redis.pcall('XREADGROUP', 'GROUP', group, own, 'STREAMS', stream, '1844674407370
 -- A consumer that holds nothing can go. One that holds something stays until others have claimed all of it:
 -- removing it would drop its pending entries for good.
 local removed = 0
-local groups = redis.call('XINFO', 'GROUPS', stream)
-for _, info in ipairs(groups) do
-  if fields(info)['name'] == group then
-    for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
-      local consumer = fields(flat)
-      if consumer['pending'] == 0 and consumer['idle'] > gone_after and consumer['name'] ~= own then
-        redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer['name'])
-        removed = removed + 1
-      end
+if groups[group] then
+  for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    local consumer = fields(flat)
+    if consumer['pending'] == 0 and consumer['idle'] > gone_after and consumer['name'] ~= own then
+      redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer['name'])
+      removed = removed + 1
     end
   end
 end
@@ -46,8 +35,8 @@ end
 -- Entries that every group has been given and has acknowledged can go: those below the oldest pending id of each
 -- group, or below its last-delivered id where nothing is pending.
 local done
-for _, info in ipairs(groups) do
-  local name, last = fields(info)['name'], fields(info)['last-delivered-id']
+for name, info in pairs(groups) do
+  local last = info['last-delivered-id']
   local pending = redis.call('XPENDING', stream, name)
   local id = pending[1] > 0 and before(pending[2], last) and pending[2] or last
   if not done or before(id, done) then done = id end
@@ -56,4 +45,4 @@ local wanted = redis.call('HGET', rebuild, 'oldest')  -- a rebuild still has to 
 if done and wanted and before(wanted, done) then done = wanted end
 local trimmed = 0
 if trim and done then trimmed = redis.call('XTRIM', stream, 'MINID', done) end
-return {trimmed, redis.call('XLEN', stream), removed}
+return {'trimmed', trimmed, 'length', redis.call('XLEN', stream), 'removed_consumers', removed}

@@ -1,19 +1,17 @@
 -- A rebuild of boards ends: the new boards, with what was committed meanwhile, take the place of the old ones.
 --
--- All that may fail comes before the first board is touched.
+-- Atomic so that no commit adds to an old board after its sum was taken. All that may fail comes before the first
+-- board is touched.
 --
 -- KEYS  what each stream noted for the rebuild, then the failed scores of each stream
 -- ARGV  token of the rebuild, boards (msgpack): {{board, its new self, how many users that has}, …}
 -- Returns how many boards there are now; -1: nothing was done, since the rebuild has been overtaken or has run out of
--- its time
+--         its time
+-- Needs: scores
 
 local call, streams = redis.call, #KEYS / 2
 local token, boards = ARGV[1], cmsgpack.unpack(ARGV[2])
 local shadows = {}
-
-local function split(name)  -- a user's id may hold a newline, a board's key does not
-  return string.match(name, '^([^\n]*)\n(.*)$')
-end
 
 for i = 1, streams do
   if call('HGET', KEYS[i], 'token') ~= token then return -1 end
@@ -26,7 +24,7 @@ end
 for i = 1, streams do
   local noted = call('HGETALL', KEYS[i])
   for j = 1, #noted, 2 do
-    local board, user = split(noted[j])
+    local board, user = split_score_name(noted[j])
     if board and shadows[board] then call('ZINCRBY', shadows[board], noted[j + 1], user) end
   end
 end
@@ -44,7 +42,7 @@ for _, item in ipairs(boards) do
 end
 for i = streams + 1, #KEYS do  -- what a board could not take is in its new self
   for _, name in ipairs(call('HKEYS', KEYS[i])) do
-    if shadows[split(name) or ''] then call('HDEL', KEYS[i], name) end
+    if shadows[split_score_name(name) or ''] then call('HDEL', KEYS[i], name) end
   end
 end
 for i = 1, streams do call('DEL', KEYS[i]) end

@@ -1,0 +1,55 @@
+"""Every Lua script of the pipeline by name, complete as Redis gets it.
+
+Each script is a file with a head that says what its KEYS and ARGV are, what it returns and why it is atomic. What
+several scripts need stands once, in `shared/`; a line `-- Needs: ids, scores` in the head puts it in front of the
+script. A reply of more than one value is a flat list of names and values, which `named` reads.
+"""
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from domains.leaderboard.model import NOTHING_SECONDS
+
+_NEEDS = re.compile(r"^-- Needs: (.+)$", re.MULTILINE)
+_CONSTANTS = {"NOTHING_SECONDS": NOTHING_SECONDS}
+
+
+def _text(path: str) -> str:
+    return files(__package__).joinpath(path).read_text(encoding="utf-8")
+
+
+def _needed(name: str) -> str:
+    return f"local {name} = {_CONSTANTS[name]!r}\n" if name in _CONSTANTS else _text(f"shared/{name}.lua")
+
+
+def _script(name: str) -> str:
+    text = _text(f"{name}.lua")
+    needs = [part for line in _NEEDS.findall(text) for part in line.split(", ")]
+    return "".join(_needed(part) for part in needs) + text
+
+
+ABANDON_REBUILD = _script("abandon_rebuild")
+AROUND_USER = _script("around_user")
+BEGIN_REBUILD = _script("begin_rebuild")
+COMMIT = _script("commit")
+DELIVER = _script("deliver")
+FIGURES = _script("figures")
+LEAVE = _script("leave")
+PUT_ANSWERS = _script("put_answers")
+RENEW_REBUILD = _script("renew_rebuild")
+REPLAY_LETTER = _script("replay_letter")
+REPLAY_SCORE = _script("replay_score")
+REQUEUE_SCORE = _script("requeue_score")
+SEND_ONCE = _script("send_once")
+SETTLE = _script("settle")
+SWAP_BOARDS = _script("swap_boards")
+TAKE_BUDGET = _script("take_budget")
+TAKE_TURN = _script("take_turn")
+TIDY = _script("tidy")
+
+
+def named(reply: Sequence[Any]) -> dict[str, Any]:
+    """A reply `{'name', value, …}` as a dictionary."""
+    return dict(zip(reply[::2], reply[1::2], strict=True))

@@ -1,0 +1,45 @@
+"""That every script is whole, says what it is, and is put together from what it needs."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from domains.leaderboard.model import NOTHING_SECONDS
+from infrastructure.redis import scripts
+
+FOLDER = Path(str(files(scripts)))
+NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
+SHARED = {
+    path.stem: re.findall(r"^local function (\w+)", path.read_text(), re.M) for path in FOLDER.glob("shared/*.lua")
+} | {"NOTHING_SECONDS": ["NOTHING_SECONDS"]}
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Head and body."""
+    head, _, body = (FOLDER / f"{name}.lua").read_text().partition("\n\n")
+    return head, body
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_script_has_a_name_in_the_module(name: str) -> None:
+    assert getattr(scripts, name.upper()).endswith((FOLDER / f"{name}.lua").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("part", ["Atomic", "KEYS  ", "ARGV  ", "Returns "])
+def test_the_head_of_every_script_says(name: str, part: str) -> None:
+    assert f"\n-- {part}" in _parts(name)[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_declares_exactly_what_it_uses_of_the_shared_parts(name: str) -> None:
+    head, body = _parts(name)
+    declared = {part for line in re.findall(r"^-- Needs: (.+)$", head, re.M) for part in line.split(", ")}
+
+    assert declared == {part for part, given in SHARED.items() if any(re.search(rf"\b{it}\b", body) for it in given)}
+
+
+def test_what_is_needed_stands_in_front_with_the_value_that_python_uses() -> None:
+    assert scripts.DELIVER.startswith(f"local NOTHING_SECONDS = {NOTHING_SECONDS!r}\n-- Ids of stream entries.")
