@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from domains.categoryPattern.model import UNCATEGORIZED
 from domains.kernel.window import Window
 from domains.patternClassifier.snapshot import PatternSnapshot
-from infrastructure.patterns import default_patterns
+from infrastructure.patterns.pattern_file import default_patterns
 
 UNKNOWN = "unknown"
 VERDICTS = ("right", "wrong", UNKNOWN)
