@@ -13,6 +13,8 @@ A message that can never work is no exception but a value, `domains.pomodoro.mod
 its batch and is parked and acknowledged in the batch's commit.
 """
 
+from enum import StrEnum
+
 
 class PipelineError(Exception):
     """Base of all errors that a port may raise."""
@@ -38,11 +40,24 @@ class StoreRefused(PipelineError):
     """The store refused a whole call because of its data, without saying which item is to blame."""
 
 
+class LLMFailure(StrEnum):
+    """Why the LLM gave no answer: it was too slow, had too many requests, refused this one (HTTP 4xx), was away or
+    failed itself (5xx), answered in a form that was not asked for, or something else."""
+
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+    MALFORMED = "malformed"
+    ERROR = "error"
+
+
 class ClassificationFailed(PipelineError):
     """The LLM gave no answer in time, or none that can be accepted. `retry_after`: seconds, where it told so."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, kind: LLMFailure = LLMFailure.ERROR, retry_after: float | None = None) -> None:
         super().__init__(message)
+        self.kind = kind
         self.retry_after = retry_after
 
 

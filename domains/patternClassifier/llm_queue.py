@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from domains.kernel.errors import ClassificationFailed, RedisOutage
+from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage
 from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.ports import ClassifierObserver, LLMBudgetPort, LLMClientPort
 from domains.patternClassifier.questions import Question
@@ -179,7 +179,7 @@ class LLMQueue:
         if len(self._tries) > self._limits.waiting:
             self._tries.clear()
         if not answers:
-            raise ClassificationFailed("no answer names a category of the list")
+            raise ClassificationFailed("no answer names a category of the list", LLMFailure.MALFORMED)
         return answers
 
     def _failed(self, windows: int, cause: Exception) -> None:

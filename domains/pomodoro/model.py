@@ -58,12 +58,28 @@ class PomodoroPatternClassifyMessage:
     size: int = field(default=0, compare=False)
 
 
+class DeadLetterKind(StrEnum):
+    """Why a message is a dead letter: what is wrong with its fields, or that it FAILED at every try.
+
+    UNKNOWN is the kind of letters that a version without kinds has parked.
+    """
+
+    TOO_LARGE = "too_large"
+    MISSING_FIELD = "missing_field"
+    NOT_UTF8 = "not_utf8"
+    ONE_ID = "one_id"
+    INVALID_FIELD = "invalid_field"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message that can never work, with the reason in words for a person.
 
-    `fields` are the entry's own, undecodable bytes as surrogates (PEP 383). `truncated` says that some were cut
-    because of their `size` (in bytes).
+    `public_reason` is the same without anything from the message, so that anybody may see it. `fields` are the
+    entry's own, undecodable bytes as surrogates (PEP 383). `truncated` says that some were cut because of their
+    `size` (in bytes).
     """
 
     entry_id: str
@@ -72,6 +88,8 @@ class DeadLetter:
     deliveries: int = 1
     truncated: bool = False
     size: int = field(default=0, compare=False)
+    kind: DeadLetterKind = DeadLetterKind.FAILED
+    public_reason: str = "it failed by itself at every try"
 
 
 @dataclass(slots=True)

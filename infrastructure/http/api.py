@@ -1,6 +1,5 @@
 """What the API answers. Operations that change something have `access="token"`, and are logged."""
 
-import re
 from datetime import UTC, date, datetime
 
 from aiohttp import web
@@ -26,13 +25,9 @@ from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.http.guard import Guard
 from infrastructure.http.live import Live
-from infrastructure.observing.metrics import FAILED, reason_class
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.redis.dead_letters import DeadLetterStreams, StoredDeadLetter
 from infrastructure.settings import Settings
-
-_QUOTED = re.compile(r"['\"].*['\"]", re.DOTALL)
-"""From the first quotation mark to the last: what is quoted may have some of its own."""
 
 
 class Api:
@@ -254,18 +249,14 @@ def _row(row: LeaderboardResult) -> schemas.Row:
 
 def _reason(letter: StoredDeadLetter, admitted: bool) -> str:
     """Without the token nothing that it quotes, and nothing that a store says of a message."""
-    if admitted:
-        return letter.reason
-    if reason_class(letter.reason) == FAILED:
-        return "it failed by itself at every try"
-    return _QUOTED.sub("…", letter.reason)
+    return letter.reason if admitted else letter.public_reason
 
 
 def _letter(letter: StoredDeadLetter, admitted: bool) -> schemas.DeadLetterDocument:
     return schemas.DeadLetterDocument(
         id=letter.id,
         stream=letter.stream,
-        kind=reason_class(letter.reason),
+        kind=letter.kind,
         reason=_reason(letter, admitted),
         user_id=letter.fields.get("userId", ""),
         original_id=letter.original_id,

@@ -5,7 +5,6 @@ consumers from memory, those of Redis from figures that a task takes every few s
 """
 
 import asyncio
-import re
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import nan
@@ -17,50 +16,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from domains.kernel.errors import Outage, PipelineError
+from domains.kernel.errors import ClassificationFailed, LLMFailure, Outage, PipelineError
 from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
-from domains.pomodoro.model import CommitResult, DeadLetter, Lane, Stage, StreamState
+from domains.pomodoro.model import CommitResult, DeadLetter, DeadLetterKind, Lane, Stage, StreamState
 from infrastructure.redis.stream_figures import StreamFigures
 from infrastructure.redis.task_queue import TASKS
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 
-_REASONS = (
-    ("too_large", re.compile(r"the entry is [\d,]+ bytes long")),
-    ("missing_field", re.compile(r"\w+ is missing")),
-    ("not_utf8", re.compile(r"\w+ is not valid UTF-8")),
-    ("one_id", re.compile(r"\w+ is given without ")),
-    ("invalid_field", re.compile(r"\w+ must be |sessionDate |timestamp ")),
-)
-"""Reasons are texts with values in them; a label must have few values. Source: `message_parser.py`."""
-FAILED = "failed"
-
-_FAILURES = (
-    ("timeout", re.compile(r"timeout", re.IGNORECASE)),
-    ("rate_limited", re.compile(r"RateLimit|\b429\b")),
-    ("refused", re.compile(r"\b4\d\d$")),
-    ("unavailable", re.compile(r"Connection|\b5\d\d$")),
-    ("malformed", re.compile(r"not of the form")),
-)
-"""What ClassificationFailed says of an LLM request. Source: infrastructure/openai/client.py."""
 _ENDS = ("completed", "failed")
-_ANSWERED, _ERROR = "answered", "error"
-
-
-def reason_class(reason: str) -> str:
-    """A dead letter's reason as one of few."""
-    return _class(_REASONS, reason.partition("; ")[0], "match", FAILED)
-
-
-def llm_outcome(failure: str) -> str:
-    return _class(_FAILURES, failure, "search", _ERROR)
-
-
-def _class(classes: Iterable[tuple[str, re.Pattern[str]]], text: str, how: str, other: str) -> str:
-    return next((name for name, pattern in classes if getattr(pattern, how)(text)), other)
+_ANSWERED = "answered"
 
 
 class Observers:
@@ -110,8 +78,8 @@ class MetricsObserver:
         self._failed_scores = counter("scores_failed", "Scores that a board could not take, kept for replay")
         self._sessions = counter("sessions_announced", "Sessions announced to be fully classified")
         self._letters = counter("dead_letters", "Messages moved to the dead letters, by kind of reason", ["reason"])
-        for reason in (*(name for name, _ in _REASONS), FAILED):
-            self._letters.labels(reason)
+        for kind in set(DeadLetterKind) - {DeadLetterKind.UNKNOWN}:
+            self._letters.labels(kind)
         self._failures = counter("message_failures", "Tries of messages that failed by themselves")
         self._trimmed = counter("stream_trimmed_entries", "Entries dropped from the stream after all groups had them")
         self._breakers = _maker(Gauge, registry)(
@@ -132,7 +100,7 @@ class MetricsObserver:
         for tier in (Tier.CACHE, Tier.DOCUMENTS, Tier.LLM):
             self._tier_failures.labels(tier)
         self._requests = counter("llm_requests", "Requests to the LLM, by outcome", ["outcome"])
-        for outcome in (_ANSWERED, *(name for name, _ in _FAILURES), _ERROR):
+        for outcome in (_ANSWERED, *LLMFailure):
             self._requests.labels(outcome)
         self._pauses = counter("llm_pauses", "Times that the LLM was not asked for a while, by reason", ["reason"])
         for reason in PauseReason:
@@ -175,7 +143,7 @@ class MetricsObserver:
 
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
-            self._letters.labels(reason_class(letter.reason)).inc()
+            self._letters.labels(letter.kind).inc()
 
     def message_failed(self, entry_id: str, attempt: int, reason: str) -> None:
         self._failures.inc()
@@ -224,7 +192,8 @@ class MetricsObserver:
         self._reclassified.inc(result.moved)
 
     def llm_failed(self, windows: int, cause: Exception) -> None:
-        self._requests.labels(llm_outcome(str(cause))).inc()
+        kind = cause.kind if isinstance(cause, ClassificationFailed) else LLMFailure.ERROR
+        self._requests.labels(kind).inc()
         self._unanswered.inc(windows)
 
 

@@ -10,9 +10,17 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
-from openai import APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
+from openai import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncOpenAI,
+    DefaultAsyncHttpxClient,
+    OpenAIError,
+    RateLimitError,
+)
 
-from domains.kernel.errors import ClassificationFailed, RedisOutage
+from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage
 from domains.patternClassifier.ports import LLMAnswers, LLMBudgetPort
 from domains.patternClassifier.questions import Question
 from infrastructure.settings import Settings
@@ -62,13 +70,13 @@ class LLMClient:
             async with asyncio.timeout(self._deadline):
                 completion = await self._complete(asked, categories)
         except TimeoutError as cause:
-            raise ClassificationFailed(f"no answer within {self._deadline:g} s") from cause
+            raise ClassificationFailed(f"no answer within {self._deadline:g} s", LLMFailure.TIMEOUT) from cause
         except (OpenAIError, ValueError) as cause:  # ValueError: a body that is no JSON
             # no text of theirs: it may repeat the windows, or the key
             status = getattr(cause, "status_code", None)
             message = f"{type(cause).__name__}{f' {status}' if status else ''}"
             headers = cause.response.headers if isinstance(cause, APIStatusError) else {}
-            raise ClassificationFailed(message, _retry_after(headers)) from cause
+            raise ClassificationFailed(message, _kind_of(cause), _retry_after(headers)) from cause
         answers = _answers(_content(completion))
         return LLMAnswers(_by_number(answers, len(questions), frozenset(categories)), _tokens(completion))
 
@@ -111,6 +119,21 @@ def make_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI:
         max_retries=settings.openai_max_retries,
         http_client=DefaultAsyncHttpxClient(event_hooks={"request": [book]}),
     )
+
+
+def _kind_of(cause: Exception) -> LLMFailure:
+    match cause:
+        case APITimeoutError():  # it is a connection error, too
+            return LLMFailure.TIMEOUT
+        case RateLimitError():
+            return LLMFailure.RATE_LIMITED
+        case APIConnectionError():
+            return LLMFailure.UNAVAILABLE
+        case APIStatusError():
+            return LLMFailure.UNAVAILABLE if cause.status_code >= 500 else LLMFailure.REFUSED
+        case ValueError():
+            return LLMFailure.MALFORMED
+    return LLMFailure.ERROR
 
 
 def _response_format(kind: str, categories: Sequence[str]) -> dict[str, Any]:
@@ -166,13 +189,13 @@ def _content(completion: Any) -> str:
         choice = completion.choices[0]
         content, refusal, end = choice.message.content, choice.message.refusal, choice.finish_reason
     except (AttributeError, TypeError, IndexError, KeyError):
-        raise ClassificationFailed("no completion") from None
+        raise ClassificationFailed("no completion", LLMFailure.MALFORMED) from None
     if refusal or end == "content_filter":
         raise ClassificationFailed("the model refused to answer")
     if end == "length":  # what is there may be half an answer that happens to be whole JSON
-        raise ClassificationFailed("the answer was cut off")
+        raise ClassificationFailed("the answer was cut off", LLMFailure.MALFORMED)
     if not isinstance(content, str) or len(content) > _LONGEST_ANSWER:
-        raise ClassificationFailed("no answer, or one beyond measure")
+        raise ClassificationFailed("no answer, or one beyond measure", LLMFailure.MALFORMED)
     return content
 
 
@@ -189,7 +212,9 @@ def _answers(content: str) -> list[Any]:
         except (ValueError, RecursionError):
             whole = None
     if not _has_form(whole):
-        raise ClassificationFailed(f"the answer ({len(content)} characters) is not of the form asked for")
+        raise ClassificationFailed(
+            f"the answer ({len(content)} characters) is not of the form asked for", LLMFailure.MALFORMED
+        )
     answers: list[Any] = whole["answers"]
     return answers
 
@@ -209,7 +234,7 @@ def _by_number(answers: Sequence[Any], count: int, categories: frozenset[str]) -
             case {"number": int(number), "category": str(category)} if type(number) is int:
                 named.setdefault(number, set()).add(category)
     if count in named and 0 not in named:
-        raise ClassificationFailed("the answers are not counted as asked")
+        raise ClassificationFailed("the answers are not counted as asked", LLMFailure.MALFORMED)
     return [
         name if len(names) == 1 and (name := next(iter(names))) in categories else None
         for names in (named.get(i, set()) for i in range(count))

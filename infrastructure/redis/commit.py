@@ -81,7 +81,9 @@ def _payload(commit: Commit) -> bytes:
 
 def _fields_of(letter: DeadLetter) -> list[str]:
     fields = {
+        "kind": letter.kind,
         "reason": letter.reason,
+        "publicReason": letter.public_reason,
         "originalId": letter.entry_id,
         "deliveryCount": str(letter.deliveries),
         "time": f"{time():.3f}",

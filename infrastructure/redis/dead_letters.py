@@ -9,6 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from domains.pomodoro.model import DeadLetterKind
 from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import StreamKeys, split_score_name
@@ -16,6 +17,7 @@ from infrastructure.spring.message_parser import ORIGIN_FIELD
 
 _PAGE = 500
 _PAGES_BACK = 10
+_NOT_PUBLIC = "an earlier version has parked it; its reason is shown with the token"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -25,7 +27,9 @@ class StoredDeadLetter:
 
     stream: str
     id: str
+    kind: DeadLetterKind
     reason: str
+    public_reason: str
     original_id: str
     deliveries: int
     time: float
@@ -171,11 +175,18 @@ def _seconds(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def _kind(text: str) -> DeadLetterKind:
+    """Unknown where an earlier version wrote none, or a later one has more of them."""
+    return DeadLetterKind(text) if text in set(DeadLetterKind) else DeadLetterKind.UNKNOWN
+
+
 def _stored(stream: str, letter_id: str, fields: Mapping[str, str]) -> StoredDeadLetter:
     return StoredDeadLetter(
         stream=stream,
         id=letter_id,
+        kind=_kind(fields.get("kind", "")),
         reason=fields["reason"],
+        public_reason=fields.get("publicReason", _NOT_PUBLIC),
         original_id=fields["originalId"],
         deliveries=int(fields["deliveryCount"]),
         time=float(fields["time"]),

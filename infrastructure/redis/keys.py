@@ -52,7 +52,8 @@ class StreamKeys:
         self.stream = prefix + stream
         own = f"{{{self.stream}}}" if clustered and "{" not in self.stream else self.stream
         self.dead_letters = f"{own}:dlq"
-        """Stream: reason, originalId, deliveryCount, time (Unix seconds), truncated, fields (JSON)."""
+        """Stream: kind, reason, publicReason, originalId, deliveryCount, time (Unix seconds), truncated, fields
+        (JSON). Earlier versions wrote neither kind nor publicReason."""
         self.ends = f"{own}:ends"
         """ZSET, all scores 0: committed ends whose session may still have uncommitted messages."""
         self.announced = f"{own}:announced"

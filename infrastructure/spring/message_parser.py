@@ -17,7 +17,13 @@ from typing_extensions import TypedDict
 
 from domains.kernel.window import Window
 from domains.leaderboard.service import BoardCalendar
-from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage, start_of_day, usage_log_id
+from domains.pomodoro.model import (
+    DeadLetter,
+    DeadLetterKind,
+    PomodoroPatternClassifyMessage,
+    start_of_day,
+    usage_log_id,
+)
 
 ORIGIN_FIELD = "pomocoreOriginalId"
 """Set on a replayed dead letter: the entry id under which the message first came."""
@@ -81,6 +87,16 @@ _TEXTS = frozenset({"app", "title", "url"})
 """Never quoted in a reason: reasons are logged, and window titles are private."""
 
 
+class _Fault(ValueError):
+    """What is wrong with an entry: its kind, and a sentence with `{}` where `value`, of the entry, is to stand."""
+
+    def __init__(self, kind: DeadLetterKind, sentence: str, value: object = None) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+        self.reason = sentence.format(repr(value))
+        self.public_reason = sentence.format("…")
+
+
 class MessageParser:
     """Turns stream entries into messages or dead letters. `max_bytes` bounds the fields of one entry together."""
 
@@ -100,16 +116,15 @@ class MessageParser:
         pairs = iter(flat)
         fields = dict(zip(pairs, pairs, strict=False))
         if size > self._max_bytes:
-            reason = f"the entry is {size:,} bytes long, more than the {self._max_bytes:,} of MAX_MESSAGE_BYTES"
+            sentence = f"the entry is {size:,} bytes long, more than the {self._max_bytes:,} of MAX_MESSAGE_BYTES"
             cut = {name[:_SHOWN]: value[:_KEPT_OF_TOO_LARGE] for name, value in list(fields.items())[:50]}
-            return DeadLetter(entry_id, reason, cut, truncated=True, size=size)
+            return _letter(entry_id, [_Fault(DeadLetterKind.TOO_LARGE, sentence)], cut, size, truncated=True)
         try:
             return self._message(entry_id, fields, size)
         except ValidationError as error:
-            reasons = dict.fromkeys(_reason(detail) for detail in error.errors(include_url=False))
-            return DeadLetter(entry_id, "; ".join(reasons), fields, size=size)
-        except (ValueError, OverflowError) as error:
-            return DeadLetter(entry_id, str(error), fields, size=size)
+            return _letter(entry_id, list(map(_fault, error.errors(include_url=False))), fields, size)
+        except _Fault as fault:
+            return _letter(entry_id, [fault], fields, size)
 
     def _message(self, entry_id: str, fields: Mapping[str, str], size: int) -> PomodoroPatternClassifyMessage:
         entry = self._validate(fields)
@@ -119,7 +134,8 @@ class MessageParser:
             has, lacks = "categorizedDataId", "pomodoroUsageLogId"
             if data_id is None:
                 has, lacks = lacks, has
-            raise ValueError(f"{has} is given without {lacks}: both are needed, or neither")
+            sentence = f"{has} is given without {lacks}: both are needed, or neither"
+            raise _Fault(DeadLetterKind.ONE_ID, sentence)
         timestamp = entry["timestamp"]
         self._check_timestamp(timestamp)
         return PomodoroPatternClassifyMessage(
@@ -143,7 +159,8 @@ class MessageParser:
         try:
             self._calendar.day(timestamp)
         except (ValueError, OverflowError, OSError):
-            raise ValueError(f"timestamp {timestamp!r} lies outside the calendar") from None
+            sentence = "timestamp {} lies outside the calendar"
+            raise _Fault(DeadLetterKind.INVALID_FIELD, sentence, timestamp) from None
 
     def _parse_date(self, text: str) -> date:
         try:
@@ -155,16 +172,32 @@ class MessageParser:
                 raise ValueError
             start_of_day(day, self._calendar.zone)
         except (ValueError, OverflowError):
-            shown = f"sessionDate {text[:_SHOWN]!r} is no date such as 2025-09-02"
-            raise ValueError(shown) from None
+            sentence = "sessionDate {} is no date such as 2025-09-02"
+            raise _Fault(DeadLetterKind.INVALID_FIELD, sentence, text[:_SHOWN]) from None
         return day
 
 
-def _reason(detail: ErrorDetails) -> str:
+def _fault(detail: ErrorDetails) -> _Fault:
     name = str(detail["loc"][0])
     if detail["type"] == "string_unicode":
-        return f"{name} is not valid UTF-8"
+        return _Fault(DeadLetterKind.NOT_UTF8, f"{name} is not valid UTF-8")
     if detail["type"] == "missing":
-        return f"{name} is missing"
-    shown = "" if name in _TEXTS else f", not {str(detail['input'])[:_SHOWN]!r}"
-    return f"{name} must be {_EXPECTED.get(name, 'a text')}{shown}"
+        return _Fault(DeadLetterKind.MISSING_FIELD, f"{name} is missing")
+    shown = "" if name in _TEXTS else ", not {}"
+    sentence = f"{name} must be {_EXPECTED.get(name, 'a text')}{shown}"
+    return _Fault(DeadLetterKind.INVALID_FIELD, sentence, str(detail["input"])[:_SHOWN])
+
+
+def _letter(
+    entry_id: str, faults: Sequence[_Fault], fields: Mapping[str, str], size: int, truncated: bool = False
+) -> DeadLetter:
+    """A dead letter of the first fault's kind, with the reasons of them all."""
+    return DeadLetter(
+        entry_id,
+        "; ".join(dict.fromkeys(fault.reason for fault in faults)),
+        fields,
+        truncated=truncated,
+        size=size,
+        kind=faults[0].kind,
+        public_reason="; ".join(dict.fromkeys(fault.public_reason for fault in faults)),
+    )

@@ -249,7 +249,9 @@ class MemorySide:
         return [
             {
                 "originalId": letter.entry_id,
+                "kind": letter.kind,
                 "reason": letter.reason,
+                "publicReason": letter.public_reason,
                 "deliveryCount": str(letter.deliveries),
                 "truncated": "true" if letter.truncated else "false",
                 "fields": dict(letter.fields),

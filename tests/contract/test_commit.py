@@ -10,7 +10,7 @@ import pytest
 
 from domains.kernel.errors import RedisOutage
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import Commit, CommitResult, DeadLetter, SessionEnd
+from domains.pomodoro.model import Commit, CommitResult, DeadLetter, DeadLetterKind, SessionEnd
 from infrastructure.redis.keys import SESSION_SCORE_STREAM
 from tests.contract.conftest import GROUP, RedisSide, RedisStreamSide, StreamSide, _stream_side
 from tests.messages import message
@@ -210,7 +210,18 @@ async def test_a_dead_letter_is_parked_with_all_that_is_known_and_acknowledged(s
     fields = {"userId": "김민수", "title": '🍜 "인용"', "unknown": ""}
 
     result = await side.commits().commit(
-        Commit(dead_letters=[DeadLetter(entry_id, "이유 duration must be a number", fields, deliveries=4)])
+        Commit(
+            dead_letters=[
+                DeadLetter(
+                    entry_id,
+                    "이유 duration must be a number",
+                    fields,
+                    deliveries=4,
+                    kind=DeadLetterKind.INVALID_FIELD,
+                    public_reason="duration must be a number",
+                )
+            ]
+        )
     )
 
     assert result == CommitResult(dead_letters=1)
@@ -218,7 +229,9 @@ async def test_a_dead_letter_is_parked_with_all_that_is_known_and_acknowledged(s
     assert side.dead_letters() == [
         {
             "originalId": entry_id,
+            "kind": "invalid_field",
             "reason": "이유 duration must be a number",
+            "publicReason": "duration must be a number",
             "deliveryCount": "4",
             "truncated": "false",
             "fields": fields,
@@ -415,7 +428,8 @@ async def test_a_dead_letter_says_when_it_was_parked(stream: RedisStreamSide) ->
     ((_, letter),) = stream.client.xrange(stream.keys.dead_letters)
 
     assert before - 0.001 <= float(letter["time"]) <= time.time() + 0.001
-    assert set(letter) == {"reason", "originalId", "deliveryCount", "time", "truncated", "fields"}
+    always = {"reason", "originalId", "deliveryCount", "time", "truncated", "fields"}
+    assert set(letter) == always | {"kind", "publicReason"}
     assert json.loads(letter["fields"]) == {"a": "b"}
 
 

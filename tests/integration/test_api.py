@@ -287,7 +287,7 @@ async def test_what_a_store_said_of_a_message_is_not_shown_either(door: Door) ->
     )
     (shown,) = (await door.get("/api/dead-letters"))["content"]
 
-    assert (shown["kind"], shown["reason"]) == ("failed", "it failed by itself at every try")
+    assert (shown["kind"], "secret" in shown["reason"]) == ("unknown", False), "an earlier version wrote it"
     assert (await door.get("/api/dead-letters", reason="secret"))["content"] == []
     assert (await door.get("/api/dead-letters", reason="secret", headers=ADMIN))["content"] != []
     refused = await door.post(f"/api/dead-letters/{shown['id']}/replay", headers=ADMIN)

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 from openai import AsyncOpenAI
 
-from domains.kernel.errors import ClassificationFailed
+from domains.kernel.errors import ClassificationFailed, LLMFailure
 from domains.kernel.window import Window
 from domains.patternClassifier.questions import Question, Questions
 from infrastructure.openai.client import LLMClient
@@ -183,6 +183,38 @@ async def test_no_answer_that_can_be_accepted(
     assert told in str(failed)
     assert "song" not in str(failed)
     assert failed.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind"),
+    [
+        (hang, LLMFailure.TIMEOUT),
+        (status(429), LLMFailure.RATE_LIMITED),
+        (status(401), LLMFailure.REFUSED),
+        (status(503), LLMFailure.UNAVAILABLE),
+        (prose, LLMFailure.MALFORMED),
+        (ending("length"), LLMFailure.MALFORMED),
+        (body("{"), LLMFailure.MALFORMED),
+        (ending("content_filter"), LLMFailure.ERROR),
+    ],
+)
+async def test_a_failure_says_of_which_kind_it_is(
+    client: LLMClient, llm: LLMServer, behaviour: Behaviour, kind: LLMFailure
+) -> None:
+    llm.behave(behaviour)
+
+    assert (await failure(client)).kind is kind
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    async with AsyncOpenAI(api_key="sk-test", base_url="http://127.0.0.1:1/v1", max_retries=0) as openai:
+        assert (await failure(LLMClient(openai, "a-model"))).kind is LLMFailure.UNAVAILABLE
+
+
+async def test_an_answer_that_takes_longer_than_all_of_it_may_is_a_timeout(llm: LLMServer) -> None:
+    llm.behave(hang)
+    async with AsyncOpenAI(api_key="sk-test", base_url=llm.url) as openai:
+        assert (await failure(LLMClient(openai, "a-model", deadline=0.05))).kind is LLMFailure.TIMEOUT
 
 
 async def test_a_completion_without_usage_costs_nothing_we_know_of(client: LLMClient, llm: LLMServer) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domains.kernel.window import Window
 from domains.leaderboard.service import BoardCalendar
-from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage
+from domains.pomodoro.model import DeadLetter, DeadLetterKind, PomodoroPatternClassifyMessage
 from infrastructure.spring.message_parser import ORIGIN_FIELD, MessageParser
 from infrastructure.spring.message_spelling import MessageSpellingError, java_double, spring_fields
 from tests.messages import MAX_BYTES, linked_message, message, parser
@@ -149,7 +149,7 @@ def test_refused_with_a_reason(field: str, text: str | None, reason: str) -> Non
     letter = refused(**{field: text})
 
     assert letter.reason == reason
-    assert letter == DeadLetter("7-0", reason, message(**{field: text}))
+    assert (letter.entry_id, letter.fields) == ("7-0", message(**{field: text}))
 
 
 @pytest.mark.parametrize("field", ["app", "title", "url"])
@@ -192,6 +192,24 @@ def test_an_instant_as_session_date_is_the_day_in_the_zone(text: str, zone: str,
 )
 def test_ids_are_refused(data_id: str | None, log_id: str | None, reason: str) -> None:
     assert refused(categorizedDataId=data_id, pomodoroUsageLogId=log_id).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "public_reason"),
+    [
+        ({"duration": """it's "my" secret"""}, DeadLetterKind.INVALID_FIELD, f"duration {NUMBER}, not …"),
+        ({"timestamp": "1e300"}, DeadLetterKind.INVALID_FIELD, "timestamp … lies outside the calendar"),
+        ({"sessionDate": "secret"}, DeadLetterKind.INVALID_FIELD, f"sessionDate … {NO_DATE}"),
+        ({"sessionDate": None}, DeadLetterKind.MISSING_FIELD, "sessionDate is missing"),
+        ({"title": "\udcff"}, DeadLetterKind.NOT_UTF8, "title is not valid UTF-8"),
+    ],
+)
+def test_a_letter_says_what_anybody_may_know(
+    wrong: dict[str, str | None], kind: DeadLetterKind, public_reason: str
+) -> None:
+    letter = refused(**wrong)
+
+    assert (letter.kind, letter.public_reason) == (kind, public_reason)
 
 
 @pytest.mark.parametrize("absent", ["", None])

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage
+from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage, StoreOutage
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
@@ -22,9 +22,7 @@ from infrastructure.observing.metrics import (
     MetricsObserver,
     Observers,
     StreamGauges,
-    llm_outcome,
     make_registry,
-    reason_class,
     values_of,
 )
 from infrastructure.observing.tracing import TracingObserver
@@ -117,7 +115,7 @@ def test_breakers_of_all_partitions_count() -> None:
 def test_what_the_llm_did_and_cost() -> None:
     metrics = Metrics(cost=2.5)
     metrics.observer.llm_answered(20, 18, 4000, 1.25)
-    metrics.observer.llm_failed(5, ClassificationFailed("APITimeoutError"))
+    metrics.observer.llm_failed(5, ClassificationFailed("APITimeoutError", LLMFailure.TIMEOUT))
 
     assert metrics['llm_requests_total{outcome="answered"}'] == 1
     assert metrics['llm_requests_total{outcome="timeout"}'] == 1
@@ -155,41 +153,34 @@ def test_patterns_are_those_in_use() -> None:
         ({"sessionDate": "is missing"}, "invalid_field"),
         ({"timestamp": "1E300"}, "invalid_field"),
         ({"userId": ""}, "invalid_field"),
+        ({"duration": None, "title": "duration must be"}, "missing_field"),
         ({"title": "\udcff"}, "not_utf8"),
         ({"title": "x" * 2_000_000}, "too_large"),
         ({"categorizedDataId": "a" * 24}, "one_id"),
     ],
 )
-def test_reasons_are_of_few_kinds(changed: dict[str, str], kind: str) -> None:
+def test_dead_letters_are_counted_by_kind(changed: dict[str, str | None], kind: str) -> None:
     letter = parser().parse("1-0", message(**changed))
 
     assert isinstance(letter, DeadLetter)
-    assert reason_class(letter.reason) == kind
+    metrics = Metrics()
+    metrics.observer.dead_lettered([letter])
+    assert metrics[f'dead_letters_total{{reason="{kind}"}}'] == 1
 
 
-def test_other_reasons() -> None:
-    letter = parser().parse("1-0", {"userId": "u"})
+def test_a_letter_with_several_faults_is_of_the_first_ones_kind() -> None:
+    letter = parser().parse("1-0", {"userId": "u", "duration": "-1"})
 
     assert isinstance(letter, DeadLetter)
-    assert reason_class(letter.reason) == "missing_field"
-    assert reason_class("StoreRefused: 'app is missing'") == "failed"
-    assert reason_class("") == "failed"
+    assert letter.kind == "invalid_field"
+    assert letter.public_reason.startswith("duration must be a finite number of seconds, 0 or more, not …; timestamp")
 
 
-@pytest.mark.parametrize(
-    ("failure", "outcome"),
-    [
-        ("APITimeoutError", "timeout"),
-        ("RateLimitError 429", "rate_limited"),
-        ("AuthenticationError 401", "refused"),
-        ("InternalServerError 503", "unavailable"),
-        ("APIConnectionError", "unavailable"),
-        ("the answer (12 characters) is not of the form asked for", "malformed"),
-        ("whatever", "error"),
-    ],
-)
-def test_failures_of_the_llm_are_of_few_kinds(failure: str, outcome: str) -> None:
-    assert llm_outcome(failure) == outcome
+def test_a_failure_of_the_llm_that_nobody_foresaw_is_an_error() -> None:
+    metrics = Metrics()
+    metrics.observer.llm_failed(1, KeyError("choices"))
+
+    assert metrics['llm_requests_total{outcome="error"}'] == 1
 
 
 @pytest.mark.parametrize("observer", [MetricsObserver, LoggingObserver, TracingObserver])
