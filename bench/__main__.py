@@ -21,14 +21,17 @@ _QUICK = {"messages": 20_000, "many": None, "repeats": 1, "n_plus_one_messages":
 @app.command()
 def main(
     quick: Annotated[bool, typer.Option(help="smaller and fewer: about a minute, to see that it works")] = False,
-    only: Annotated[str, typer.Option(help="parts to run, of a (with b), c, d, e, f, g, h")] = ",".join(SCENARIOS),
+    only: Annotated[str, typer.Option(help="parts to run, of a (with b), c, d, e, f, g, h, i")] = ",".join(SCENARIOS),
     messages: Annotated[
-        int | None, typer.Option(help="backlog of (a), (c), (f) and (h); (e) takes twice as many")
+        int | None, typer.Option(help="backlog of (a), (c), (f), (h) and (i); (e) takes twice as many")
     ] = None,
     repeats: Annotated[int | None, typer.Option(help="measurements of each, by turns")] = None,
     kind: Annotated[
         Literal["linked", "unlinked", "mixed"], typer.Option(help="messages with both ids, without, or by turns")
     ] = "linked",
+    order: Annotated[
+        Literal["sessions", "random"], typer.Option(help="a session's spans together, as Spring sends them, or mixed")
+    ] = "sessions",
     json_file: Annotated[Path | None, typer.Option("--json", help="write all figures here")] = None,
     plot: Annotated[Path | None, typer.Option(help="draw the ratios into this PNG (needs matplotlib)")] = None,
 ) -> None:
@@ -38,7 +41,9 @@ def main(
     """
     given = {"messages": messages, "repeats": repeats}
     options = Options(
-        **{"kind": kind} | (_QUICK if quick else {}) | {k: v for k, v in given.items() if v is not None}  # type: ignore[arg-type]
+        **{"kind": kind, "order": order}
+        | (_QUICK if quick else {})
+        | {k: v for k, v in given.items() if v is not None}  # type: ignore[arg-type]
     )
     parts = ["a" if part == "b" else part for part in only.replace(" ", "").split(",")]
     if unknown := set(parts) - SCENARIOS.keys():

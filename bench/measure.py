@@ -14,6 +14,7 @@ import redis
 from pymongo import MongoClient
 
 from bench.processes import (
+    PIPELINE,
     PipelineProcess,
     cpu_seconds,
     machine_seconds,
@@ -198,9 +199,10 @@ def eat(
     instances: int = 1,
     store_pid: int | None = None,
     counter: Callable[[], int | None] = lambda: None,
+    command: Sequence[str] = PIPELINE,
 ) -> Eaten:
-    """Starts the pipeline on what holds `count` messages and waits until all are committed."""
-    pipelines = [PipelineProcess(variables, log()) for _ in range(instances)]
+    """Starts the pipeline, or the peer that `command` runs, and waits until all `count` messages are committed."""
+    pipelines = [PipelineProcess(variables, log(), command) for _ in range(instances)]
     pids = [pipeline.pid for pipeline in pipelines]
 
     def moment() -> _Moment:
@@ -258,6 +260,8 @@ def _last(watch: Watch, pipelines: list[PipelineProcess], moment: Callable[[], _
     return moment()
 
 
-def eat_on(bed: Testbed, count: int, instances: int = 1, **variables: str) -> Eaten:
+def eat_on(
+    bed: Testbed, count: int, instances: int = 1, command: Sequence[str] = PIPELINE, **variables: str
+) -> Eaten:
     variables, requests = bed.variables(**variables), bed.mongo_requests
-    return eat(Watch.on(bed.redis), count, variables, bed.log, instances, bed.stand_in_pid, requests)
+    return eat(Watch.on(bed.redis), count, variables, bed.log, instances, bed.stand_in_pid, requests, command)

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Any
 
 import bson
-from bson import ObjectId
+from bson import Int64, ObjectId
 
 from infrastructure.patterns.pattern_file import default_patterns
 
@@ -37,7 +37,7 @@ _HELLO = {
 
 
 def _cursor(name: str, documents: list[dict[str, Any]]) -> bytes:
-    return bson.encode({"cursor": {"id": 0, "ns": f"pomocore.{name}", "firstBatch": documents}, "ok": 1.0})
+    return bson.encode({"cursor": {"id": Int64(0), "ns": f"pomocore.{name}", "firstBatch": documents}, "ok": 1.0})
 
 
 def _patterns() -> bytes:

@@ -1,12 +1,13 @@
 """The processes of a measurement: servers, the pipeline as a user starts it, and what /proc says of them (Linux)."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from infrastructure.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STOP_SECONDS = 30
+PIPELINE = (sys.executable, "-m", "cmd.stream_consumer")
 
 
 @contextmanager
@@ -51,14 +53,23 @@ def output_of(name: str, *arguments: str, timeout: float = 600) -> str:
     return result.stdout
 
 
-class PipelineProcess:
-    """`python -m cmd.stream_consumer` with the given variables and no others of ours; logs go to a file."""
+def build_go_peer(directory: Path) -> Path | None:
+    """The program of bench/go, built into `directory`; None where there is no Go, or its modules cannot be had."""
+    if not (go := shutil.which("go")):
+        return None
+    program = directory / "go-peer"
+    built = subprocess.run([go, "build", "-o", str(program), "."], cwd=ROOT / "bench" / "go", check=False)
+    return None if built.returncode else program
 
-    def __init__(self, variables: Mapping[str, str], log: Path) -> None:
+
+class PipelineProcess:
+    """The consumer, or a peer of it, with the given variables and no others of ours; logs go to a file."""
+
+    def __init__(self, variables: Mapping[str, str], log: Path, command: Sequence[str] = PIPELINE) -> None:
         self._log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cmd.stream_consumer"],
+                command,
                 cwd=ROOT,
                 env=_environment(variables),
                 stdout=out,

@@ -20,8 +20,8 @@ from bench.cluster import LAYOUTS, ONE, Cluster
 from bench.documents import fill_sqlite
 from bench.figures import Outcome, Row, Spread, ratios_of, turns
 from bench.measure import DATABASE, Eaten, Testbed, Watch, eat, eat_on
-from bench.processes import PipelineProcess, cpu_seconds, module, output_of, read_number, wait_for
-from bench.workload import STREAM, Kind, Workload, fill_stream
+from bench.processes import PipelineProcess, build_go_peer, cpu_seconds, module, output_of, read_number, wait_for
+from bench.workload import GROUP, STREAM, Kind, Order, Workload, fill_stream
 from infrastructure.process.embedded_redis import EmbeddedRedis
 
 BATCH_MAX = 1000
@@ -34,6 +34,7 @@ class Options:
     many: int | None = 1_000_000
     repeats: int = 3
     kind: Kind = "linked"
+    order: Order = "sessions"
     n_plus_one_messages: int = 300
     latency_seconds: float = 10.0
 
@@ -44,7 +45,7 @@ Scenario = Callable[[Testbed, Options, Say], Outcome]
 
 def end_to_end(bed: Testbed, options: Options, say: Say) -> Outcome:
     """(a) and (b): the pipeline on a backlog, by turns with the ceiling on the same one."""
-    workload = Workload(options.kind)
+    workload = Workload(options.kind, options.order)
     eaten: list[Eaten] = []
     ceilings: list[dict[str, float]] = []
     for turn in turns(options.repeats, ("pipeline", "ceiling")):
@@ -68,9 +69,56 @@ def end_to_end(bed: Testbed, options: Options, say: Say) -> Outcome:
     return outcome
 
 
+def go_peer(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(i): the same backlog eaten by a Go program as the first version was described, without its guarantees."""
+    if not (build := build_go_peer(bed.directory)):
+        return Outcome(
+            rows=[Row("i", "the Go program", "not measured: there is no go on PATH, or it does not build")]
+        )
+    outcome = Outcome()
+    for order in ("sessions", "random"):
+        workload = Workload("linked", order)
+        runs: dict[str, list[Eaten]] = {"pipeline": [], "go": []}
+        for turn in turns(options.repeats, tuple(runs)):
+            say(f"{turn}, {order}, {options.messages:,} messages")
+            bed.fill(workload, options.messages)
+            if turn == "go":
+                variables = {"STREAM_KEY": STREAM, "STREAM_GROUP": GROUP}
+                runs[turn].append(eat_on(bed, options.messages, command=[str(build)], **variables))
+            else:
+                runs[turn].append(eat_on(bed, options.messages))
+        outcome.figures[order] = {name: [run.as_json() for run in eaten] for name, eaten in runs.items()}
+        for what, figure in (
+            ("throughput", "rate"),
+            ("CPU a message", "cpu_us"),
+            ("Redis CPU a message", "redis_us"),
+        ):
+            own, peer = ([getattr(run, figure) for run in runs[name]] for name in ("pipeline", "go"))
+            ratio, target = ratios_of(own, peer), _GO_TARGETS[order, figure]
+            outcome.figures[order][f"{figure}_ratio"] = ratio.as_json()
+            holds = ratio.median >= target if figure == "rate" else ratio.median <= target
+            sign = "≥" if figure == "rate" else "≤"
+            outcome.rows.append(
+                Row("i", f"{order}: {what}, pipeline / Go", ratio.show(), f"{sign} {target:g}", holds)
+            )
+        peaks = [max(run.peak_mb for run in runs[name]) for name in runs]
+        outcome.rows.append(Row("i", f"{order}: peak memory MB, pipeline and Go", f"{peaks[0]:.0f}, {peaks[1]:.0f}"))
+    return outcome
+
+
+_GO_TARGETS = {
+    ("sessions", "rate"): 3.0,
+    ("sessions", "cpu_us"): 0.30,
+    ("sessions", "redis_us"): 0.42,
+    ("random", "rate"): 2.0,
+    ("random", "cpu_us"): 0.33,
+    ("random", "redis_us"): 0.58,
+}
+
+
 def n_plus_one(bed: Testbed, options: Options, say: Say) -> Outcome:
     """(c): the pipeline against one message at a time, both behind the same network."""
-    workload = Workload(options.kind)
+    workload = Workload(options.kind, options.order)
     outcome = Outcome()
     for round_trip in (0.0, 0.5, 1.0):
         with ExitStack() as stack:
@@ -135,7 +183,7 @@ def latency(bed: Testbed, options: Options, say: Say) -> Outcome:
 
 def instances(bed: Testbed, options: Options, say: Say) -> Outcome:
     """(e): two processes on one group against one."""
-    workload = Workload(options.kind)
+    workload = Workload(options.kind, options.order)
     count = options.messages * 2
     runs: dict[str, list[Eaten]] = {"1": [], "2": []}
     for turn in turns(options.repeats, ("1", "2")):
@@ -163,7 +211,7 @@ def instances(bed: Testbed, options: Options, say: Say) -> Outcome:
 
 def embedded(bed: Testbed, options: Options, say: Say) -> Outcome:
     """(f): the same backlog on the embedded stores, by turns with (a)."""
-    workload = Workload(options.kind)
+    workload = Workload(options.kind, options.order)
     runs: dict[str, list[Eaten]] = {"embedded": [], "deployed": []}
     for turn in turns(options.repeats, tuple(runs)):
         say(f"{turn}, {options.messages:,} messages")
@@ -214,7 +262,7 @@ def llm_lane(bed: Testbed, options: Options, say: Say) -> Outcome:
 
 def beyond_one_node(bed: Testbed, options: Options, say: Say) -> Outcome:
     """(h): the same backlog on a cluster of three masters, and on three partitions, against (a)."""
-    workload, count = Workload(options.kind), options.messages
+    workload, count = Workload(options.kind, options.order), options.messages
     runs: dict[str, list[Eaten]] = {name: [] for name in LAYOUTS}
     with ExitStack() as stack:
         cluster = Cluster(bed, stack)
@@ -252,6 +300,7 @@ SCENARIOS: dict[str, tuple[str, Scenario]] = {
     "f": ("embedded stores", embedded),
     "g": ("the LLM's lane", llm_lane),
     "h": ("beyond one node and one stream", beyond_one_node),
+    "i": ("the Go program", go_peer),
 }
 
 

@@ -1,7 +1,8 @@
 """Messages as the Spring server sends them, many and always the same ones.
 
-1,000 users work side by side and each sends a span about every two minutes, so that a batch holds nearly as many
-(user, category) pairs as messages: aggregation gains little here, which is the hard case for the boards.
+In the order "sessions" a session's spans, ten on average, come together, as Spring sends them when a session ends. In
+the order "random" 1,000 users' spans are mixed, so that a batch holds nearly as many (user, category) pairs as
+messages: the sums of a batch save little then, which is the hard case for the boards.
 """
 
 import random
@@ -17,6 +18,9 @@ from infrastructure.spring.message_spelling import java_double
 
 Kind = Literal["linked", "unlinked", "mixed"]
 """With both document ids (today's server), without (the earlier flow), or by turns."""
+
+Order = Literal["sessions", "random"]
+"""A session's spans together, or all users mixed."""
 
 STREAM = "pomodoro_pattern_match_stream"
 GROUP = "pomodoro_pattern_match_group"
@@ -47,8 +51,16 @@ class Span(NamedTuple):
 class Workload:
     """A seeded, endless supply of spans. `windows` differ in how often they are seen, as windows do."""
 
-    def __init__(self, kind: Kind = "linked", users: int = 1000, windows: int = 4000, seed: int = 5) -> None:
+    def __init__(
+        self,
+        kind: Kind = "linked",
+        order: Order = "sessions",
+        users: int = 1000,
+        windows: int = 4000,
+        seed: int = 5,
+    ) -> None:
         self.kind = kind
+        self._order = order
         self._seed = seed
         rng = random.Random(seed)
         self.users = [f"{rng.getrandbits(96):024x}" for _ in range(users)]
@@ -102,15 +114,20 @@ class Workload:
         rng = random.Random(self._seed + 1)
         sessions = [0] * len(self.users)
         number = 0
+        user = 0
         while True:
             users = rng.choices(range(len(self.users)), k=_DRAWN_AT_ONCE)
             windows = rng.choices(range(len(self.windows)), cum_weights=self._popularity, k=_DRAWN_AT_ONCE)
             durations = rng.choices(range(len(self._durations)), k=_DRAWN_AT_ONCE)
-            for user, window, duration in zip(users, windows, durations, strict=True):
+            for drawn, window, duration in zip(users, windows, durations, strict=True):
+                if self._order == "random":
+                    user = drawn
                 is_end = rng.random() < _SHARE_OF_ENDS
                 yield Span(number, user, window, duration, is_end, sessions[user])
                 sessions[user] += is_end
                 number += 1
+                if is_end:
+                    user = drawn
 
 
 def document_ids(number: int) -> tuple[str, str]:

@@ -112,7 +112,7 @@ async def test_a_batch_costs_at_most_eight_requests(
     settings, redis, mongo = wire
     async with running_container(settings) as container:
         batches = Batches(container, redis_server)
-        await batches.prepare(Workload("mixed"), 2)
+        await batches.prepare(Workload("mixed", "random"), 2)
         await batches.process()  # makes the connections, the index and the script
         redis.counted()
         mongo.counted()
@@ -129,7 +129,7 @@ async def test_a_whole_backlog_costs_at_most_eight_requests_per_thousand_message
     """With start and housekeeping, and nothing but the consumer's own loop to drive it; connecting is not counted."""
     settings, redis, mongo = wire
     messages = 10 * BATCH
-    fill_stream(redis_server.port, Workload("linked"), messages)
+    fill_stream(redis_server.port, Workload("linked", "random"), messages)
     async with running_container(settings) as container:
         stop = asyncio.Event()
         running = asyncio.create_task(container.consumer().run(stop))
@@ -146,8 +146,8 @@ async def test_a_whole_backlog_costs_at_most_eight_requests_per_thousand_message
 @pytest.mark.parametrize(
     ("workload", "bound"),
     [
-        pytest.param(Workload("linked"), COMMANDS_SPREAD, id="spread"),
-        pytest.param(Workload("linked", users=5, windows=1), COMMANDS_GATHERED, id="gathered"),
+        pytest.param(Workload("linked", "random"), COMMANDS_SPREAD, id="spread"),
+        pytest.param(Workload("linked", "random", users=5, windows=1), COMMANDS_GATHERED, id="gathered"),
     ],
 )
 async def test_a_commit_executes_few_commands_a_message(batches: Batches, workload: Workload, bound: float) -> None:
@@ -164,7 +164,7 @@ async def test_a_commit_executes_few_commands_a_message(batches: Batches, worklo
 
 @pytest.mark.parametrize("kind", ["linked", "unlinked"])
 async def test_a_message_costs_few_function_calls(batches: Batches, kind: Any) -> None:
-    await batches.prepare(Workload(kind, windows=200), 4)
+    await batches.prepare(Workload(kind, "random", windows=200), 4)
     await batches.process(3)  # fills the caches of windows, days and boards
 
     with _counted_calls() as calls:
@@ -175,7 +175,7 @@ async def test_a_message_costs_few_function_calls(batches: Batches, kind: Any) -
 
 @pytest.mark.parametrize("kind", ["linked", "unlinked"])
 async def test_a_batch_needs_little_memory_and_leaves_none(batches: Batches, kind: Any) -> None:
-    await batches.prepare(Workload(kind, windows=200), 12)
+    await batches.prepare(Workload(kind, "random", windows=200), 12)
     await batches.process(3)
 
     gc.collect()
