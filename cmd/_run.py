@@ -4,8 +4,9 @@ import asyncio
 import gc
 import os
 import sys
+from cmd._output import fail
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -62,16 +63,6 @@ def _texts(group: ExceptionGroup[PipelineError]) -> list[str]:
         for error in group.exceptions
         for text in (_texts(error) if isinstance(error, ExceptionGroup) else [str(error)])
     ]
-
-
-def shown(text: str) -> str:
-    """Fit for a terminal: what is not printable, or is no UTF-8, as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-
-
-def fail(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -6,14 +6,14 @@ python -m cmd.classify --app "IntelliJ IDEA 2024.2" --why
 import json
 import os
 import sys
-from cmd._run import fail, shown
+from cmd._output import Json, fail, json_lines, print_json, print_tables, progress, say, shown, table
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -27,9 +27,6 @@ from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.offline.offline_classifier import OfflineClassifier, may_be_there
 from infrastructure.offline.window_lines import BadLine, WindowLine, read_windows
 from infrastructure.patterns.pattern_file import PatternFileError, default_patterns, read_patterns
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 _BEHIND = {Tier.MODEL: "local model", Tier.LLM: "LLM"}
 _MOST_FREQUENT = 10
@@ -52,9 +49,7 @@ def main(
     ] = None,
     rules_only: Annotated[bool, typer.Option("--rules-only", help="ask nothing that is behind the rules")] = False,
     why: Annotated[bool, typer.Option("--why", help="trace the decision step by step")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print JSON; for --file one object a line, in the order of the input")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Classifies one window, or all windows of a file.
 
@@ -99,7 +94,7 @@ class _Complaints:
         text = f"{name.replace('_', ' ')}: {told[-1] if name != 'llm_paused' else told[0]}"
         if text not in self._said:
             self._said.add(text)
-            typer.echo(shown(text), err=True)
+            say(shown(text), err=True)
 
 
 def _patterns(file: str | None) -> Sequence[CategoryPattern]:
@@ -114,7 +109,7 @@ def _patterns(file: str | None) -> Sequence[CategoryPattern]:
 def _rules(patterns: Sequence[CategoryPattern]) -> RuleSet:
     rules = RuleSet(patterns)
     for problem in rules.problems:
-        typer.echo(shown(f"skipped {problem.pattern!r} of {problem.category}: {problem.reason}"), err=True)
+        say(shown(f"skipped {problem.pattern!r} of {problem.category}: {problem.reason}"), err=True)
     return rules
 
 
@@ -148,32 +143,27 @@ def _show(rules: RuleSet, behind: OfflineClassifier | None, window: WindowLine, 
         document = answer_document(found) | {"also": [answer_document(other) for other in others]}
         if trace is not None:
             document["why"] = trace_document(trace)
-        sys.stdout.buffer.write(_json_line(document))
+        print_json(document)
         return
     if found is None:
-        typer.echo("No rule matches." if behind is None else "No tier decides.")
+        say("No rule matches." if behind is None else "No tier decides.")
     elif isinstance(found, RuleMatch):
-        typer.echo(shown(f"{found.category}: {found.tier} pattern {found.pattern}"))
+        say(shown(f"{found.category}: {found.tier} pattern {found.pattern}"))
     else:
-        typer.echo(shown(f"{found.category}: the {_BEHIND[found.tier]}"))
+        say(shown(f"{found.category}: the {_BEHIND[found.tier]}"))
     for other in others:
-        typer.echo(shown(f"also matches: {other.category}, {other.tier} pattern {other.pattern}"))
+        say(shown(f"also matches: {other.category}, {other.tier} pattern {other.pattern}"))
     if trace is not None:
         for line in _trace_lines(window, trace):
-            typer.echo(line)
-        typer.echo("Behind the rules")
-        typer.echo("  nothing was asked" if behind is None else f"  asked: {_said_behind(found)}")
+            say(line)
+        say("Behind the rules")
+        say("  nothing was asked" if behind is None else f"  asked: {_said_behind(found)}")
 
 
 def _said_behind(found: RuleMatch | Classification | None) -> str:
     if isinstance(found, Classification):
         return f"the {_BEHIND[found.tier]} decides"
     return "the rules decide before" if found else "no answer"
-
-
-def _json_line(document: dict[str, Any]) -> bytes:
-    # Half a surrogate pair, which no UTF-8 can hold, becomes the escape that JSON has for it
-    return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _trace_lines(window: WindowLine, trace: Trace) -> list[str]:
@@ -215,8 +205,8 @@ def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, 
     except OSError as error:
         fail(f"{file}: {error.strerror}", 2)
     tally, bad, started = _Tally(), 0, perf_counter()
-    with opened as source, _progress(hidden=as_json and sys.stdout.isatty()) as progress:
-        task = progress.add_task("classifying", total=size)
+    with opened as source, progress(hidden=as_json and sys.stdout.isatty(), in_bytes=True) as bar:
+        task = bar.add_task("classifying", total=size)
         for windows in read_windows(source):
             found = _decide(rules, behind, windows)
             if as_json:
@@ -226,9 +216,9 @@ def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, 
             for window in windows:
                 if isinstance(window, BadLine):
                     bad += 1
-                    typer.echo(f"line {window.number}: {shown(window.reason)}", err=True)
+                    say(f"line {window.number}: {shown(window.reason)}", err=True)
             if size:
-                progress.update(task, completed=source.tell())
+                bar.update(task, completed=source.tell())
     if as_json:
         sys.stdout.buffer.flush()
     else:
@@ -238,13 +228,13 @@ def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, 
 
 def _line(window: WindowLine | BadLine, found: RuleMatch | Classification | None) -> bytes:
     if isinstance(window, BadLine):
-        return _json_line(answer_document(None) | {"error": window.reason})
+        return json_lines(json.dumps(answer_document(None) | {"error": window.reason}, ensure_ascii=False))
     return _found_line(found)
 
 
 @cache
 def _found_line(found: RuleMatch | Classification | None) -> bytes:
-    return _json_line(answer_document(found))
+    return json_lines(json.dumps(answer_document(found), ensure_ascii=False))
 
 
 class _Tally:
@@ -285,32 +275,17 @@ class _Tally:
         _print_counts("Category", categories, total)
         _print_counts("Unknown host", self.unknown_hosts, total, _MOST_FREQUENT)
         _print_counts("Unknown app, without a host", self.unknown_apps, total, _MOST_FREQUENT)
-        typer.echo(f"{total:,} windows in {seconds:.1f} s, {total / seconds:,.0f} a second")
+        say(f"{total:,} windows in {seconds:.1f} s, {total / seconds:,.0f} a second")
 
 
 def _print_counts(heading: str, counts: Counter[str], total: int, rows: int | None = None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     if not counts:
         return
-    table = Table(heading, "Windows", "Share", min_width=50)
-    table.columns[1].justify = table.columns[2].justify = "right"
-    for name, count in counts.most_common(rows):
-        table.add_row(Text(_cut(name)), f"{count:,}", f"{count / total:.1%}")
+    cells = [(_cut(name), f"{count:,}", f"{count / total:.1%}") for name, count in counts.most_common(rows)]
+    print_tables(table((heading, "Windows", "Share"), cells, ("Windows", "Share"), min_width=50))
     if rows is not None and len(counts) > rows:
-        table.caption = f"and {len(counts) - rows:,} more"
-    Console().print(table)
-
-
-def _progress(hidden: bool) -> "Progress":
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal)
+        say(f"and {len(counts) - rows:,} more")
+    say("")
 
 
 if __name__ == "__main__":

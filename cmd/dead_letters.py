@@ -3,9 +3,9 @@
 python -m cmd.dead_letters list
 """
 
-import json
 import re
-from cmd._run import fail, run, settings_or_exit, shown
+from cmd._output import Json, fail, print_json, print_tables, say, shown, table
+from cmd._run import run, settings_or_exit
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -13,9 +13,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from infrastructure.composition.container import running_container
 from infrastructure.redis.dead_letters import DeadLetterStreams, Selection
@@ -27,7 +24,6 @@ Ids = Annotated[list[str] | None, typer.Argument(help="ids of dead letters, as `
 Reason = Annotated[str, typer.Option(help="only those whose reason contains this text, in any case")]
 OlderThan = Annotated[str, typer.Option(help="only those older than this: 90s, 15m, 12h, 7d")]
 All = Annotated[bool, typer.Option("--all", help="all of them")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @app.command("list")
@@ -44,17 +40,15 @@ def list_letters(
         async with _stream(settings) as stream:
             found = await stream.chosen(selection)
         if as_json:
-            typer.echo(json.dumps([asdict(letter) for letter in found[:limit]]))
+            print_json([asdict(letter) for letter in found[:limit]])
             return
-        table = Table("Id", "Time", "Tries", "User", "Reason", box=None)
-        for letter in found[:limit]:
-            user = letter.fields.get("userId", "")
-            table.add_row(
-                letter.id, _when(letter.time), str(letter.deliveries), Text(shown(user)), Text(shown(letter.reason))
-            )
-        if found:
-            Console().print(table)
-        typer.echo(f"{len(found)} dead letters" + (f", {limit} shown" if len(found) > limit else ""))
+        rows = [
+            (it.id, _when(it.time), str(it.deliveries), it.fields.get("userId", ""), it.reason)
+            for it in found[:limit]
+        ]
+        if rows:
+            print_tables(table(("Id", "Time", "Tries", "User", "Reason"), rows, ("Tries",), ("Id", "Time", "User")))
+        say(f"{len(found)} dead letters" + (f", {limit} shown" if len(found) > limit else ""))
 
     run(work)
 
@@ -71,15 +65,13 @@ def show(letter_id: Annotated[str, typer.Argument(help="id of a dead letter")], 
         if letter is None:
             fail(f"{letter_id}: no such dead letter", 1)
         if as_json:
-            typer.echo(json.dumps(asdict(letter)))
+            print_json(asdict(letter))
             return
-        typer.echo(f"reason      {shown(letter.reason)}")
-        typer.echo(
-            f"original id {letter.original_id}\ntries       {letter.deliveries}\ntime        {_when(letter.time)}"
-        )
-        typer.echo(f"fields      {'(cut because of their size)' if letter.truncated else ''}")
+        say(f"reason      {shown(letter.reason)}")
+        say(f"original id {letter.original_id}\ntries       {letter.deliveries}\ntime        {_when(letter.time)}")
+        say(f"fields      {'(cut because of their size)' if letter.truncated else ''}")
         for name, value in letter.fields.items():
-            typer.echo(f"  {shown(name)}: {shown(value)}")
+            say(f"  {shown(name)}: {shown(value)}")
 
     run(work)
 
@@ -99,9 +91,9 @@ def replay(
             replayed, cut = await stream.replay_all(selection)
         if as_json:
             pairs = [{"id": letter_id, "newId": new_id} for letter_id, new_id in replayed.items()]
-            typer.echo(json.dumps({"replayed": pairs, "truncated": cut}))
+            print_json({"replayed": pairs, "truncated": cut})
         else:
-            typer.echo(f"{len(replayed)} replayed" + (f", {cut} cut by their size and left" if cut else ""))
+            say(f"{len(replayed)} replayed" + (f", {cut} cut by their size and left" if cut else ""))
 
     run(work)
 
@@ -117,7 +109,10 @@ def drop(
         async with _stream(settings) as stream:
             chosen = await stream.chosen(selection)
             dropped = await stream.drop(chosen) if chosen else 0
-        typer.echo(json.dumps({"dropped": dropped}) if as_json else f"{dropped} dropped")
+        if as_json:
+            print_json({"dropped": dropped})
+        else:
+            say(f"{dropped} dropped")
 
     run(work)
 
@@ -135,11 +130,11 @@ def scores(
             kept = await stream.failed_scores()
             still = [score for score in kept if not (replay and await stream.replay_score(score))]
         if as_json:
-            typer.echo(json.dumps({"replayed": len(kept) - len(still), "kept": [asdict(score) for score in still]}))
+            print_json({"replayed": len(kept) - len(still), "kept": [asdict(score) for score in still]})
         else:
             for score in still:
-                typer.echo(f"{score.board}  {shown(score.user_id)}  {score.seconds:g} s")
-            typer.echo(f"{len(kept) - len(still)} replayed, {len(still)} kept")
+                say(f"{score.board}  {shown(score.user_id)}  {score.seconds:g} s")
+            say(f"{len(kept) - len(still)} replayed, {len(still)} kept")
         return 1 if replay and still else 0
 
     run(work)

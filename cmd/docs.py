@@ -3,6 +3,7 @@
 python -m cmd.docs
 """
 
+from cmd._output import say
 from pathlib import Path
 
 import typer
@@ -19,7 +20,7 @@ def main() -> None:
     """Writes docs/settings.md and docs/metrics.md. A test fails while they differ from the code."""
     for path, page in REFERENCE_PAGES.items():
         (ROOT / path).write_text(page(), encoding="utf-8")
-        typer.echo(path)
+        say(path)
 
 
 if __name__ == "__main__":

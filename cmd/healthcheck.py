@@ -3,7 +3,8 @@
 python -m cmd.healthcheck
 """
 
-from cmd._run import fail, run, settings_or_exit
+from cmd._output import fail, say
+from cmd._run import run, settings_or_exit
 
 import typer
 
@@ -35,7 +36,7 @@ async def _check(settings: Settings) -> int:
         fail("no consumer of this host has ever asked for work", 1)
     if silent > allowed:
         fail(f"the consumer has not asked for work for {silent:.0f} s (allowed: {allowed:.0f} s)", 1)
-    typer.echo(f"alive: asked for work {silent:.1f} s ago")
+    say(f"alive: asked for work {silent:.1f} s ago")
     return 0
 
 

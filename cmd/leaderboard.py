@@ -3,15 +3,12 @@
 python -m cmd.leaderboard work --period week
 """
 
-import json
-from cmd._run import fail, run, settings_or_exit, shown
+from cmd._output import Json, fail, print_json, print_tables, say, shown, table
+from cmd._run import run, settings_or_exit
 from datetime import UTC, date, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
@@ -28,7 +25,7 @@ def main(
     on: Annotated[str, typer.Option("--date", help="a day in the period, yyyy-MM-dd; today if not given")] = "",
     user: Annotated[str, typer.Option(help="show this user's rank and the users around")] = "",
     limit: Annotated[int, typer.Option(help="rows; around a user: on either side", min=1, max=10_000)] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """Shows the leaderboard of CATEGORY in a day, ISO week or month of the server's time zone."""
     settings = settings_or_exit()
@@ -55,12 +52,12 @@ async def _show(
         else:
             own, rows = None, await boards.top(board, limit)
     if as_json:
-        typer.echo(json.dumps(_document(board, total, own, rows), ensure_ascii=False))
+        print_json(_document(board, total, own, rows))
         return 0
     print_board(board, period, day, rows, highlight=user)
     if own is not None:
         place = f"rank {own.rank} of {total}, {spent(own.score)}" if own.rank else "not on this board"
-        typer.echo(f"{shown(own.user_id)}: {place}")
+        say(f"{shown(own.user_id)}: {place}")
     return 0
 
 
@@ -77,20 +74,15 @@ def _document(
 def print_board(board: str, period: Period, day: date, rows: list[LeaderboardResult], highlight: str = "") -> None:
     first, last = period.days(day)
     title = f"{board}  ({first})" if first == last else f"{board}  ({first} to {last})"
-    table = Table("Rank", "User", "Time", min_width=40)
-    table.columns[0].justify = table.columns[2].justify = "right"
-    for row in rows:
-        table.add_row(
-            str(row.rank),
-            Text(shown(row.user_id)),
-            spent(row.score),
-            style="bold" if row.user_id == highlight else None,
-        )
-    typer.echo(title)
+    say(title)
     if rows:
-        Console().print(table)
+        cells = [(str(row.rank), row.user_id, spent(row.score)) for row in rows]
+        board_table = table(("Rank", "User", "Time"), cells, ("Rank", "Time"), ("User",), min_width=40)
+        for row, made in zip(rows, board_table.rows, strict=True):
+            made.style = "bold" if row.user_id == highlight else None
+        print_tables(board_table)
     elif not highlight:
-        typer.echo("nobody yet")
+        say("nobody yet")
 
 
 def spent(seconds: float) -> str:

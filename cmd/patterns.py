@@ -5,17 +5,14 @@ python -m cmd.patterns propose
 
 import json
 import sys
-from cmd._run import fail, run, settings_or_exit, shown
+from cmd._output import Json, fail, print_json, print_json_text, print_tables, progress, say, shown, table
+from cmd._run import run, settings_or_exit
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 from domains.categoryPattern import decisions
 from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternProposal, ProposalStatus, category_id
@@ -36,7 +33,6 @@ _AT_ONCE = 1000
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Ids = Annotated[list[str] | None, typer.Argument(help="ids of proposals, as `list` shows them")]
 
 
@@ -78,16 +74,14 @@ def propose_patterns(
         new = sum(proposal.id not in waiting for proposal in found)
         if as_json:
             result = {"answers": read, "unknownCategory": unknown, "forgotten": counts.forgotten, "new": new}
-            _print_json(result | {"withdrawn": len(withdrawn), "proposals": [_document(each) for each in found]})
+            print_json(result | {"withdrawn": len(withdrawn), "proposals": [_document(each) for each in found]})
             return
         _print_table(found)
-        typer.echo(
-            f"{read} answers read, {len(found)} patterns proposed, {new} of them new, {len(withdrawn)} withdrawn"
-        )
+        say(f"{read} answers read, {len(found)} patterns proposed, {new} of them new, {len(withdrawn)} withdrawn")
         if counts.forgotten:
-            typer.echo(f"{counts.forgotten} rare hosts and apps were left out, there are so many")
+            say(f"{counts.forgotten} rare hosts and apps were left out, there are so many")
         if settings.pattern_auto_accept:
-            typer.echo(f"{len(found)} accepted (PATTERN_AUTO_ACCEPT)")
+            say(f"{len(found)} accepted (PATTERN_AUTO_ACCEPT)")
 
     run(work)
 
@@ -110,10 +104,10 @@ def list_proposals(
         order = list(ProposalStatus)
         found.sort(key=lambda each: (order.index(each.status), -each.evidence.answers, each.id))
         if as_json:
-            _print_json([_document(proposal) for proposal in found])
+            print_json([_document(proposal) for proposal in found])
             return
         _print_table(found)
-        typer.echo(f"{len(found)} proposals")
+        say(f"{len(found)} proposals")
 
     run(work)
 
@@ -186,7 +180,7 @@ def export_patterns(
                 patterns = _as_patterns(await stores.proposals().find_all(), patterns)
         text = write_patterns(patterns)
         if str(file) == "-":
-            typer.echo(text)
+            print_json_text(text)
             return
         try:
             file.write_text(text + "\n", encoding="utf-8")
@@ -194,9 +188,9 @@ def export_patterns(
             fail(f"{file}: {error.strerror}", 1)
         count = sum(len(pattern.app_patterns) + len(pattern.domain_patterns) for pattern in patterns)
         if as_json:
-            _print_json({"file": str(file), "categories": len(patterns), "patterns": count})
+            print_json({"file": str(file), "categories": len(patterns), "patterns": count})
         else:
-            typer.echo(f"{count} patterns of {len(patterns)} categories in {file}")
+            say(f"{count} patterns of {len(patterns)} categories in {file}")
 
     run(work)
 
@@ -228,7 +222,7 @@ def import_patterns(
                 await repository.save_all(news.categories)
                 await decisions.add(news.added, repository)
         if as_json:
-            _print_json(
+            print_json(
                 {
                     "added": [each._asdict() for each in news.added],
                     "alreadyThere": news.already_there,
@@ -238,9 +232,9 @@ def import_patterns(
             )
         else:
             for each, reason in news.broken:
-                typer.echo(f"{each.category}: {each.kind} {shown(each.pattern)!r}: {reason}", err=True)
+                say(f"{each.category}: {each.kind} {shown(each.pattern)!r}: {reason}", err=True)
             verb = "would be added" if dry_run else "added"
-            typer.echo(f"{len(news.added)} {verb}, {news.already_there} already there, {len(news.broken)} broken")
+            say(f"{len(news.added)} {verb}, {news.already_there} already there, {len(news.broken)} broken")
         return 1 if news.broken else 0
 
     run(work)
@@ -258,10 +252,10 @@ def lint_patterns(
     except (ValueError, RecursionError) as error:
         fail(f"{file}: not JSON ({error})", 2)
     for problem in problems:
-        typer.echo(shown(problem))
+        say(shown(problem))
     if problems:
         raise typer.Exit(1)
-    typer.echo("no problems")
+    say("no problems")
 
 
 @asynccontextmanager
@@ -277,9 +271,8 @@ async def _count(stores: Container, hidden: bool) -> tuple[AnswerCounts, int, in
     """The counts, how many answers there were, and how many by a category that is gone."""
     names = {pattern.id: pattern.category for pattern in await stores.category_patterns().find_all()}
     counts, read, unknown = AnswerCounts(), 0, 0
-    columns = SpinnerColumn(), TextColumn("answers read"), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), disable=hidden, transient=True) as progress:
-        task = progress.add_task("", total=None)
+    with progress(hidden) as bar:
+        task = bar.add_task("answers", total=None)
         async for data in stores.categorized_data().find_llm_based():
             read += 1
             if category := names.get(data.category_id or ""):
@@ -287,7 +280,7 @@ async def _count(stores: Container, hidden: bool) -> tuple[AnswerCounts, int, in
             else:
                 unknown += 1
             if not read % _AT_ONCE:
-                progress.update(task, completed=read)
+                bar.update(task, completed=read)
     return counts, read, unknown
 
 
@@ -348,35 +341,28 @@ def _document(proposal: PatternProposal) -> dict[str, Any]:
     }
 
 
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value))
-
-
 def _print_table(proposals: Sequence[PatternProposal]) -> None:
     columns = ("Id", "Status", "Kind", "Pattern", "Category", "Answers", "Windows", "Share", "Others", "Seen as")
-    table = Table(*columns, box=None)
-    for column in table.columns[:4]:  # what one copies is never cut
-        column.no_wrap, column.overflow = False, "fold"
-    for proposal in proposals:
-        evidence = proposal.evidence
-        texts = (
+    rows = [
+        (
             *(proposal.id, proposal.status, proposal.kind, proposal.pattern, proposal.category),
-            *(str(evidence.answers), str(evidence.windows), f"{evidence.share:.1%}"),
-            ", ".join(f"{name} {count}" for name, count in evidence.others.items()),
-            ", ".join(evidence.examples),
+            *(str(proposal.evidence.answers), str(proposal.evidence.windows), f"{proposal.evidence.share:.1%}"),
+            ", ".join(f"{name} {count}" for name, count in proposal.evidence.others.items()),
+            ", ".join(proposal.evidence.examples),
         )
-        table.add_row(*(Text(shown(text)) for text in texts))
-    if proposals:
-        Console().print(table)
+        for proposal in proposals
+    ]
+    if rows:
+        print_tables(table(columns, rows, ("Answers", "Windows", "Share"), ("Id", "Status", "Kind", "Pattern")))
 
 
 def _print_done(verb: str, proposals: Sequence[PatternProposal], as_json: bool) -> None:
     if as_json:
-        _print_json({verb: [_document(proposal) for proposal in proposals]})
+        print_json({verb: [_document(proposal) for proposal in proposals]})
         return
     for proposal in proposals:
-        typer.echo(f"{proposal.id}  {proposal.kind} {shown(proposal.pattern)}  {shown(proposal.category)}")
-    typer.echo(f"{len(proposals)} {verb}")
+        say(f"{proposal.id}  {proposal.kind} {shown(proposal.pattern)}  {shown(proposal.category)}")
+    say(f"{len(proposals)} {verb}")
 
 
 if __name__ == "__main__":

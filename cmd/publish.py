@@ -6,7 +6,8 @@ python -m cmd.publish FILE.jsonl
 import asyncio
 import json
 import sys
-from cmd._run import fail, run, settings_or_exit
+from cmd._output import Json, fail, print_json, progress, say
+from cmd._run import run, settings_or_exit
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,15 +15,6 @@ from time import monotonic
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from infrastructure.composition.container import running_container
 from infrastructure.settings import Settings
@@ -39,7 +31,7 @@ def main(
     rate: Annotated[
         float | None, typer.Option(help="messages a second; as fast as it goes if not given", min=0.001)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON, and no progress bar")] = False,
+    as_json: Json = False,
 ) -> None:
     """Puts the messages of FILE on the activity stream, as the Spring server does.
 
@@ -59,13 +51,13 @@ async def _publish(settings: Settings, file: Path, rate: float | None, as_json: 
         async with running_container(settings) as container:
             publisher = container.publisher()
             started, published, error = monotonic(), 0, ""
-            with _progress(as_json) as progress:
-                task = progress.add_task(f"to {settings.stream_key}", total=total)
+            with progress(as_json) as bar:
+                task = bar.add_task(f"to {settings.stream_key}", total=total)
                 try:
                     for chunk in _chunks(_messages(lines), rate):
                         await publisher.publish(chunk)
                         published += len(chunk)
-                        progress.update(task, completed=published)
+                        bar.update(task, completed=published)
                         if rate:
                             await asyncio.sleep(started + published / rate - monotonic())
                 except MessageSpellingError as offence:
@@ -73,11 +65,11 @@ async def _publish(settings: Settings, file: Path, rate: float | None, as_json: 
     seconds = monotonic() - started
     if as_json:
         result = {"published": published, "stream": settings.stream_key, "seconds": round(seconds, 3)}
-        typer.echo(json.dumps(result | ({"error": error} if error else {}), ensure_ascii=False))
+        print_json(result | ({"error": error} if error else {}))
     else:
-        typer.echo(f"{published} messages on {settings.stream_key} in {seconds:.1f} s")
+        say(f"{published} messages on {settings.stream_key} in {seconds:.1f} s")
     if error and not as_json:
-        typer.echo(error, err=True)
+        say(error, err=True)
     return 1 if error else 0
 
 
@@ -124,18 +116,6 @@ def _chunks(messages: Iterator[dict[str, str]], rate: float | None) -> Iterator[
         raise
     if chunk:
         yield chunk
-
-
-def _progress(hidden: bool) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=hidden,
-    )
 
 
 if __name__ == "__main__":

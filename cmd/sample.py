@@ -1,9 +1,10 @@
-"""The pipeline with something to do: publishes the bundled sample week, shows its boards, and keeps consuming.
+"""Runs the pipeline, publishes a bundled sample week through it, shows its boards, and keeps consuming.
 
 python -m cmd.sample
 """
 
 import asyncio
+from cmd._output import progress, say
 from cmd._run import run, settings_or_exit
 from cmd.leaderboard import print_board
 from cmd.stream_consumer import run_pipeline
@@ -12,7 +13,6 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
@@ -49,13 +49,13 @@ def main(
 
 async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
     stop, reload = stop_on_signals(), reload_on_signal()
-    typer.echo(describe_stores(settings))
+    say(describe_stores(settings))
     async with AsyncExitStack() as stack:
         container = await stack.enter_async_context(running_container(settings))
         parts = partitions(container)
         door = open_door(container.state(), container.api(), [part.consumer() for part in parts], stop)
         if address := await stack.enter_async_context(door):
-            typer.echo(f"Watch it in your browser: {address}/?period=week&date={_LAST_DAY}")
+            say(f"Watch it in your browser: {address}/?period=week&date={_LAST_DAY}")
         group = await stack.enter_async_context(asyncio.TaskGroup())
         group.create_task(run_pipeline(container, parts, stop, reload), name="pipeline")
         await _show_sample(container, stop)
@@ -63,8 +63,8 @@ async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
             stop.set()
         else:
             configure_logging(settings)
-            typer.echo("\nStill consuming; Ctrl-C stops. In another terminal, for example:")
-            typer.echo(f"  .venv/bin/python -m cmd.leaderboard Development --period week --date {_LAST_DAY}")
+            say("\nStill consuming; Ctrl-C stops. In another terminal, for example:")
+            say(f"  .venv/bin/python -m cmd.leaderboard Development --period week --date {_LAST_DAY}")
     return 0
 
 
@@ -73,18 +73,17 @@ async def _show_sample(container: Container, stop: asyncio.Event) -> None:
     publisher, backlog = container.publisher(), container.backlog()
     published = await publisher.published_of_sample()
     if published >= len(spans):
-        typer.echo(f"The sample's {len(spans)} spans are on the stream already: not published again.")
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
-        publishing = progress.add_task("published", total=len(spans), completed=published)
-        working = progress.add_task("classified", total=len(spans))
+        say(f"The sample's {len(spans)} spans are on the stream already: not published again.")
+    with progress() as bars:
+        publishing = bars.add_task("published", total=len(spans), completed=published)
+        working = bars.add_task("classified", total=len(spans))
         while not stop.is_set():
             if chunk := spans[published : published + _CHUNK]:
                 await _publish(container, chunk)
                 published += len(chunk)
             waiting = await backlog.uncommitted(at_most=len(spans))
-            progress.update(publishing, completed=published)
-            progress.update(working, completed=max(0, published - waiting))
+            bars.update(publishing, completed=published)
+            bars.update(working, completed=max(0, published - waiting))
             if not chunk:
                 if not waiting:
                     break
@@ -141,7 +140,7 @@ def _log_of(span: SampleSpan) -> PomodoroUsageLog:
 async def _print_boards(container: Container) -> None:
     for period in Period:
         board = board_key(OVERALL_BOARD, period, _LAST_DAY)
-        typer.echo()
+        say("")
         print_board(board, period, _LAST_DAY, await container.leaderboard().top(board, _TOP))
 
 

@@ -5,7 +5,8 @@ python -m cmd.send TASK
 
 import asyncio
 import json
-from cmd._run import fail, run, settings_or_exit, shown
+from cmd._output import Json, fail, print_json, say, shown
+from cmd._run import run, settings_or_exit
 from contextlib import suppress
 from typing import Annotated, Any
 from uuid import uuid4
@@ -33,7 +34,7 @@ def main(
         bool, typer.Option("--wait", help="show what is told of it until it is completed or failed")
     ] = False,
     timeout: Annotated[float, typer.Option(help="seconds to wait at the most", min=0.1)] = 600.0,
-    as_json: Annotated[bool, typer.Option("--json", help="print what is told as JSON, a line each")] = False,
+    as_json: Json = False,
 ) -> None:
     """Puts a command on the list COMMANDS_KEY.
 
@@ -49,7 +50,10 @@ def main(
             if wait:
                 return await _followed(container.command_queue(), command, command_id, timeout, as_json)
             await container.command_queue().send(command)
-        typer.echo(json.dumps({"id": command_id}) if as_json else f"sent as {command_id}")
+        if as_json:
+            print_json({"id": command_id})
+        else:
+            say(f"sent as {command_id}")
         return 0
 
     run(work)
@@ -62,10 +66,13 @@ async def _followed(queue: RedisTaskQueue, command: str, command_id: str, second
             async for status in statuses:
                 if status["id"] != command_id:
                     continue
-                typer.echo(json.dumps(status) if as_json else _line(status))
+                if as_json:
+                    print_json(status)
+                else:
+                    say(_line(status))
                 if status["status"] in _ENDS:
                     return 0 if status["status"] == "completed" else 1
-    typer.echo(f"{command_id} was not completed within {seconds:g} s; it stays on the list, or goes on", err=True)
+    say(f"{command_id} was not completed within {seconds:g} s; it stays on the list, or goes on", err=True)
     return 1
 
 

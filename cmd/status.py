@@ -3,8 +3,8 @@
 python -m cmd.status
 """
 
-import json
-from cmd._run import run, settings_or_exit, shown
+from cmd._output import Json, print_json, print_tables, shown, table
+from cmd._run import run, settings_or_exit
 from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from math import isnan
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import typer
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from prometheus_client.parser import text_string_to_metric_families
-from rich.console import Console, Group, RenderableType
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -41,7 +41,7 @@ app = typer.Typer(add_completion=False)
 def main(
     watch: Annotated[bool, typer.Option("--watch", help="show it again and again until Ctrl-C")] = False,
     every: Annotated[float, typer.Option(help="seconds between two looks of --watch", min=0.2)] = 2.0,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON; with --watch one document a line")] = False,
+    as_json: Json = False,
 ) -> None:
     """Shows how the pipeline is, from Redis and the document store themselves, so that it works without HTTP.
 
@@ -57,27 +57,25 @@ def main(
 
 async def _show(settings: Settings, every: float | None, as_json: bool) -> int:
     async with running_container(settings) as container:
-        state, console = container.state(), Console()
+        state = container.state()
         document = await _look(state)
         if every is None:
-            _print(document, console, as_json)
+            _print(document, as_json)
         else:
-            document = await _watch(state, document, every, console, as_json)
+            document = await _watch(state, document, every, as_json)
     return CODES[document["level"]]
 
 
-async def _watch(
-    state: PipelineHealth, document: dict[str, Any], every: float, console: Console, as_json: bool
-) -> dict[str, Any]:
+async def _watch(state: PipelineHealth, document: dict[str, Any], every: float, as_json: bool) -> dict[str, Any]:
     """Until a signal; returns the last look."""
     stop = stop_on_signals()
     before: dict[str, Any] = {}
-    with nullcontext() if as_json else Live(console=console, auto_refresh=False) as live:
+    with nullcontext() if as_json else Live(auto_refresh=False) as live:
         while not stop.is_set():
             if live is None:
-                _print(document, console, as_json)
+                _print(document, as_json)
             else:
-                live.update(_page(document, before, every), refresh=True)
+                live.update(Group(*_page(document, before, every)), refresh=True)
             before = document
             await pause(stop, every)
             if not stop.is_set():
@@ -85,11 +83,11 @@ async def _watch(
     return document
 
 
-def _print(document: dict[str, Any], console: Console, as_json: bool) -> None:
+def _print(document: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(document))
+        print_json(document)
     else:
-        console.print(_page(document, {}, 0))
+        print_tables(*_page(document, {}, 0))
 
 
 async def _look(state: PipelineHealth) -> dict[str, Any]:
@@ -119,59 +117,53 @@ async def _figures_of_the_door(settings: Settings, instances: Collection[str]) -
     return {name: None if isnan(value) else value for name, value in values.items()} or None
 
 
-def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> RenderableType:
+def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> list[Table | Text]:
     """For a terminal. `before` is the look of `seconds` ago, empty if there is none."""
     level = document["level"]
-    parts: list[RenderableType] = [Text(level, style=f"bold {_COLOURS[level]}")]
+    parts: list[Table | Text] = [Text(level, style=f"bold {_COLOURS[level]}")]
     parts += [Text(f"  {shown(problem)}") for problem in document["problems"]]
-    checks = _table("Check", "", "Why not")
-    for name, check in document["checks"].items():
-        checks.add_row(name, "ok" if check["ok"] else "no", Text(shown(check["why"])))
-    parts.append(checks)
+    checks = [(name, "ok" if check["ok"] else "no", check["why"]) for name, check in document["checks"].items()]
+    parts.append(table(("Check", "", "Why not"), checks))
     if document["streams"]:
         parts += [_streams(document["streams"]), _instances(document["streams"])]
     if document["metrics"]:
         parts.append(_figures(document["metrics"], before.get("metrics") or {}, seconds))
-    return Group(*parts)
+    return parts
 
 
 def _streams(streams: list[dict[str, Any]]) -> Table:
-    table = _table("Stream", "Entries", "Waiting", "Pending", "Oldest", "Dead", "Kept", "Deferred")
-    for it in streams:
-        oldest = max(it["oldest_undelivered_seconds"], it["oldest_pending_seconds"])
-        table.add_row(
-            Text(shown(it["stream"])),
+    numbers = ("Entries", "Waiting", "Pending", "Oldest", "Dead", "Kept", "Deferred")
+    rows = [
+        (
+            it["stream"],
             _count(it["entries"]),
             ("" if it["undelivered_exact"] else "about ") + _count(it["undelivered"]),
             _count(it["pending"]),
-            f"{oldest:.0f} s",
+            f"{max(it['oldest_undelivered_seconds'], it['oldest_pending_seconds']):.0f} s",
             *(_count(it[name]) for name in ("dead_letters", "failed_scores", "deferred")),
         )
-    return table
+        for it in streams
+    ]
+    return table(("Stream", *numbers), rows, numbers, ("Stream",))
 
 
 def _instances(streams: list[dict[str, Any]]) -> Table:
-    table = _table("Instance", "Pending", "Last asked for work")
-    for it in sorted((it for stream in streams for it in stream["instances"]), key=lambda it: str(it["name"])):
-        table.add_row(Text(shown(it["name"])), _count(it["pending"]), f"{it['idle_seconds']:.1f} s ago")
-    return table
+    numbers = ("Pending", "Last asked for work")
+    rows = [
+        (it["name"], _count(it["pending"]), f"{it['idle_seconds']:.1f} s ago")
+        for it in sorted((it for stream in streams for it in stream["instances"]), key=lambda it: str(it["name"]))
+    ]
+    return table(("Instance", *numbers), rows, numbers, ("Instance",))
 
 
 def _figures(metrics: dict[str, float | None], before: dict[str, float | None], seconds: float) -> Table:
-    table = _table("Of the instance here", "Since its start", "A second" if before else "")
+    numbers = ("Since its start", "A second" if before else "")
+    rows = []
     for name, value in metrics.items():
         if value and name.partition("{")[0].endswith("_total"):
             rate = (value - (before.get(name) or 0)) / seconds if before else 0.0
-            table.add_row(name.removeprefix("pomocore_"), _count(value), f"{rate:,.1f}" if before else "")
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(*columns, box=None, pad_edge=False)
-    table.columns[0].overflow = "fold"
-    for column in table.columns[1:]:
-        column.justify = "right"
-    return table
+            rows.append((name.removeprefix("pomocore_"), _count(value), f"{rate:,.1f}" if before else ""))
+    return table(("Of the instance here", *numbers), rows, numbers)
 
 
 def _count(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The pipeline: consumes the activity stream until it is stopped.
+"""Runs the pipeline: consumes the activity stream until it is stopped.
 
 python -m cmd.stream_consumer
 """
@@ -6,6 +6,7 @@ python -m cmd.stream_consumer
 import asyncio
 import os
 import sys
+from cmd._output import say
 from cmd._run import run, settings_or_exit
 from collections.abc import Sequence
 
@@ -36,13 +37,13 @@ Settings, from the environment or from .env:
 def _show_help(wanted: bool) -> None:
     if not wanted:
         return
-    typer.echo(_HELP)
+    say(_HELP)
     settings = describe_settings()
     width = max(len(setting.name) for setting in settings) + 2
     for setting in settings:
         default = f"{setting.default} {setting.unit}".strip() if setting.default else "not set"
-        typer.echo(f"  {setting.name:<{width}}{default}\n      {setting.description}")
-    typer.echo("\nExit codes: 0 stopped as asked, 1 it failed, 2 the settings are wrong.")
+        say(f"  {setting.name:<{width}}{default}\n      {setting.description}")
+    say("\nExit codes: 0 stopped as asked, 1 it failed, 2 the settings are wrong.")
     raise typer.Exit
 
 

@@ -4,15 +4,13 @@ python -m cmd.train
 """
 
 import asyncio
-import json
-from cmd._run import fail, run, settings_or_exit
+from cmd._output import Json, fail, print_json, print_tables, say, table
+from cmd._run import run, settings_or_exit
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from domains.categoryPattern.model import UNCATEGORIZED
 from domains.patternClassifier.questions import Question, Questions
@@ -41,7 +39,7 @@ def main(
         bool, typer.Option("--patterns-only", help="train on the default patterns, without a store")
     ] = False,
     seed: Annotated[int, typer.Option(help="of the split and of training: the same gives the same", min=0)] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """Trains the model that answers, above a confidence, for windows that no pattern decides.
 
@@ -81,10 +79,10 @@ async def _train(
         measures = {"precision": result.precision, "coverage": result.coverage}
         document = {"file": str(output), "bytes": size, "threshold": model.card.threshold, "seed": seed}
         document |= {"trained": model.card.trained_on, "test": asdict(result) | measures}
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        print_json(document)
     else:
         _print(model.card, result)
-        typer.echo(f"{output}: {size / 1e6:.1f} MB")
+        say(f"{output}: {size / 1e6:.1f} MB")
     return 0
 
 
@@ -110,19 +108,13 @@ def _answers(
 
 
 def _print(card: "ModelCard", result: "Measures") -> None:
-    table = Table("Category", "Windows", "Decided", "Right", "Precision", box=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, row in result.categories.items():
-        table.add_row(
-            name,
-            str(row.windows),
-            str(row.named),
-            str(row.right),
-            f"{row.right / row.named:.0%}" if row.named else "",
-        )
-    Console().print(table)
-    typer.echo(
+    numbers = ("Windows", "Decided", "Right", "Precision")
+    rows = [
+        (name, str(it.windows), str(it.named), str(it.right), f"{it.right / it.named:.0%}" if it.named else "")
+        for name, it in result.categories.items()
+    ]
+    print_tables(table(("Category", *numbers), rows, numbers))
+    say(
         f"On {result.windows} windows of sites and apps not seen in training (trained on {card.trained_on}):\n"
         f"decided  {result.decided}, {result.coverage:.1%} (coverage), from a confidence of {card.threshold:.2f} on\n"
         f"right    {result.right}, {result.precision:.1%} of these (precision)\n"
@@ -131,7 +123,7 @@ def _print(card: "ModelCard", result: "Measures") -> None:
 
 
 def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    say(text, err=True)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def test_pdb_can_be_imported_here() -> None:
         "import cmd, sys; assert set(sys.modules) & {'domains', 'infrastructure', 'typer', 'redis'} == set()",
         "import cmd.publish, pdb",
         "import pdb, cmd.publish",
+        "import cmd.__main__, sys; cmd.__main__.main([]); assert not {'typer', 'click', 'rich'} & set(sys.modules)",
     ],
 )
 def test_in_a_process_of_its_own(code: str) -> None:

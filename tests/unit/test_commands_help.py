@@ -2,12 +2,16 @@
 
 import importlib
 import io
-from cmd._run import shown
+import json
+import re
+from cmd.__main__ import main
+from cmd._output import json_lines, print_tables, say, shown, table
 from cmd.leaderboard import print_board, spent
 from cmd.publish import _chunks, _messages
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer
 from click.testing import Result
@@ -198,3 +202,71 @@ def test_a_board_does_not_let_users_write_to_the_terminal(capsys: pytest.Capture
     print_board("leaderboard:work", Period.DAY, date(2025, 9, 2), [LeaderboardResult("a\x1b[31mb", 60.0, 1)])
 
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_one_command_lists_all_with_what_they_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    assert sorted(rows) == COMMANDS
+    assert all(len(purpose) > 20 for purpose in rows.values())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_one_command_runs_each(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name.replace("_", "-"), "--help"])
+
+    assert ended.value.code == 0
+    assert "Usage: python -m cmd" in capsys.readouterr().out
+
+
+def test_a_command_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["\x1b[31m"]) == 2
+
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "stream_consumer" in told
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cmd").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_commands_print_through_one_module_alone(path: Path) -> None:
+    assert re.findall(r"typer\.echo|\bprint\(|sys\.stderr\.|stdout\.write|Console\(", path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "parsed"),
+    [
+        ("카카오", "카카오"),
+        ("half \ud83d", "half \ufffd"),
+        ("a byte \udcff", "a byte \ufffd"),
+        ("\x1b[31m\x7f\x9b2J\u202e", "\x1b[31m\x7f\x9b2J\u202e"),
+        ("\U000e0001", "\U000e0001"),
+    ],
+    ids=["text", "half a pair", "no UTF-8", "control characters", "beyond 16 bits"],
+)
+def test_json_can_be_read_by_all_and_controls_nothing(value: str, parsed: str) -> None:
+    line = json_lines(json.dumps({"it": value}, ensure_ascii=False))
+
+    assert msgspec.json.decode(line) == {"it": parsed}
+    assert line.decode().removesuffix("\n").isprintable()
+
+
+def test_no_text_controls_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("first\x1b[2J\nsecond\x9b1m")
+
+    assert capsys.readouterr().out == "first\\x1b[2J\nsecond\\x9b1m\n"
+
+
+def test_a_narrow_terminal_cuts_no_id(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    print_tables(table(("Id", "Reason"), [("1756771234000-0", "a long reason " * 9)], whole=("Id",)))
+
+    assert "1756771234000-0 " in capsys.readouterr().out
+
+
+def test_without_a_terminal_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_tables(table(("Id", "Reason"), [("1-0", "a long reason " * 30)]))
+
+    assert len(capsys.readouterr().out.splitlines()) == 2

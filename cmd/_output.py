@@ -1,0 +1,113 @@
+"""Everything that the commands print: texts, tables, JSON, progress and errors.
+
+Texts come from users, stores and other people's services. Whatever they hold, no control character reaches the
+terminal, and what is printed as JSON can be read by every parser.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:  # rich takes a tenth of a second to load, which most commands need not wait for
+    from rich.progress import Progress, ProgressColumn
+    from rich.table import Table
+    from rich.text import Text
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+_UNPAIRED = re.compile("[\ud800-\udfff]")
+_PIPE_WIDTH = 10_000
+"""Characters: where no terminal limits them, rows are not wrapped, so that `grep` sees whole ones."""
+_LEAST_WIDTH = 8
+"""Characters that every column keeps beside those that are shown whole."""
+
+
+def shown(text: str) -> str:
+    """`text` on one line that is fit for a terminal: what is not printable, or is no UTF-8, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def say(text: str, err: bool = False) -> None:
+    """Prints `text`, which may have several lines, on standard output or error."""
+    typer.echo("\n".join(map(shown, text.split("\n"))), err=err)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    say(message, err=True)
+    raise typer.Exit(code)
+
+
+def json_lines(text: str) -> bytes:
+    """JSON text as it may be printed. Half a surrogate pair, which JSON cannot hold, becomes U+FFFD."""
+    lines = _UNPAIRED.sub("\ufffd", text).split("\n")
+    return "".join(f"{line if line.isprintable() else _escaped(line)}\n" for line in lines).encode()
+
+
+def print_json(document: Any) -> None:
+    print_json_text(json.dumps(document, ensure_ascii=False))
+
+
+def print_json_text(text: str) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(json_lines(text))
+    sys.stdout.buffer.flush()
+
+
+def _escaped(line: str) -> str:
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+
+
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers: Collection[str] = (),
+    whole: Collection[str] = (),
+    **options: Any,
+) -> "Table":
+    """The columns `numbers` are set to the right, those in `whole` are never wrapped; `options` are rich's."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(*head, **{"box": None, "pad_edge": False, **options})
+    for column in made.columns:
+        column.overflow = "fold"
+        column.justify = "right" if column.header in numbers else "left"
+    for row in rows:
+        made.add_row(*(Text(shown(cell)) for cell in row))
+    for column in made.columns:
+        if column.header in whole:
+            column.no_wrap = True
+            column.min_width = max((cell.cell_len for cell in column.cells if isinstance(cell, Text)), default=0)
+    return made
+
+
+def print_tables(*parts: "Table | Text") -> None:
+    """One below the other. Columns shown whole stay so: where the terminal is too narrow, it wraps the lines."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    for part in parts:
+        if isinstance(part, Table):
+            needed = sum(1 + (column.min_width or _LEAST_WIDTH) for column in part.columns)
+            console.width = max(console.width, needed)
+    with console.capture() as printed:
+        console.print(*parts, sep="\n")
+    typer.echo("\n".join(line.rstrip() for line in printed.get().split("\n")), nl=False)
+
+
+def progress(hidden: bool = False, in_bytes: bool = False) -> "Progress":
+    """A bar for each task, on standard error, where that is a terminal; it goes away when its block ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    done: ProgressColumn = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = TextColumn("{task.description:<10}", markup=False), BarColumn(), done, TimeElapsedColumn()
+    return Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal)
