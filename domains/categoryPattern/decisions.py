@@ -1,4 +1,4 @@
-"""What becomes of proposed patterns: accepted, they join their categories; rejected, they stay away."""
+"""Decisions on proposed patterns: an accepted one joins its category, a rejected one is not proposed again."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from domains.categoryPattern.ports import CategoryPatternRepositoryPort, Pattern
 
 
 class NewPattern(Protocol):
-    """A pattern on its way to its category: a proposal, or a line of a file."""
+    """A pattern that is to be added to a category: a proposal, or an item of a pattern file."""
 
     @property
     def category(self) -> str: ...
@@ -24,17 +24,25 @@ async def accept(
     proposals: PatternProposalRepositoryPort,
     patterns: CategoryPatternRepositoryPort,
 ) -> list[PatternProposal]:
-    """Adds them to their categories. One that is accepted already is put back where it was removed."""
+    """Adds the chosen proposals to their categories.
+
+    A proposal that was accepted before is added again, in case an administrator has removed its pattern.
+    """
     accepted = [replace(proposal, status=ProposalStatus.ACCEPTED) for proposal in chosen]
     await add(accepted, patterns)
-    await proposals.save_all(accepted)  # last: what is cut off in between is accepted again
+    await proposals.save_all(
+        accepted
+    )  # last, so that a crash before this line leads to the proposal being accepted again
     return accepted
 
 
 async def reject(
     chosen: Sequence[PatternProposal], proposals: PatternProposalRepositoryPort
 ) -> list[PatternProposal]:
-    """Keeps them from being made again. None may be accepted already: patterns are removed where they are kept."""
+    """Keeps the chosen proposals from being made again.
+
+    None of them may be accepted already: an accepted pattern is removed in its category, not here.
+    """
     rejected = [replace(proposal, status=ProposalStatus.REJECTED) for proposal in chosen]
     await proposals.save_all(rejected)
     return rejected

@@ -1,4 +1,4 @@
-"""Categories, which of them are work, and the patterns of `category_pattern`.
+"""The categories, which of them are work, and the patterns of `category_pattern`.
 
 Source: contract, "Out: MongoDB" (the document) and "Out: Redis leaderboards" (the list of work categories).
 """
@@ -32,14 +32,14 @@ PATTERN_CATEGORIES = WORK_CATEGORIES | OTHER_CATEGORIES
 """The 19 categories that patterns may belong to."""
 
 LLM_ONLY_CATEGORIES = frozenset({"Communication", "Music"})
-"""Not work, and without patterns: only the LLM may name them."""
+"""These are not work and have no patterns: only the LLM may name them."""
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryPattern:
-    """One document of `category_pattern`: a category and what it is recognised by.
+    """One document of `category_pattern`: a category and the patterns by which it is recognised.
 
-    `id` is 24 hex digits. The lower `priority` wins, None comes last. Patterns are kept as the administrators
+    `id` is 24 hex digits. The lowest `priority` wins; None comes last. Patterns are kept as the administrators
     wrote them; matching folds case and Unicode form.
     """
 
@@ -51,12 +51,12 @@ class CategoryPattern:
 
 
 def category_id(category: str) -> str:
-    """The id under which the pipeline creates a category that the store lacks: every instance the same one."""
+    """The id under which the pipeline creates a missing category. Every instance derives the same id."""
     return blake2b(f"category_pattern:{category}".encode(), digest_size=12).hexdigest()
 
 
 def new_category(category: str) -> CategoryPattern:
-    """A category as the pipeline creates it: without patterns and priority, which are the administrators' to give."""
+    """A category as the pipeline creates it: without patterns and priority, which only administrators give."""
     return CategoryPattern(category_id(category), category)
 
 
@@ -73,11 +73,11 @@ class ProposalStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for a pattern: the LLM's answers for the windows that it would match.
+    """The evidence for a pattern: the LLM's answers for the windows that the pattern would match.
 
-    `answers` are those that name its category, `windows` how many different windows they were for (1000 stands for
-    more, too), `others` the answers by the other categories that were named. `examples` are up to 3 hosts or apps as
-    they were seen, the most frequent first. Titles are in none of it.
+    `answers` counts the answers that name the pattern's category, `windows` the different windows among them (1000
+    means 1000 or more), and `others` the remaining answers by the category that they name. `examples` are up to 3
+    hosts or apps as they were seen, the most frequent first. None of it contains titles.
     """
 
     answers: int
@@ -92,7 +92,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class PatternProposal:
-    """A pattern that the LLM's answers suggest. There is one for each host or app, so `id` follows from these."""
+    """A pattern that the LLM's answers suggest.
+
+    Each host or app has at most one, so `id` is derived from the host or app.
+    """
 
     id: str
     kind: PatternKind

@@ -7,35 +7,36 @@ from domains.categoryPattern.model import CategoryPattern, PatternProposal
 
 
 class CategoryPatternRepositoryPort(Protocol):
-    """The patterns, owned by Spring's admin API. Every method raises StoreOutage where the store is away."""
+    """The patterns, which Spring's admin API owns. Every method raises StoreOutage if the store cannot be used."""
 
     async def find_all(self) -> list[CategoryPattern]:
-        """All patterns, in an order that does not change while they do not."""
+        """All patterns. The order is the same as long as the patterns are."""
 
     async def count(self) -> int:
-        """How many documents there are: a small question, to see whether the store answers."""
+        """The number of documents. It is cheap, so it also serves to check that the store answers."""
 
     async def save_all(self, patterns: Iterable[CategoryPattern]) -> None:
-        """Inserts those whose id is not there yet and leaves the others as they are."""
+        """Inserts the patterns whose id is not stored yet, and leaves the stored ones as they are."""
 
     async def add_patterns(
         self, category: str, app_patterns: Sequence[str] = (), domain_patterns: Sequence[str] = ()
     ) -> None:
-        """Adds, behind the others, the patterns that are not there yet; atomic beside what others add and remove.
+        """Appends the patterns that the category does not have yet.
 
-        They go to the document with the lowest id of those of that category; where there is none, it is created
-        under `category_id`, without a priority. Raises StoreRefused where that document cannot take them.
+        Changes that others make to the category meanwhile are kept. The patterns go to the document of that category
+        with the lowest id. If there is none, one is created under `category_id`, without a priority. Raises
+        StoreRefused if that document cannot take them.
         """
 
 
 class PatternProposalRepositoryPort(Protocol):
-    """The pipeline's own proposals. Methods raise StoreOutage, or StoreRefused where data are to blame."""
+    """The pipeline's own proposals. Methods raise StoreOutage, or StoreRefused if the data are at fault."""
 
     async def find_all(self) -> list[PatternProposal]:
-        """All proposals, by id."""
+        """All proposals, ordered by id."""
 
     async def save_all(self, proposals: Sequence[PatternProposal]) -> None:
-        """Inserts them, in place of those with the same id."""
+        """Saves the proposals; a stored one with the same id is replaced."""
 
     async def delete_all(self, ids: Collection[str]) -> None:
-        """Unknown ids are no failure."""
+        """Deletes proposals. Unknown ids are ignored."""

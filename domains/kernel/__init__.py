@@ -1,1 +1,1 @@
-"""What every domain shares: the errors, the window that is classified, and how an outage is waited out."""
+"""What all domains share: errors, the window that is classified, and how an outage is waited out."""

@@ -1,16 +1,16 @@
-"""The errors that cross a port. Adapters translate their driver's exceptions into these, chaining the cause.
+"""The errors that cross a port. Adapters translate their driver's exceptions into these and chain the cause.
 
     PipelineError
     ├── Outage                  nothing works now: back off, acknowledge nothing, count nothing
     │   ├── StoreOutage         the document store
     │   └── RedisOutage         the stream, the boards, the cache
     │       └── GroupMissing    the consumer group is gone (FLUSHALL, failover): create it anew, from 0
-    ├── StoreRefused            the store refused the data as such; what else is in the batch may well work
-    ├── ClassificationFailed    no answer from the LLM, or none that can be accepted
-    └── TaskRefused             what somebody asked for cannot be done; the text says why
+    ├── StoreRefused            the store refused the data; the rest of the batch may still work
+    ├── ClassificationFailed    the LLM gave no answer, or none that can be accepted
+    └── TaskRefused             a task cannot be done as requested; the text says why
 
-A message that can never work is no exception but a value, `domains.pomodoro.model.DeadLetter`: it travels with
-its batch and is parked and acknowledged in the batch's commit.
+A message that can never work is not an exception but a value, `domains.pomodoro.model.DeadLetter`: it stays with
+its batch, whose commit parks and acknowledges it.
 """
 
 from enum import StrEnum
@@ -21,7 +21,7 @@ class PipelineError(Exception):
 
 
 class Outage(PipelineError):
-    """The other side cannot be used now; the same call may work later."""
+    """A server cannot be used now; the same call may work later."""
 
 
 class StoreOutage(Outage):
@@ -33,16 +33,19 @@ class RedisOutage(Outage):
 
 
 class GroupMissing(RedisOutage):
-    """The stream or its consumer group does not exist (any more)."""
+    """The stream or its consumer group does not exist, or no longer exists."""
 
 
 class StoreRefused(PipelineError):
-    """The store refused a whole call because of its data, without saying which item is to blame."""
+    """The store refused a whole call because of its data and did not say which item is at fault."""
 
 
 class LLMFailure(StrEnum):
-    """Why the LLM gave no answer: it was too slow, had too many requests, refused this one (HTTP 4xx), was away or
-    failed itself (5xx), answered in a form that was not asked for, or something else."""
+    """Why the LLM gave no answer.
+
+    In the order of the members: it was too slow, had too many requests, refused this one (HTTP 4xx), was unreachable
+    or failed itself (5xx), answered in another form than requested, or something else happened.
+    """
 
     TIMEOUT = "timeout"
     RATE_LIMITED = "rate_limited"
@@ -53,7 +56,10 @@ class LLMFailure(StrEnum):
 
 
 class ClassificationFailed(PipelineError):
-    """The LLM gave no answer in time, or none that can be accepted. `retry_after`: seconds, where it told so."""
+    """The LLM gave no answer in time, or none that can be accepted.
+
+    `retry_after` is in seconds; None unless the server said when to ask again.
+    """
 
     def __init__(self, message: str, kind: LLMFailure = LLMFailure.ERROR, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -62,4 +68,4 @@ class ClassificationFailed(PipelineError):
 
 
 class TaskRefused(PipelineError):
-    """A task cannot be done as it was asked for, or was overtaken. The text says why, for a person."""
+    """A task cannot be done as requested, or a later one has overtaken it. The text says why, for a person."""

@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class Breaker:
-    """A circuit breaker that waits instead of failing: messages stay pending, so patience loses nothing.
+    """A circuit breaker that waits instead of failing: messages stay pending, so waiting loses nothing.
 
-    Each call has to go to the other side: its success is taken for the end of the outage. During one, one caller at a
-    time asks whether it is over, with jittered backoff. `on_change(open, cause)` is told when it opens (with the
-    error) and when it closes (None). Times in seconds.
+    Each call has to reach the server, because its success is taken for the end of the outage. During an outage one
+    caller at a time tries again, with jittered backoff. `on_change(open, cause)` is called when the breaker opens
+    (with the error) and when it closes (with None). Times are in seconds.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Breaker:
         return not self._closed.is_set()
 
     async def run(self, call: Callable[[], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
-        """The result of `call`, repeated until it is no Outage; once `stop` is set the Outage passes.
+        """Repeats `call` until it raises no Outage, and returns its result.
 
-        Other exceptions pass at once.
+        Once `stop` is set, an Outage is raised. Other exceptions are raised at once.
         """
         while True:
             try:
@@ -64,7 +64,7 @@ class Breaker:
                 self._on_change(True, cause)
             raise
         except Exception:
-            self._close()  # an answer, if not the one that was hoped for
+            self._close()  # the server has answered, even if not as hoped
             raise
         self._close()
         return result
@@ -91,7 +91,10 @@ async def pause(stop: asyncio.Event | None, seconds: float) -> None:
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Returns when all have ended. Cancels again and again: a driver may take it for an error of its connection."""
+    """Cancels `tasks` and returns when all of them have ended.
+
+    It cancels repeatedly, because a driver may take a cancellation for an error of its connection and go on.
+    """
     while left := [task for task in tasks if not task.done()]:
         for task in left:
             task.cancel()

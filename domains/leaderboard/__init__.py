@@ -1,1 +1,1 @@
-"""Who focused how long: boards by category and day, week, month."""
+"""Leaderboards: who focused how long, by category and by day, week and month."""

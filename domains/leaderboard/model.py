@@ -1,4 +1,7 @@
-"""Boards, what raises them, and what is read from them. Source: contract, "Out: Redis leaderboards"."""
+"""Boards, the entries that raise them, and the rows that are read from them.
+
+Source: contract, "Out: Redis leaderboards".
+"""
 
 from calendar import monthrange
 from collections.abc import Sequence
@@ -12,7 +15,7 @@ OVERALL_BOARD = "work"
 
 
 NOTHING_SECONDS = 1e-6
-"""A score below this is what rounding leaves of sums of seconds where nothing is left."""
+"""A score below this counts as nothing: rounding leaves such remainders when sums of seconds are subtracted."""
 
 
 class Period(StrEnum):
@@ -21,7 +24,7 @@ class Period(StrEnum):
     MONTH = "month"
 
     def label(self, day: date) -> str:
-        """How the period that holds `day` is written in a key: 2025-09-02, 2025-W36 or 2025-M9, unpadded."""
+        """The period of `day` as a board's key spells it: 2025-09-02, 2025-W36 or 2025-M9, without padding."""
         if self is Period.DAY:
             return f"{day.year:04}-{day.month:02}-{day.day:02}"
         if self is Period.WEEK:
@@ -46,10 +49,10 @@ def board_key(category: str, period: Period, day: date) -> str:
 
 @dataclass(slots=True)
 class LeaderboardEntry:
-    """What the messages of one user add to the boards that they all count in.
+    """What the messages of one user add to a set of boards. All of these messages count on the same boards.
 
-    `message_ids` and `durations` (seconds) run in parallel: a commit counts only the messages that are still
-    pending, so it has to know what each one contributes.
+    `message_ids` and `durations` (seconds) have the same order: a commit counts only the messages that are still
+    pending, so it has to know the contribution of each one.
     """
 
     user_id: str
@@ -73,7 +76,7 @@ class LeaderboardResult:
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """A user's own row and those around it, best first. Absent users have rank 0 and nobody around."""
+    """A user's own row and the rows around it, best first. An absent user has rank 0 and no rows around."""
 
     user: LeaderboardResult
     around: Sequence[LeaderboardResult]

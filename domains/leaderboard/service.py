@@ -1,4 +1,4 @@
-"""From classified messages to the boards they raise."""
+"""Which boards a classified message raises, and the aggregation of a batch."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 from domains.categoryPattern.model import WORK_CATEGORIES
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardEntry, Period, board_key
 
-_BUCKET = 900  # seconds: zones change their offset at multiples of it; `_find_day` checks
+_BUCKET = 900  # seconds: time zones change their offset only at multiples of this; `_find_day` checks that they do
 _CACHE_LIMIT = 50_000
 
 
 class Boards(NamedTuple):
-    """The keys of the boards that a category counts in on one day: all of them, and the same by period."""
+    """The keys of the boards that a category counts in on one day: all of them, and the same keys by period."""
 
     keys: tuple[str, ...]
     by_period: Mapping[Period, tuple[str, ...]]
@@ -23,8 +23,8 @@ class Boards(NamedTuple):
 class BoardCalendar:
     """Which boards a span counts in: the day, ISO week and month of its timestamp in `zone`.
 
-    `prefix` stands before all keys. Both steps are cached, since every message takes them: the day that a quarter of
-    an hour belongs to, and the boards of a category on a day.
+    `prefix` is put before all keys. Every message needs its day and its boards, so both are cached: the day by
+    quarter of an hour, and the boards by category and day.
     """
 
     def __init__(self, zone: ZoneInfo, prefix: str = "") -> None:
@@ -34,9 +34,9 @@ class BoardCalendar:
         self._boards: dict[tuple[str, date], Boards] = {}
 
     def boards(self, category: str, timestamp: float) -> Boards:
-        """The boards of a category and, where it is work, of `work`, at `timestamp` (Unix seconds).
+        """The boards in which a category counts at `timestamp` (Unix seconds); a work category also counts in `work`.
 
-        Raises ValueError or OverflowError where `timestamp` lies outside the calendar.
+        Raises ValueError or OverflowError if `timestamp` lies outside the calendar.
         """
         day = self.day(timestamp)
         return self._boards.get((category, day)) or self._make_boards(category, day)
@@ -54,7 +54,9 @@ class BoardCalendar:
         first = self._local(bucket * _BUCKET)
         last = self._local(bucket * _BUCKET + _BUCKET - 1)
         if first.date() != last.date() or first.utcoffset() != last.utcoffset():
-            return self._local(timestamp).date()  # a day or an offset changes within the bucket
+            return self._local(
+                timestamp
+            ).date()  # the day or the zone's offset changes within this quarter of an hour
         if len(self._days) >= _CACHE_LIMIT:
             self._days.clear()
         day = self._days[bucket] = first.date()
@@ -75,7 +77,7 @@ class BoardCalendar:
 
 
 def aggregate(contributions: Iterable[tuple[str, tuple[str, ...], str, float]]) -> list[LeaderboardEntry]:
-    """Sums up (user, boards, message id, seconds) to one entry for each user and set of boards."""
+    """Groups contributions (user, boards, message id, seconds) into one entry for each user and set of boards."""
     entries: dict[tuple[str, tuple[str, ...]], LeaderboardEntry] = {}
     for user_id, boards, message_id, seconds in contributions:
         entry = entries.get((user_id, boards))
