@@ -19,7 +19,7 @@ from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternP
 from domains.patternClassifier.learning import AnswerCounts, propose
 from domains.patternClassifier.rules import RuleSet
 from infrastructure.composition.container import Container, running_store
-from infrastructure.patterns.lint import app_problems, domain_problems, lint
+from infrastructure.patterns.lint import lint
 from infrastructure.patterns.pattern_file import (
     DEFAULT_PATTERNS,
     PatternFileError,
@@ -60,7 +60,6 @@ def propose_patterns(
                 counts,
                 RuleSet(await stores.category_patterns().find_all()),
                 kept,
-                _is_refused,
                 settings.pattern_min_evidence,
                 settings.pattern_min_share,
                 again,
@@ -270,7 +269,7 @@ async def _stores(settings: Settings) -> AsyncIterator[Container]:
 async def _count(stores: Container, hidden: bool) -> tuple[AnswerCounts, int, int]:
     """The counts, how many answers there were, and how many by a category that is gone."""
     names = {pattern.id: pattern.category for pattern in await stores.category_patterns().find_all()}
-    counts, read, unknown = AnswerCounts(), 0, 0
+    counts, read, unknown = AnswerCounts(stores.privacy()), 0, 0
     with progress(hidden) as bar:
         task = bar.add_task("answers", total=None)
         async for data in stores.categorized_data().find_llm_based():
@@ -282,11 +281,6 @@ async def _count(stores: Container, hidden: bool) -> tuple[AnswerCounts, int, in
             if not read % _AT_ONCE:
                 bar.update(task, completed=read)
     return counts, read, unknown
-
-
-def _is_refused(kind: PatternKind, pattern: str) -> bool:
-    problems = app_problems if kind is PatternKind.APP else domain_problems
-    return any(problems(pattern))
 
 
 def _chosen(kept: Collection[PatternProposal], ids: Sequence[str]) -> list[PatternProposal]:

@@ -9,20 +9,15 @@ versions and editions, so the answers for those must agree with it, too.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from domains.categoryPattern.model import (
-    LLM_ONLY_CATEGORIES,
-    UNCATEGORIZED,
-    Evidence,
-    PatternKind,
-    PatternProposal,
-    ProposalStatus,
-)
+from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal, ProposalStatus
 from domains.kernel.window import Window
+from domains.patternClassifier.pattern_checks import CATEGORIES_WITHOUT_PATTERNS, pattern_problems
+from domains.patternClassifier.privacy import UNREAL_DOMAINS, Privacy, address_of
 from domains.patternClassifier.rules import RuleSet
 from domains.patternClassifier.urls import split_url
 from domains.patternClassifier.words import only_qualifiers, split_name
@@ -31,13 +26,6 @@ _SUBJECTS = 200_000
 _WINDOWS = 1000
 _SPELLINGS = 20
 _EXAMPLES = 3
-_PRIVATE_DOMAINS = frozenset(
-    {
-        *("local", "localhost", "localdomain", "internal", "intranet", "private", "lan", "home", "corp"),
-        *("test", "example", "invalid", "onion", "arpa"),
-    }
-)
-"""RFC 6761, 6762 and 8375, ICANN's `internal`, and what offices and routers call their own networks."""
 
 
 class Subject(NamedTuple):
@@ -95,10 +83,12 @@ class Tally:
 class AnswerCounts:
     """Counts answers in any order. What it remembers grows with the hosts and apps, not with the answers.
 
-    Of more than `limit` hosts and apps those with the fewest answers are forgotten, and counted in `forgotten`.
+    Nothing is counted for what is private. Of more than `limit` hosts and apps those with the fewest answers are
+    forgotten, and counted in `forgotten`.
     """
 
-    def __init__(self, limit: int = _SUBJECTS) -> None:
+    def __init__(self, privacy: Privacy, limit: int = _SUBJECTS) -> None:
+        self._privacy = privacy
         self._limit = limit
         self.tallies: dict[Subject, Tally] = {}
         self.forgotten = 0
@@ -106,7 +96,7 @@ class AnswerCounts:
     def add(self, window: Window, category: str) -> None:
         """One answer of the LLM: the category it named for a window."""
         subject, name = _subject(window)
-        if subject is None:
+        if subject is None or self._privacy.is_private(window):
             return
         if subject not in self.tallies and len(self.tallies) >= self._limit:
             self._forget()
@@ -123,7 +113,6 @@ def propose(
     counts: AnswerCounts,
     rules: RuleSet,
     kept: Collection[PatternProposal],
-    is_refused: Callable[[PatternKind, str], bool],
     min_answers: int,
     min_share: float,
     again: bool = False,
@@ -131,7 +120,7 @@ def propose(
     """The patterns to propose now, those that are proposed already among them; in a stable order.
 
     A subject needs `min_answers` of its own for one category, which has at least `min_share` of its answers, and of
-    those for all that the pattern would match. Left out is what `rules` decide, what `is_refused`, and what was
+    those for all that the pattern would match. Left out is what `rules` decide, what is no good pattern, and what was
     rejected before, or accepted and then removed by an administrator: unless the answers have doubled since, the
     category is another, or `again`.
     """
@@ -148,8 +137,8 @@ def propose(
         if (
             category == own_category
             and min(own.share, evidence.share) >= min_share
-            and category not in LLM_ONLY_CATEGORIES | {UNCATEGORIZED}
-            and not is_refused(subject.kind, pattern)
+            and category not in CATEGORIES_WITHOUT_PATTERNS
+            and not any(pattern_problems(subject.kind, pattern))
             and (again or not _is_settled(before.get(found.id), found))
             and not _is_covered(subject, category, proposed)
         ):
@@ -194,9 +183,8 @@ def _subject(window: Window) -> tuple[Subject | None, str]:
         return _app(window.app)
     host, _ = split_url(window.url)
     bare = host.removeprefix("www.")
-    labels = bare.split(".")
-    if len(labels) < 2 or not labels[-1] or labels[-1].isdigit() or labels[-1] in _PRIVATE_DOMAINS or "[" in host:
-        return None, ""  # an address, a name of one's own network, or no place at all
+    if "." not in bare or address_of(bare) or bare.rpartition(".")[2] in UNREAL_DOMAINS:
+        return None, ""
     return Subject(PatternKind.DOMAIN, bare), host
 
 

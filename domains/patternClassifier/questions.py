@@ -20,36 +20,14 @@ The names of people and of files stay in a title, since nothing tells them from 
 titles at all.
 """
 
-import ipaddress
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from domains.kernel.window import Window
+from domains.patternClassifier.privacy import Privacy, address_of
 from domains.patternClassifier.urls import split_url
-from domains.patternClassifier.words import split_name
-
-PRIVATE_HOSTS = (
-    *("localhost", "local", "internal", "intranet", "lan", "home.arpa", "home", "corp", "localdomain", "test"),
-)
-"""Never sent, and neither is anything below them, a host of one label, nor an IP address that is not public."""
-
-PRIVATE_APPS = (
-    *("1Password", "Bitwarden", "KeePass", "KeePassXC", "KeePassDX", "MacPass", "LastPass", "Dashlane", "Enpass"),
-    *("NordPass", "RoboForm", "Keeper", "Keeper Password Manager", "Proton Pass", "Strongbox", "Buttercup"),
-    *(
-        "Password Safe",
-        "Sticky Password",
-        "Keychain Access",
-        "키체인 접근",
-        "Passwords",
-        "암호",
-        "Credential Manager",
-    ),
-    *("Apple Passwords", "Authy", "Authy Desktop", "Seahorse", "Passwords and Keys", "알패스"),
-)
-"""Password managers and the like: what their titles say is nobody's business."""
 
 _TITLE, _APP, _SEGMENT = 160, 80, 32  # characters, at most
 _READ = 512
@@ -65,23 +43,10 @@ class Question(NamedTuple):
 
 
 class Questions:
-    """Makes questions of windows. Immutable.
+    """Makes questions of windows. Immutable. A host that is private by `privacy` does not show in a title either."""
 
-    `private_hosts` are hosts (with all below them), addresses and networks (`10.0.0.0/8`), `private_apps` whole
-    names of apps, also with a version or edition behind; both are added to what is private anyway. Raises ValueError
-    for a host or name that is none, since it would protect nothing.
-    """
-
-    def __init__(
-        self,
-        private_apps: Sequence[str] = (),
-        private_hosts: Sequence[str] = (),
-        with_titles: bool = True,
-        path_segments: int = 2,
-    ) -> None:
-        self._apps = frozenset(_folded_app(name) for name in (*PRIVATE_APPS, *private_apps))
-        self._networks = [network for network in map(_network, private_hosts) if network]
-        self._hosts = frozenset(_folded_host(host) for host in (*PRIVATE_HOSTS, *private_hosts) if not _network(host))
+    def __init__(self, privacy: Privacy | None = None, with_titles: bool = True, path_segments: int = 2) -> None:
+        self._privacy = privacy or Privacy()
         self._with_titles = with_titles
         self._path_segments = path_segments
 
@@ -94,30 +59,14 @@ class Questions:
         )
 
     def may_leave(self, window: Window) -> bool:
-        """Whether the window may be shown to the LLM: False for private hosts and apps."""
-        host = split_url(window.url)[0]
-        odd = not host and _WEB.match(window.url) is not None  # 127.1, 0x7f.1: no browser keeps such a spelling
-        return not (odd or self._is_private_host(host) or self._is_private_app(split_name(window.app)))
+        """Whether the window may be shown to the LLM."""
+        return not self._privacy.is_private(window)
 
     def _without_private_hosts(self, title: str) -> str:
         if "." not in title:
             return title
-        return _HOST_IN_TEXT.sub(lambda host: "[url]" if self._is_private_host(host[0].lower()) else host[0], title)
-
-    def _is_private_host(self, host: str) -> bool:
-        """`host` is no longer than `split_url` allows; a longer one would take quadratic time."""
-        address = _address(host)
-        if address is not None:
-            return not address.is_global or any(address in network for network in self._networks)
-        if host and "." not in host:
-            return True
-        while host and host not in self._hosts:
-            host = host.partition(".")[2]
-        return bool(host)
-
-    def _is_private_app(self, words: Sequence[str]) -> bool:
-        """Also with more behind its name, a vault's name, say: here a name too many does no harm."""
-        return any(" ".join(words[:end]) in self._apps for end in range(1, len(words) + 1))
+        is_private = self._privacy.is_private_host
+        return _HOST_IN_TEXT.sub(lambda host: "[url]" if is_private(host[0].lower()) else host[0], title)
 
     def _site(self, url: str) -> str:
         if scheme := _OTHER_SCHEME.match(url):  # what follows may be a path of this machine
@@ -142,12 +91,8 @@ class Questions:
 
 # ---------------------------------------------------------------------------------------------- hosts
 
-_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 _ADDRESSES = _LOCALHOST, _PUBLIC, _PRIVATE = "localhost", "address", "private-address"
 _ORDINARY_HOST = re.compile(r"(?:[a-z-]{1,20}+(?:\.|\Z))++")  # nearly all: no digit, nothing to mask
-_WEB = re.compile(r"\s*https?://", re.IGNORECASE)
 _OTHER_SCHEME = re.compile(r"\s*(?!https?:|view-source:|blob:|filesystem:)([a-zA-Z][a-zA-Z0-9+.-]*):(?://|\Z)")
 _HOST_IN_TEXT = re.compile(r"(?<![\w.@-])[^\W_][\w-]*(?:\.[\w-]+)+")
 _NUMBER_DIGITS = 7
@@ -159,43 +104,13 @@ _ACCOUNTS = frozenset({"in", "u", "user", "users", "profile", "profiles", "peopl
 """What follows names a person."""
 
 
-def _network(text: str) -> _IpNetwork | None:
-    try:
-        return ipaddress.ip_network(text.strip().strip("[]"), strict=False)
-    except ValueError:
-        return None
-
-
-def _address(host: str) -> _IpAddress | None:
-    if not host or not (host[0] == "[" or host[-1].isdigit()):
-        return None
-    try:
-        return ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return None
-
-
-def _folded_host(text: str) -> str:
-    host = split_url(text.strip().removeprefix("*").lstrip("."))[0]
-    if not host:
-        raise ValueError(f"{text!r} is no host")
-    return host
-
-
-def _folded_app(text: str) -> str:
-    name = " ".join(split_name(text))
-    if not name:
-        raise ValueError(f"{text!r} is no name of an app")
-    return name
-
-
 def _masked_host(host: str) -> str:
     """The host without labels that are identifiers, or what kind of address it is; empty where it is no host."""
     if host == "localhost" or host.endswith(".localhost"):
         return _LOCALHOST
     if _ORDINARY_HOST.fullmatch(host):
         return host
-    address = _address(host)
+    address = address_of(host)
     if address is not None:
         return _LOCALHOST if address.is_loopback else _PUBLIC if address.is_global else _PRIVATE
     if not _HOST_CHARACTERS.fullmatch(host):

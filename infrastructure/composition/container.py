@@ -19,6 +19,7 @@ from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.model import Tier
 from domains.patternClassifier.ports import LLMBudgetPort, LocalClassifierPort
+from domains.patternClassifier.privacy import Privacy
 from domains.patternClassifier.questions import Questions
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, SlowTier
 from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
@@ -100,10 +101,8 @@ def _llm(client: Any, model: str, temperature: float | None) -> Any:
     return LLMClient(client, model, temperature)
 
 
-def _questions(settings: Settings) -> Questions:
-    return Questions(
-        names_of(settings.private_apps), names_of(settings.private_hosts), with_titles=settings.llm_send_titles
-    )
+def _privacy(settings: Settings) -> Privacy:
+    return Privacy(names_of(settings.private_hosts), names_of(settings.private_apps))
 
 
 def _lane(llm: Any, budget: Any, memory: AnswerMemory, observer: Any, settings: Settings) -> LLMQueue | None:
@@ -289,7 +288,8 @@ class Container(containers.DeclarativeContainer):
         none=providers.Object(None),
         openai=providers.Singleton(_llm, openai, option.openai_model, option.openai_temperature),
     )
-    questions = providers.Singleton(_questions, settings)
+    privacy = providers.Singleton(_privacy, settings)
+    questions = providers.Singleton(Questions, privacy, option.llm_send_titles)
     answer_memory = providers.Singleton(_memory, observer, classification_cache, settings)
     model = providers.Singleton(_model, settings)
     lane = providers.Singleton(_lane, llm, llm_budget, answer_memory, observer, settings)

@@ -11,20 +11,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from domains.categoryPattern.model import (
-    LLM_ONLY_CATEGORIES,
-    PATTERN_CATEGORIES,
-    UNCATEGORIZED,
-    CategoryPattern,
-    PatternKind,
-    category_id,
-)
-from domains.patternClassifier.urls import UrlPattern, parse_pattern
-from domains.patternClassifier.words import split_name
+from domains.categoryPattern.model import PATTERN_CATEGORIES, CategoryPattern, PatternKind, category_id
+from domains.patternClassifier.pattern_checks import CATEGORIES_WITHOUT_PATTERNS, canonical_pattern
 
 DEFAULT_PATTERNS = Path(__file__).parent / "default.json"
-
-_WITHOUT_PATTERNS = LLM_ONLY_CATEGORIES | {UNCATEGORIZED}
 
 
 class PatternFileError(Exception):
@@ -111,10 +101,10 @@ def compare(wanted: Sequence[CategoryPattern], present: Sequence[CategoryPattern
     seen, there = set(), 0
     for each in _patterns(present):
         with suppress(ValueError):
-            seen.add((each.category, _canonical(each)))
+            seen.add((each.category, canonical_pattern(each.kind, each.pattern)))
     for each in _patterns(wanted):
         try:
-            key = (each.category, _canonical(each))
+            key = (each.category, canonical_pattern(each.kind, each.pattern))
         except ValueError as error:
             news.broken.append((each, str(error)))
             continue
@@ -148,9 +138,9 @@ def _pattern(data: Any) -> CategoryPattern:
 def _category_problems(entries: Iterable[CategoryPattern], known: set[str]) -> Iterator[str]:
     for number, entry in enumerate(entries, 1):
         name = entry.category
-        if name in _WITHOUT_PATTERNS and (entry.app_patterns or entry.domain_patterns):
+        if name in CATEGORIES_WITHOUT_PATTERNS and (entry.app_patterns or entry.domain_patterns):
             yield f"item {number}: {name} is a category without patterns"
-        elif name not in PATTERN_CATEGORIES | _WITHOUT_PATTERNS and name not in known:
+        elif name not in PATTERN_CATEGORIES | CATEGORIES_WITHOUT_PATTERNS and name not in known:
             yield f"item {number}: {name}: no such category"
 
 
@@ -163,16 +153,3 @@ def _patterns(entries: Iterable[CategoryPattern]) -> Iterator[FilePattern]:
     for entry in entries:
         yield from (FilePattern(PatternKind.APP, pattern, entry.category) for pattern in entry.app_patterns)
         yield from (FilePattern(PatternKind.DOMAIN, pattern, entry.category) for pattern in entry.domain_patterns)
-
-
-def _canonical(each: FilePattern) -> UrlPattern | tuple[str, ...]:
-    """What the spellings of one pattern have in common. Raises ValueError for a broken one, with the reason."""
-    try:
-        each.pattern.encode()
-    except UnicodeEncodeError:
-        raise ValueError("half a character, which no store can hold") from None
-    if each.kind is PatternKind.DOMAIN:
-        return parse_pattern(each.pattern)
-    if not (words := split_name(each.pattern)):
-        raise ValueError("no letter or digit in it, or far too long for an app's name")
-    return tuple(words)

@@ -11,7 +11,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationIn
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domains.patternClassifier.model import Tier
-from domains.patternClassifier.questions import Questions
+from domains.patternClassifier.privacy import Privacy
 
 HOST_NAME = socket.gethostname()
 
@@ -238,11 +238,12 @@ class Settings(BaseSettings):
     private_hosts: str = Field(
         "",
         description="hosts, with all below them, addresses and networks (10.0.0.0/8) that the LLM never gets to see,"
-        " separated by commas; beside localhost, *.local, *.internal and all addresses that are not public",
+        " separated by commas, and from which no patterns are learnt; beside localhost, *.local, *.internal and the"
+        " like, and all addresses that are not public",
     )
     private_apps: str = Field(
         "",
-        description="names of apps that the LLM never gets to see, separated by commas; beside password managers",
+        description="the same for names of apps; beside password managers",
     )
     llm_cost_per_million_tokens: float = Field(
         0.0, ge=0, description="what the LLM's tokens cost, for the metric of its cost, in any currency"
@@ -378,13 +379,13 @@ class Settings(BaseSettings):
     @field_validator("private_hosts")
     @classmethod
     def _are_hosts(cls, value: str) -> str:
-        Questions(private_hosts=names_of(value))
+        Privacy(hosts=names_of(value))
         return value
 
     @field_validator("private_apps")
     @classmethod
     def _are_apps(cls, value: str) -> str:
-        Questions(private_apps=names_of(value))
+        Privacy(apps=names_of(value))
         return value
 
     @property

@@ -12,6 +12,7 @@ import pytest
 
 import infrastructure.patterns
 from domains.categoryPattern.model import PATTERN_CATEGORIES, category_id
+from domains.patternClassifier import pattern_checks
 from domains.patternClassifier.rules import RuleSet
 from infrastructure.patterns import lint
 from infrastructure.patterns.pattern_file import default_patterns
@@ -230,9 +231,9 @@ def test_apps_that_may_stand(app: str) -> None:
 
 
 def test_every_exception_of_the_app_rules_is_needed_and_has_a_reason() -> None:
-    for name, reason in lint.ALLOWED_APPS.items():
+    for name, reason in pattern_checks.ALLOWED_APPS.items():
         assert reason
-        assert name in lint.GENERIC_APPS or len(name) < 3
+        assert name in pattern_checks.GENERIC_APPS or len(name) < 3
 
 
 @pytest.mark.parametrize(

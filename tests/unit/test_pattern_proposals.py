@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternProposal, ProposalStatus
 from domains.kernel.window import Window
 from domains.patternClassifier.learning import AnswerCounts, propose
+from domains.patternClassifier.privacy import Privacy
 from domains.patternClassifier.rules import RuleSet
 
 Answer = tuple[Window, str]
@@ -24,8 +25,8 @@ def app(name: str, category: str, times: int = 20) -> list[Answer]:
     return [(Window(name, "", f"document {number}"), category) for number in range(times)]
 
 
-def counted(answers: Iterable[Answer], limit: int = 1000) -> AnswerCounts:
-    counts = AnswerCounts(limit)
+def counted(answers: Iterable[Answer], limit: int = 1000, privacy: Privacy | None = None) -> AnswerCounts:
+    counts = AnswerCounts(privacy or Privacy(), limit)
     for key, category in answers:
         counts.add(key, category)
     return counts
@@ -37,7 +38,7 @@ def proposals(
     kept: Sequence[PatternProposal] = (),
     **options: Any,
 ) -> list[PatternProposal]:
-    defaults = {"is_refused": lambda kind, pattern: False, "min_answers": 20, "min_share": 0.95}
+    defaults = {"min_answers": 20, "min_share": 0.95}
     return propose(counted(answers), RuleSet(patterns), kept, **defaults | options)
 
 
@@ -107,6 +108,9 @@ def test_a_window_with_a_url_says_nothing_about_its_app() -> None:
         "http://nas.local/",
         "http://app.localhost/",
         "https://git.corp/",
+        "https://wiki.private/",
+        "http://expyuzz4wqqyqhjn.onion/",
+        "https://docs.invalid/",
         "http://router.home.arpa/",
         "file:///home/minjun/a.html",
         "chrome://newtab",
@@ -117,6 +121,13 @@ def test_a_window_with_a_url_says_nothing_about_its_app() -> None:
 )
 def test_no_address_and_no_private_place_is_proposed(url: str) -> None:
     assert found(site(url, "Education")) == {}
+
+
+def test_what_is_private_by_the_settings_is_not_proposed_either() -> None:
+    answers = [*site("https://kb.ours.com/", "Education"), *app("ACME Payroll 3", "Finance"), *app("Foo", "Design")]
+    counts = counted(answers, privacy=Privacy(["ours.com"], ["ACME Payroll"]))
+
+    assert [each.pattern for each in propose(counts, RuleSet([]), [], 20, 0.95)] == ["Foo"]
 
 
 @pytest.mark.parametrize("name", ["", " ", "—", "x" * 600])
@@ -152,11 +163,10 @@ def test_what_the_rules_decide_is_not_proposed() -> None:
     assert found(answers, patterns) == {"docs.net": "Documentation"}
 
 
-def test_what_is_refused_is_not_proposed() -> None:
+def test_what_is_too_general_for_a_pattern_is_not_proposed() -> None:
     answers = site("https://co.kr/", "Browsing") + app("Editor", "Development") + app("Foo", "Development")
 
-    refused = {(PatternKind.DOMAIN, "co.kr"), (PatternKind.APP, "Editor")}
-    assert found(answers, is_refused=lambda *pattern: pattern in refused) == {"Foo": "Development"}
+    assert found(answers) == {"Foo": "Development"}
 
 
 # What a pattern would match besides
@@ -275,7 +285,7 @@ def test_beyond_the_limit_the_rare_ones_are_forgotten() -> None:
 
     assert len(counts.tallies) <= 10
     assert counts.forgotten == 101 - len(counts.tallies)
-    assert [each.pattern for each in propose(counts, RuleSet([]), [], lambda *_: False, 20, 0.95)] == ["Foo"]
+    assert [each.pattern for each in propose(counts, RuleSet([]), [], 20, 0.95)] == ["Foo"]
 
 
 def test_many_windows_are_counted_up_to_a_thousand() -> None:

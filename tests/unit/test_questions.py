@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domains.kernel.window import Window
-from domains.patternClassifier.questions import PRIVATE_APPS, PRIVATE_HOSTS, Question, Questions
+from domains.patternClassifier.privacy import PRIVATE_APPS, PRIVATE_HOSTS, Privacy
+from domains.patternClassifier.questions import Question, Questions
 
 QUESTIONS = Questions()
 
@@ -190,6 +191,11 @@ def test_the_number_of_path_segments_is_an_option() -> None:
         ("", "http://[fd00::1]/", False, "a private network"),
         ("", "http://100.64.0.1/", False, "a carrier's network"),
         ("", "https://printer.local/", False, "a local name"),
+        ("", "https://wiki.private/", False, "what offices call their own network"),
+        ("", "http://expyuzz4wqqyqhjn.onion/", False, "a hidden service"),
+        ("", "http://api.prod.svc:8080/", False, "a service of a cluster"),
+        ("", "https://nas.tail1234.ts.net/", False, "an overlay network"),
+        ("", "https://ts.network/", True, "not at a label's boundary"),
         ("", "https://local.com/", True, "a label further left is none"),
         ("", "https://wiki.corp.example/x", False, "below a host of the setting"),
         ("", "https://CORP.example.:8443/", False, "the host itself"),
@@ -211,12 +217,9 @@ def test_the_number_of_path_segments_is_an_option() -> None:
     ],
 )
 def test_what_may_leave(app: str, url: str, expected: bool, reason: str) -> None:
-    questions = Questions(
-        private_apps=["ACME Payroll"],
-        private_hosts=["*.corp.example", "8.8.4.0/24", "9.9.9.9", "xn--220bv61a.한국"],
-    )
+    privacy = Privacy(apps=["ACME Payroll"], hosts=["*.corp.example", "8.8.4.0/24", "9.9.9.9", "xn--220bv61a.한국"])
 
-    assert questions.may_leave(Window(app, url, "")) == expected, reason
+    assert Questions(privacy).may_leave(Window(app, url, "")) == expected, reason
 
 
 @pytest.mark.parametrize("name", PRIVATE_APPS)
@@ -229,10 +232,10 @@ def test_every_private_host_is_kept(host: str) -> None:
     assert not QUESTIONS.may_leave(Window("", f"https://a.{host}/", ""))
 
 
-@pytest.mark.parametrize("options", [{"private_hosts": ["not a host"]}, {"private_apps": ["---"]}])
+@pytest.mark.parametrize("options", [{"hosts": ["not a host"]}, {"apps": ["---"]}])
 def test_what_would_protect_nothing_is_refused(options: dict[str, list[str]]) -> None:
     with pytest.raises(ValueError, match="is no"):
-        Questions(**options)  # type: ignore[arg-type]
+        Privacy(**options)
 
 
 # What holds for any text at all
@@ -380,7 +383,7 @@ def test_what_lies_far_behind_is_not_read() -> None:
     ],
 )
 def test_titles_that_say_too_much(title: str, expected: str, reason: str) -> None:
-    questions = Questions(private_hosts=["secret.corp.kr"])
+    questions = Questions(Privacy(["secret.corp.kr"]))
 
     assert questions.of(Window("", "", title)).title == expected, reason
 
