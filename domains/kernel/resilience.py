@@ -1,13 +1,17 @@
-"""How an outage is waited out, and how tasks are paused and cancelled."""
+"""How an outage is waited out, and how tasks are paused, drained and cancelled."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from time import monotonic
 from typing import Any, TypeVar
 
 from domains.kernel.errors import Outage
 
 T = TypeVar("T")
+
+Spawn = Callable[[Coroutine[None, None, None], str], asyncio.Task[None]]
+"""Starts a task of that name, which its parent waits for."""
 
 
 class Breaker:
@@ -77,6 +81,31 @@ class Breaker:
     def _delay(self) -> float:
         ceiling = min(self._longest_delay, self._first_delay * 2 ** min(self._probes, 16))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, no secret
+
+
+class DrainableTaskGroup(asyncio.TaskGroup):
+    """A task group that need not wait for its tasks for ever. It is entered once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unfinished: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        try:
+            task = self.create_task(work, name=name)
+        except RuntimeError:  # one of the tasks has failed, and all others are being cancelled
+            work.close()
+            raise
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return task
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for all tasks, also for those that they start meanwhile, and cancels what is left after `seconds`."""
+        deadline = monotonic() + seconds
+        while self._unfinished and (left := deadline - monotonic()) > 0:
+            await asyncio.wait(set(self._unfinished), timeout=left)
+        await cancel_all(self._unfinished)
 
 
 async def pause(stop: asyncio.Event | None, seconds: float) -> None:

@@ -15,12 +15,13 @@ is synchronous; nothing that it decides waits for the others.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache, partial
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.kernel.errors import PipelineError
+from domains.kernel.resilience import Breaker, cancel_all
 from domains.kernel.window import Window
 from domains.patternClassifier.llm_queue import LLMQueue
 from domains.patternClassifier.model import Classification, Tier
@@ -127,11 +128,25 @@ class PatternClassifier:
     def _knows_categories(self) -> bool:
         return len(self.snapshot.categories) > 1  # `Uncategorized` alone is nothing to choose from
 
-    async def ask(self, windows: Collection[Window]) -> dict[Window, str]:
-        """The category names that the LLM answers: empty where it has none to give, or must not be asked.
+    async def ask(self, windows: Collection[Window], store: Breaker | None = None) -> dict[Window, Classification]:
+        """What the LLM answers, and the fallback where it has no answer to give or must not be asked.
 
-        A window is missing where there is no answer now: the LLM is away or slow, or the budget is spent.
+        A window is missing where there is no answer now: the LLM is away or slow, or the budget is spent. A category
+        that only the LLM may name is created where the store does not have it yet: `store` waits while the store is
+        away; without it, StoreOutage is raised.
         """
+        names = await self._names(windows)
+        if missing := (set(names.values()) & LLM_ONLY_CATEGORIES) - self.snapshot.categories:
+            create = partial(self._create_categories, missing)
+            await (create() if store is None else store.run(create))
+        snapshot = self.snapshot  # a category may be gone meanwhile
+        return {
+            window: snapshot.answered(name, window, Tier.LLM) or snapshot.fallback(window)
+            for window, name in names.items()
+        }
+
+    async def _names(self, windows: Collection[Window]) -> dict[Window, str]:
+        """The category names that the LLM answers: empty where it has none to give, or must not be asked."""
         if self._lane is None:
             return dict.fromkeys(windows, "")
         if not self._knows_categories:
@@ -142,22 +157,9 @@ class PatternClassifier:
         names = {window: answers[question] for window, question in asked.items() if question in answers}
         return names | dict.fromkeys(windows - asked.keys(), "")
 
-    def missing_categories(self, names: Iterable[str]) -> set[str]:
-        """Categories among `names` that only the LLM may name, and that the store does not have yet."""
-        return (set(names) & LLM_ONLY_CATEGORIES) - self.snapshot.categories
-
-    async def create_categories(self, categories: Iterable[str]) -> None:
-        """Creates categories in the store where they are missing. Raises StoreOutage."""
+    async def _create_categories(self, categories: Iterable[str]) -> None:
         await self._patterns.save_all([CategoryPattern(category_id(name), name) for name in categories])
         await self.load()
-
-    def accept(self, names: Mapping[Window, str]) -> dict[Window, Classification]:
-        """The LLM's names as classifications; of a category that is gone meanwhile, the fallback."""
-        snapshot = self.snapshot
-        return {
-            window: snapshot.answered(name, window, Tier.LLM) or snapshot.fallback(window)
-            for window, name in names.items()
-        }
 
 
 async def _first_of(stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:
@@ -166,5 +168,4 @@ async def _first_of(stop: asyncio.Event, reload: asyncio.Event, seconds: float) 
     try:
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in waiting:
-            task.cancel()
+        await cancel_all(waiting)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage
+from domains.kernel.resilience import cancel_all
 from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.ports import ClassifierObserver, LLMBudgetPort, LLMClientPort
 from domains.patternClassifier.questions import Question
@@ -92,10 +93,7 @@ class LLMQueue:
         if self._lingering is not None:
             self._lingering.cancel()
         self._empty_queue()  # first, or else a request that ends starts the next one
-        requests = list(self._requests)
-        for request in requests:
-            request.cancel()
-        await asyncio.gather(*requests, return_exceptions=True)  # cancelled: they have nothing to tell
+        await cancel_all(list(self._requests))
 
     def _enter(self, question: Question) -> asyncio.Future[str | None] | None:
         """The future answer, of the question that is on its way already where there is one; None: not now."""

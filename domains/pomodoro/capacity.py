@@ -1,10 +1,30 @@
-"""How much is under way at once, and how much the next read asks for."""
+"""How much is under way at once, how much the next read asks for, and what the pieces of a consumer share."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
+from domains.kernel.resilience import Breaker, DrainableTaskGroup, Spawn
+from domains.pomodoro.ports import ConsumerObserver
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerLimits:
+    """Sizes in messages, times as named. See the settings of the same names."""
+
+    batch_size: int = 50
+    batch_max: int = 1000
+    worker_pool_size: int = 10
+    max_in_flight: int = 10_000
+    max_in_flight_bytes: int = 67_108_864
+    block_ms: int = 2000
+    claim_interval_seconds: float = 5.0
+    max_deliveries: int = 5
+    shutdown_timeout_seconds: float = 10.0
 
 
 class InFlight:
@@ -60,7 +80,7 @@ class Gathering(Generic[T]):
     def __init__(
         self,
         work: Callable[[Sequence[T], float], Awaitable[None]],
-        spawn: Callable[[Coroutine[None, None, None], str], object],
+        spawn: Spawn,
         seconds: float,
         most: int,
     ) -> None:
@@ -115,3 +135,15 @@ class AdaptiveBatch:
         """Told how long a batch took from its reading to its commit."""
         if seconds > self._slow_seconds:
             self.size = max(self._smallest, self.size // 2)
+
+
+class ConsumerContext:
+    """What reading, lanes and isolation of one consumer share."""
+
+    def __init__(self, observer: ConsumerObserver, limits: ConsumerLimits) -> None:
+        self.observer = observer
+        self.limits = limits
+        self.tasks = DrainableTaskGroup()
+        self.redis = Breaker(partial(observer.breaker_changed, "redis"))
+        self.store = Breaker(partial(observer.breaker_changed, "store"))
+        self.in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_bytes)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.kernel.errors import RedisOutage, TaskRefused
+from domains.kernel.resilience import cancel_all
 from domains.leaderboard.model import Period
 from domains.leaderboard.service import BoardCalendar
 from domains.pomodoro.model import PomodoroUsageLog, start_of_day
@@ -70,7 +71,7 @@ class LeaderboardRebuild:
                 await rebuild.abandon()
             raise
         finally:
-            renewing.cancel()
+            await cancel_all([renewing])
 
     async def _count(
         self, rebuild: BoardRebuildPort, sums: "Sums", progress: Callable[[Rebuilt], Awaitable[None]]

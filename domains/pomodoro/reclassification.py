@@ -92,10 +92,7 @@ class Reclassification:
         """From the cheapest tier that knows; the rules may have learnt meanwhile."""
         answers = {window: found for window in windows if (found := self._classifier.at_once(window))}
         answers |= await self._classifier.further(windows - answers.keys())
-        names = await self._classifier.ask(windows - answers.keys())
-        if missing := self._classifier.missing_categories(names.values()):
-            await self._classifier.create_categories(missing)
-        return answers | self._classifier.accept(names)
+        return answers | await self._classifier.ask(windows - answers.keys())
 
     async def _write(
         self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]

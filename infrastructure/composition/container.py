@@ -22,7 +22,8 @@ from domains.patternClassifier.ports import LLMBudgetPort, LocalClassifierPort
 from domains.patternClassifier.privacy import Privacy
 from domains.patternClassifier.questions import Questions
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, SlowTier
-from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
+from domains.pomodoro.capacity import ConsumerLimits
+from domains.pomodoro.consumer import PomodoroPatternConsumer
 from domains.pomodoro.rebuild import LeaderboardRebuild
 from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification

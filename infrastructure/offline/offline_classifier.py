@@ -67,9 +67,7 @@ class OfflineClassifier:
 
     async def _answers(self, keys: set[Window]) -> dict[Window, Classification]:
         found = await self._classifier.further(keys)
-        names = await self._classifier.ask(keys - found.keys())
-        await self._classifier.create_categories(self._classifier.missing_categories(names.values()))
-        return found | self._classifier.accept(names)
+        return found | await self._classifier.ask(keys - found.keys())
 
     async def _close(self) -> None:
         if (lane := self._container.lane()) is not None:

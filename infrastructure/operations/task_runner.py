@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, Protocol
 import msgspec
 
 from domains.kernel.errors import Outage, PipelineError, RedisOutage, TaskRefused
-from domains.kernel.resilience import Breaker, pause
+from domains.kernel.resilience import Breaker, cancel_all, pause
 from domains.leaderboard.model import Period
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt
@@ -162,7 +162,7 @@ class TaskRunner:
                         return
             await running
         finally:
-            running.cancel()
+            await cancel_all([running])
 
     async def _run(self, text: str) -> None:
         command, task, params, fault = self._understood(text)

@@ -8,7 +8,7 @@ from time import monotonic
 
 import structlog
 
-from domains.kernel.resilience import pause
+from domains.kernel.resilience import cancel_all, pause
 
 SUPERVISOR_PID = "SUPERVISOR_PID"
 """Environment variable by which a child knows whose end is its own, too."""
@@ -89,7 +89,8 @@ class Supervisor:
                 await asyncio.wait({ended}, timeout=self._stop_seconds)
         finally:
             self._children.discard(child)
-            stopping.cancel()
             if not ended.done():
                 child.kill()
-        return await ended
+            await cancel_all([stopping])
+            await asyncio.wait({ended})
+        return ended.result()

@@ -17,7 +17,8 @@ from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.rules import PatternProblem
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier
-from domains.pomodoro.consumer import ConsumerLimits, PomodoroPatternConsumer
+from domains.pomodoro.capacity import ConsumerLimits
+from domains.pomodoro.consumer import PomodoroPatternConsumer
 from domains.pomodoro.model import (
     CategorizedData,
     CategoryUpdate,

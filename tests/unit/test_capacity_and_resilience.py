@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from domains.kernel.errors import Outage, RedisOutage, StoreOutage, StoreRefused
-from domains.kernel.resilience import Breaker
+from domains.kernel.resilience import Breaker, DrainableTaskGroup
 from domains.pomodoro.capacity import AdaptiveBatch, InFlight
 
 # InFlight
@@ -271,6 +271,43 @@ def _without_sleep(service: Service) -> Callable[[], Awaitable[str]]:
         return "answer"
 
     return call
+
+
+# Draining
+
+
+async def test_a_drain_waits_also_for_the_tasks_that_tasks_start() -> None:
+    done: list[str] = []
+    async with DrainableTaskGroup() as group:
+
+        async def child() -> None:
+            await asyncio.sleep(0)
+            done.append("child")
+
+        async def parent() -> None:
+            await asyncio.sleep(0)
+            group.spawn(child(), "child")
+            done.append("parent")
+
+        group.spawn(parent(), "parent")
+        await group.drain(10)
+        assert done == ["parent", "child"]
+
+
+async def test_a_drain_ends_what_is_late_before_it_returns() -> None:
+    ended = asyncio.Event()
+
+    async def late() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    async with DrainableTaskGroup() as group:
+        group.spawn(late(), "late")
+        await group.drain(0.01)
+        assert ended.is_set()
 
 
 async def _settle() -> None:

@@ -147,10 +147,7 @@ class Side:
         """As the consumer asks, tier by tier; without those that nobody can tell now."""
         found = {key: decided for key in keys if (decided := self.classifier.at_once(key))}
         found |= await self.classifier.further(set(keys) - found.keys())
-        names = await self.classifier.ask(set(keys) - found.keys())
-        if missing := self.classifier.missing_categories(names.values()):
-            await self.classifier.create_categories(missing)
-        return found | self.classifier.accept(names)
+        return found | await self.classifier.ask(set(keys) - found.keys())
 
     async def tier_of(self, key: Window) -> tuple[str, str]:
         found = (await self.classify(key))[key]

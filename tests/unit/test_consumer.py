@@ -30,7 +30,7 @@ from tests.unit.pipeline_in_memory import STREAM, Instance, World, turns, until
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Delays that are there to spare a server are of no use here."""
     monkeypatch.setattr(Breaker, "_delay", lambda self: 0.002)
-    monkeypatch.setattr("domains.pomodoro.consumer._RETRY_ALONE_SECONDS", 0.001)
+    monkeypatch.setattr("domains.pomodoro.isolation._RETRY_ALONE_SECONDS", 0.001)
 
 
 @pytest.fixture

@@ -105,6 +105,14 @@ async def test_patterns_stay_while_the_store_is_away(
     assert classifier.snapshot.by_rules(Window("Code", "", "")) is not None
 
 
+async def test_nothing_is_left_waiting_for_an_event_once_it_stops(classifier: PatternClassifier) -> None:
+    before, stop = asyncio.all_tasks(), asyncio.Event()
+    asyncio.get_running_loop().call_later(0.01, stop.set)
+    await classifier.keep_fresh(stop, asyncio.Event(), 3600)
+
+    assert asyncio.all_tasks() == before
+
+
 async def test_an_unchanged_set_is_not_built_again(classifier: PatternClassifier, observer: Observer) -> None:
     snapshot = classifier.snapshot
     await classifier.load()

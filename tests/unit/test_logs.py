@@ -150,7 +150,7 @@ async def test_no_window_shows_at_info_level(
 ) -> None:
     """A consumer goes through all that can happen to messages whose title and URL are known to this test."""
     monkeypatch.setattr(Breaker, "_delay", lambda self: 0.001)
-    monkeypatch.setattr("domains.pomodoro.consumer._RETRY_ALONE_SECONDS", 0.001)
+    monkeypatch.setattr("domains.pomodoro.isolation._RETRY_ALONE_SECONDS", 0.001)
     told = {"title": "tell-tale-title", "url": "https://tell-tale.example/url"}
     world = World()
     instance = Instance(world, other=observer(**settings))

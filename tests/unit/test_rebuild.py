@@ -1,15 +1,21 @@
 """Sums of durations: which boards they are for, and how exact they are."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import date, datetime
 from math import fsum
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domains.kernel.errors import TaskRefused
 from domains.leaderboard.model import Period
 from domains.leaderboard.service import BoardCalendar
-from domains.pomodoro.rebuild import Sum, Sums
+from domains.pomodoro.model import DeferredMessage
+from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt, Sum, Sums
+from infrastructure.memory.repositories import InMemoryCategoryPatternRepository, InMemoryPomodoroUsageLogRepository
 from tests.messages import SEOUL
 
 DAY = date(2025, 9, 2)
@@ -66,3 +72,29 @@ def test_sums_lose_no_digits(numbers: list[float]) -> None:
         total.add(number)
 
     assert total.value == pytest.approx(fsum(numbers), rel=1e-15, abs=0)
+
+
+async def test_a_rebuild_that_fails_leaves_no_task() -> None:
+    class Refusing:
+        async def begin(self) -> None: ...
+
+        async def renew(self) -> None: ...
+
+        async def abandon(self) -> None: ...
+
+        async def deferred(self) -> AsyncIterator[DeferredMessage]:
+            await asyncio.sleep(0)
+            raise TaskRefused("overtaken")
+            yield
+
+    async def progress(_: Rebuilt) -> None: ...
+
+    refusing: Any = Refusing
+    rebuild = LeaderboardRebuild(
+        refusing, InMemoryPomodoroUsageLogRepository(), InMemoryCategoryPatternRepository(), BoardCalendar(SEOUL)
+    )
+    before = asyncio.all_tasks()
+    with pytest.raises(TaskRefused, match="overtaken"):
+        await rebuild.rebuild([Period.DAY], DAY, progress)
+
+    assert asyncio.all_tasks() == before

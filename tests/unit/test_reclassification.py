@@ -36,7 +36,7 @@ WORK = {"Development", "Documentation", "Browsing"}
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Breaker, "_delay", lambda self: 0.002)
-    monkeypatch.setattr("domains.pomodoro.consumer._RETRY_ALONE_SECONDS", 0.001)
+    monkeypatch.setattr("domains.pomodoro.isolation._RETRY_ALONE_SECONDS", 0.001)
 
 
 @pytest.fixture

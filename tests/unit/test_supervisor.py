@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from infrastructure.process.supervisor import Supervisor
 
 CHILD = """
@@ -68,3 +70,18 @@ async def started(directory: Path, name: str, count: int) -> list[Path]:
     while len(found := [path for path in directory.glob(f"{name}*") if not path.suffix]) < count:
         await asyncio.sleep(0.02)
     return found
+
+
+async def test_a_supervisor_that_is_cancelled_leaves_neither_child_nor_task(tmp_path: Path) -> None:
+    environment = {"CHILD": "a", "CHILD_DIRECTORY": str(tmp_path)}
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(30):
+        supervisor = Supervisor([sys.executable, "-c", CHILD], [environment], stop_seconds=10)
+        running = asyncio.create_task(supervisor.run(asyncio.Event(), asyncio.Event()))
+        (child,) = await started(tmp_path, "a", 1)
+        running.cancel()
+        await asyncio.wait({running})
+
+    assert asyncio.all_tasks() == before
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(child.name.removeprefix("a-")), 0)

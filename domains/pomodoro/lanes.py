@@ -1,0 +1,169 @@
+"""The two lanes: the fast one decides, writes and commits at once, and never waits for the slow one.
+
+The slow lane asks those who take their time: the tiers behind the rules, and the LLM. Its messages are gathered,
+since each by itself would cost as much as a batch.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import TypeVar
+
+from domains.kernel.resilience import Breaker
+from domains.kernel.window import Window
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.model import Classification
+from domains.pomodoro.capacity import ConsumerContext, Gathering
+from domains.pomodoro.isolation import Isolation
+from domains.pomodoro.model import (
+    Commit,
+    CommitResult,
+    DeadLetter,
+    Lane,
+    PomodoroPatternClassifyMessage,
+    Stage,
+)
+from domains.pomodoro.ports import CommitPort
+from domains.pomodoro.service import BatchClassification, Decided, Span
+
+T = TypeVar("T")
+
+_SLOW_LANE_GATHERS_SECONDS = 0.1
+"""These messages have waited for a look-up or for the LLM already; few large batches hinder the fast lane least."""
+
+
+class Lanes:
+    """What fails goes to `Isolation`, which gives it back to `process` in smaller batches, or to `park`."""
+
+    def __init__(
+        self,
+        context: ConsumerContext,
+        batches: BatchClassification,
+        classifier: PatternClassifier,
+        commits: CommitPort,
+    ) -> None:
+        self._context = context
+        self._batches = batches
+        self._classifier = classifier
+        self._commits = commits
+        self._asking = 0
+        self._isolation = Isolation(context, self.process, self.park)
+        gathering = (context.tasks.spawn, _SLOW_LANE_GATHERS_SECONDS, context.limits.batch_max)
+        self._unknown = Gathering(self._ask_tiers, *gathering)
+        self._answered = Gathering(self._settle_slow, *gathering)
+
+    async def process(self, messages: Sequence[PomodoroPatternClassifyMessage]) -> None:
+        """Commits what can be decided at once, and hands the rest to the slow lane."""
+        started = monotonic()
+        with self._observed(messages, started, Lane.FAST):
+            await self._decide(messages, started)
+
+    async def park(self, letters: Sequence[DeadLetter]) -> None:
+        result = await self._commit(Commit(dead_letters=letters), monotonic())
+        self._leave(letter.entry_id for letter in letters)
+        if result.dead_letters:  # else another instance has parked them
+            self._context.observer.dead_lettered(letters)
+
+    # Both lanes
+
+    async def _decide(self, messages: Sequence[PomodoroPatternClassifyMessage], started: float) -> None:
+        try:
+            documents, missing = self._batches.documents_of(messages)
+            if missing:
+                documents |= await self._stage(
+                    Stage.LOOK_UP, self._context.store, lambda: self._batches.look_up(missing)
+                )
+            deciding = monotonic()
+            decided, undecided = self._batches.decide(messages, documents)
+            self._context.observer.stage_done(Stage.DECIDE, monotonic() - deciding)
+        except Exception as cause:
+            self._isolation.halve(messages, cause)
+            return
+        if undecided:
+            self._unknown.add(undecided, started)
+        if decided:
+            await self._settle(decided, started)
+
+    async def _settle(self, decided: Sequence[Decided], started: float, lane: Lane = Lane.FAST) -> None:
+        """Writes and commits. What fails by itself goes on alone and does not hinder the others."""
+        try:
+            failed = await self._stage(Stage.WRITE, self._context.store, lambda: self._batches.write(decided))
+            good = [item for item in decided if item.span.message.entry_id not in failed] if failed else decided
+            self._context.observer.classified(Counter([item.classification.tier for item in good]))
+            await self._commit(self._batches.commit_of(good), started, lane)
+        except Exception as cause:
+            self._isolation.halve([item.span.message for item in decided], cause)
+            return
+        self._leave(item.span.message.entry_id for item in good)
+        for item in decided if failed else ():
+            if reason := failed.get(item.span.message.entry_id):
+                self._isolation.retry(item.span.message, reason)
+
+    async def _commit(self, commit: Commit, started: float, lane: Lane = Lane.FAST) -> CommitResult:
+        result = await self._stage(Stage.COMMIT, self._context.redis, lambda: self._commits.commit(commit))
+        self._context.observer.batch_committed(result, monotonic() - started, lane)
+        return result
+
+    async def _stage(self, stage: Stage, breaker: Breaker, call: Callable[[], Awaitable[T]]) -> T:
+        started = monotonic()
+        result = await breaker.run(call)
+        self._context.observer.stage_done(stage, monotonic() - started)
+        return result
+
+    @contextmanager
+    def _observed(
+        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: Lane
+    ) -> Iterator[None]:
+        self._context.observer.batch_started(messages, started, lane)
+        try:
+            yield
+        finally:
+            self._context.observer.batch_ended()
+
+    def _leave(self, entry_ids: Iterable[str]) -> None:
+        ids = list(entry_ids)
+        self._context.in_flight.leave(ids)
+        self._isolation.forget(ids)
+
+    # The slow lane
+
+    async def _ask_tiers(self, spans: Sequence[Span], started: float) -> None:
+        """First what others know of these windows; the LLM is asked for the rest, and not waited for here."""
+        try:
+            found = await self._classifier.further({span.message.window for span in spans})
+        except Exception as cause:
+            self._isolation.halve([span.message for span in spans], cause)
+            return
+        unknown = [span for span in spans if span.message.window not in found]
+        if unknown:
+            self._context.tasks.spawn(self._ask_llm(unknown, started), f"ask {unknown[0].message.entry_id}")
+        self._answered.add([Decided(s, found[s.message.window]) for s in spans if s.message.window in found], started)
+
+    async def _ask_llm(self, spans: Sequence[Span], started: float) -> None:
+        """What the LLM does not answer now is committed all the same, with what can be said without it."""
+        try:
+            answers = await self._answers(spans)
+        except Exception as cause:
+            self._isolation.halve([span.message for span in spans], cause)
+            return
+        self._answered.add([self._decided(span, answers.get(span.message.window)) for span in spans], started)
+
+    async def _answers(self, spans: Sequence[Span]) -> dict[Window, Classification]:
+        """What the LLM says. Half of what may be in flight never waits for it: that half is the fast lane's."""
+        if self._asking + len(spans) > self._context.limits.max_in_flight // 2:
+            return {}
+        self._asking += len(spans)
+        try:
+            return await self._classifier.ask({span.message.window for span in spans}, self._context.store)
+        finally:
+            self._asking -= len(spans)
+
+    def _decided(self, span: Span, answer: Classification | None) -> Decided:
+        if answer is None:
+            return Decided(span, self._classifier.snapshot.fallback(span.message.window), deferred=True)
+        return Decided(span, answer)
+
+    async def _settle_slow(self, decided: Sequence[Decided], started: float) -> None:
+        with self._observed([item.span.message for item in decided], started, Lane.SLOW):
+            await self._settle(decided, started, Lane.SLOW)
