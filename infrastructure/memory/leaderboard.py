@@ -25,7 +25,10 @@ class InMemoryLeaderboard:
         return len(raised)
 
     def move(self, move: Move) -> int:
-        """As the commit does: of a score that comes to nothing, nothing is left. Returns how many scores changed."""
+        """Moves scores as the commit script does: a score that becomes zero is removed.
+
+        Returns how many scores changed.
+        """
         for board in move.from_boards:
             users = self.boards.setdefault(board, {})
             users[move.user_id] = users.get(move.user_id, 0.0) - move.seconds

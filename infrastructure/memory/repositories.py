@@ -1,4 +1,4 @@
-"""The stores in memory, for trials and tests: the same ports and the same behaviour, gone with the process."""
+"""The stores in memory, for trials and tests. They behave as the real ones do, and end with the process."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -113,7 +113,7 @@ class InMemoryPomodoroUsageLogRepository:
 
 
 class InMemoryClassificationCache:
-    """ClassificationCachePort without a time limit; the oldest of more than `limit` answers go first."""
+    """ClassificationCachePort without a time limit. Beyond `limit` answers, the oldest ones are dropped."""
 
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
@@ -129,7 +129,7 @@ class InMemoryClassificationCache:
 
 
 class InMemoryLLMBudget:
-    """LLMBudgetPort of one process: so many calls a minute and tokens in all; 0 is no limit."""
+    """LLMBudgetPort of one process. `tokens` is for its whole life; 0 means no limit."""
 
     def __init__(self, calls_per_minute: int = 0, tokens: int = 0) -> None:
         self._calls_per_minute = calls_per_minute

@@ -1,4 +1,4 @@
-"""A stream with one consumer group in memory, and its commit."""
+"""A stream with one consumer group in memory, and the commit on it."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ from infrastructure.spring.message_parser import MessageParser
 
 
 class InMemoryStream:
-    """The entries and what the group knows of them. Several sources and commits may share one."""
+    """The entries, and what the group knows about them. Several sources and commits may share one stream."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Mapping[str, str]] = {}
@@ -100,7 +100,7 @@ class InMemoryMessageSource:
 
 
 class InMemoryDeferredMessages:
-    """DeferredMessagesPort on an InMemoryStream; whoever asks has the lease."""
+    """DeferredMessagesPort on an InMemoryStream. Every caller gets the lease."""
 
     def __init__(self, stream: InMemoryStream) -> None:
         self._stream = stream
@@ -114,7 +114,7 @@ class InMemoryDeferredMessages:
 
 
 class InMemoryCommit:
-    """CommitPort on an InMemoryStream and its boards."""
+    """CommitPort on an InMemoryStream and on boards in memory."""
 
     def __init__(self, stream: InMemoryStream, boards: InMemoryLeaderboard) -> None:
         self._stream = stream
@@ -148,7 +148,7 @@ class InMemoryCommit:
 
 
 def _acknowledge(pending: dict[str, str], entry: LeaderboardEntry) -> LeaderboardEntry:
-    """Acknowledges what is still pending of the entry, and answers that."""
+    """Acknowledges the messages of `entry` that are still pending, and returns an entry with only these."""
     parts = [part for part in zip(entry.message_ids, entry.durations, strict=True) if pending.pop(part[0], None)]
     return LeaderboardEntry(entry.user_id, entry.boards, [part[0] for part in parts], [part[1] for part in parts])
 

@@ -1,4 +1,4 @@
-"""MongoDB clients by either driver, and the one place where PyMongo's exceptions become the pipeline's."""
+"""MongoDB clients of either driver, and the one place that translates PyMongo's exceptions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,9 +32,9 @@ _OPTIONS: dict[str, Any] = {
 
 
 def make_client(settings: Settings) -> Any:
-    """A Motor or a PyMongo client. The adapters keep to the calls that are the same in both.
+    """A Motor or a PyMongo client. The adapters use only calls that both drivers have.
 
-    The URI's own options win over ours, `w` among them.
+    Options in the URI, such as `w`, win over ours.
     """
     assert settings.mongo_uri is not None, "the URI is known before a client is made"
     uri = settings.mongo_uri.get_secret_value()
@@ -43,7 +43,7 @@ def make_client(settings: Settings) -> Any:
     maker: Any = AsyncMongoClient if settings.mongo_driver == "pymongo" else AsyncIOMotorClient
     try:
         return maker(uri, **options)
-    except (PyMongoError, ValueError) as error:  # its text may hold the password
+    except (PyMongoError, ValueError) as error:  # without the error's text, which may contain the password
         raise SettingsError(f"MONGO_URI: not a URI that the driver accepts ({type(error).__name__})") from None
 
 
@@ -59,12 +59,13 @@ _DATA_TO_BLAME = (
     WriteError,
 )
 _DATA_CODES = frozenset({2, 9, 14, 22, 121, 10334, 17280, 17419})
-"""BadValue, FailedToParse, TypeMismatch, InvalidBSON, DocumentValidationFailure, and three of size."""
+"""BadValue, FailedToParse, TypeMismatch, InvalidBSON, DocumentValidationFailure, and three for documents that are
+too large."""
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raises what PyMongo raises as StoreOutage, or as StoreRefused where the data sent are to blame."""
+    """Translates PyMongo's exceptions into StoreOutage, or into StoreRefused if the data sent are at fault."""
     try:
         yield
     except (BSONError, OverflowError) as cause:

@@ -1,7 +1,7 @@
 """The three collections as Spring reads and writes them (source: contract, "Out: MongoDB"), and one of our own.
 
-Inserts are `insert_many(ordered=False)` that take a duplicate key for success, so that they can be repeated;
-category updates are one bulk of `UpdateMany` grouped by what is set.
+An insert is an `insert_many(ordered=False)` for which a duplicate key is a success, so that it can be repeated.
+Category updates are grouped by the values that they set, and go out as one bulk of `UpdateMany`.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -33,8 +33,8 @@ POMODORO_USAGE_LOG = "pomodoro_usage_log"
 PATTERN_PROPOSAL = "pattern_proposal"
 
 _LOOKED_UP = 5000
-"""Documents in one answer of a look-up. Spring inserts one a message, so a popular window has thousands."""
-_PAGE = 1000  # documents: filling 16 MiB with rare ones could outlast the socket's timeout
+"""Documents in one reply to a look-up. Spring inserts one for each message, so a popular window has thousands."""
+_PAGE = 1000  # documents: a page of 16 MiB could take longer than the socket's timeout if few documents match
 _DUPLICATE_KEY = 11000
 _OUTAGE_CODES = frozenset({6, 7, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 14031})
 """Host unreachable, timeouts, shutting down, not primary, conflicts, out of disk space."""
@@ -90,7 +90,7 @@ class CategoryPatternRepositoryAdapter:
 
 
 class PatternProposalRepositoryAdapter:
-    """PatternProposalRepositoryPort on MongoDB, in a collection that Spring does not know."""
+    """PatternProposalRepositoryPort on MongoDB, in a collection that Spring does not use."""
 
     def __init__(self, database: Any) -> None:
         self._collection = database[PATTERN_PROPOSAL]
@@ -136,7 +136,7 @@ class CategorizedDataRepositoryAdapter:
                 return found
 
     async def _look_up(self, windows: Collection[Window]) -> list[CategorizedData]:
-        """The first documents of `windows`, those that have a category before all others."""
+        """The first documents of `windows`; those that have a category come first."""
         wanted = [
             {"app": _part(window.app), "url": _part(window.url), "title": _part(window.title)} for window in windows
         ]
@@ -152,7 +152,10 @@ class CategorizedDataRepositoryAdapter:
             return [_data_of(document) async for document in found]
 
     async def _create_index(self) -> None:
-        """Once, the index that the look-up needs. Not unique: Spring inserts one document a message."""
+        """Creates, once, the index that the look-up needs.
+
+        It is not unique: Spring inserts a document for each message.
+        """
         if self._index_wanted:
             with translated_errors():
                 await self._collection.create_index([("app", 1), ("url", 1), ("title", 1)])
@@ -195,7 +198,7 @@ class CategorizedDataRepositoryAdapter:
 
 
 class PomodoroUsageLogRepositoryAdapter:
-    """PomodoroUsageLogRepositoryPort on MongoDB. `zone` is the server's: dates are midnights in it."""
+    """PomodoroUsageLogRepositoryPort on MongoDB. A date is stored as midnight in `zone`, the Spring server's zone."""
 
     def __init__(self, database: Any, zone: ZoneInfo) -> None:
         self._collection = database[POMODORO_USAGE_LOG]
@@ -261,9 +264,9 @@ class PomodoroUsageLogRepositoryAdapter:
 
 
 async def _insert(collection: Any, documents: list[dict[str, Any]]) -> tuple[dict[str, str], set[str]]:
-    """Inserts what is not there yet.
+    """Inserts the documents whose id is not stored yet.
 
-    Returns {id: reason} of the documents that the server refused, and the ids of those that were there.
+    Returns {id: reason} for the documents that the server refused, and the ids that were stored before.
     """
     if documents:
         with translated_errors():
@@ -278,7 +281,7 @@ async def _insert(collection: Any, documents: list[dict[str, Any]]) -> tuple[dic
 
 
 class _Group(NamedTuple):
-    """Documents in which the same is set; where they have no category yet, if it is `provisional`."""
+    """Documents that get the same values. If these are `provisional`, only documents without a category get them."""
 
     ids: list[str]
     fields: dict[str, Any]
@@ -287,12 +290,12 @@ class _Group(NamedTuple):
     def update(self) -> UpdateMany:
         chosen: dict[str, Any] = {"_id": {"$in": [ObjectId(document_id) for document_id in self.ids]}}
         if self.provisional:
-            chosen["categoryId"] = None  # absent, too
+            chosen["categoryId"] = None  # matches an absent field, too
         return UpdateMany(chosen, {"$set": self.fields})
 
 
 async def _update(collection: Any, groups: list[_Group]) -> dict[str, str]:
-    """Updates all groups in one bulk. Returns {id: reason} of the documents that the server refused."""
+    """Updates all groups in one bulk. Returns {id: reason} for the documents that the server refused."""
     if not groups:
         return {}
     with translated_errors():
@@ -310,7 +313,7 @@ async def _update(collection: Any, groups: list[_Group]) -> dict[str, str]:
 
 
 def _raise_if_unconfirmed(error: BulkWriteError) -> None:
-    """A write concern that was not met, or a server that steps down, is an outage, not the fault of an item."""
+    """Raises StoreOutage if a write concern was not met or the server steps down: no document is at fault then."""
     details = error.details
     if details.get("writeConcernErrors"):
         raise StoreOutage(f"write concern: {details['writeConcernErrors'][0].get('errmsg')}") from error
@@ -320,7 +323,7 @@ def _raise_if_unconfirmed(error: BulkWriteError) -> None:
 
 
 def _part(text: str) -> Any:
-    """Empty and absent are the same; Spring leaves absent fields out."""
+    """Matches an empty part and an absent one: Spring leaves absent fields out."""
     return text if text else {"$in": ["", None]}
 
 
@@ -339,7 +342,7 @@ def _data_of(document: Mapping[str, Any]) -> CategorizedData:
 
 
 def _pattern_of(document: Mapping[str, Any]) -> CategoryPattern:
-    """Whatever stands in it: a document that somebody has spoilt must not stop the pipeline."""
+    """Accepts any document, since a malformed one must not stop the pipeline."""
     category, priority = document.get("category"), document.get("priority")
     return CategoryPattern(
         str(document["_id"]),
@@ -359,7 +362,7 @@ def _proposal_document(proposal: PatternProposal) -> dict[str, Any]:
         "category": proposal.category,
         "answers": evidence.answers,
         "windows": evidence.windows,
-        # a list, since a category's name may hold what the name of a field may not
+        # a list, since a category's name may contain characters that a field's name may not
         "others": [{"category": name, "answers": count} for name, count in evidence.others.items()],
         "examples": list(evidence.examples),
         "status": proposal.status.value,

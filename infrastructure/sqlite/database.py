@@ -1,4 +1,4 @@
-"""The embedded document store: one SQLite file in WAL mode, for a machine without MongoDB."""
+"""The embedded document store: one SQLite file in WAL mode, for machines without MongoDB."""
 
 import asyncio
 import sqlite3
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS pattern_proposal (
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raises what sqlite3 raises as StoreOutage, or as StoreRefused where the data sent are to blame."""
+    """Translates sqlite3's exceptions into StoreOutage, or into StoreRefused if the data sent are at fault."""
     try:
         yield
     except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as cause:
@@ -51,7 +51,7 @@ def translated_errors() -> Iterator[None]:
 
 
 class SqliteDatabase:
-    """One connection on a thread of its own, opened at its first use. Several processes may share the file."""
+    """One connection on a thread of its own, opened on first use. Several processes may share the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,7 +59,7 @@ class SqliteDatabase:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
 
     async def write(self, statement: str, rows: Sequence[Row]) -> None:
-        """Executes the statement for every row, in one transaction: all of them or none."""
+        """Executes the statement for all rows in one transaction."""
         await self._run(self._write, statement, rows)
 
     async def read(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:

@@ -126,7 +126,10 @@ class SqlitePatternProposalRepository:
 
 
 class SqliteCategorizedDataRepository:
-    """CategorizedDataRepositoryPort on SQLite. A write is one transaction: it raises, or nothing failed."""
+    """CategorizedDataRepositoryPort on SQLite.
+
+    A write is one transaction, so it raises or it has no failures to return.
+    """
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
@@ -180,7 +183,10 @@ class SqliteCategorizedDataRepository:
 
 
 class SqlitePomodoroUsageLogRepository:
-    """PomodoroUsageLogRepositoryPort on SQLite. A write is one transaction: it raises, or nothing failed."""
+    """PomodoroUsageLogRepositoryPort on SQLite.
+
+    A write is one transaction, so it raises or it has no failures to return.
+    """
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
@@ -244,7 +250,7 @@ def _data_of(row: Row) -> CategorizedData:
 
 
 def _log_of(row: Row) -> PomodoroUsageLog:
-    """The columns are the fields, in their order."""
+    """The columns are the fields, in the same order."""
     values = list(row)
     values[6] = date.fromisoformat(values[6])
     return PomodoroUsageLog(*values)
