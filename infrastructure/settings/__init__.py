@@ -15,7 +15,7 @@ from domains.patternClassifier.privacy import Privacy
 
 HOST_NAME = socket.gethostname()
 
-_SCHEDULED = "when to run {}: minute hour day month weekday (mon to sun) in TIMEZONE; not set: never"
+_SCHEDULED = "when to run the task {}: minute hour day month weekday (mon to sun) in TIMEZONE; not set: never"
 
 OPTIONAL_TIERS = (Tier.MEMORY, Tier.CACHE, Tier.DOCUMENTS, Tier.MODEL, Tier.LLM)
 
@@ -25,7 +25,7 @@ def _is_port(text: str) -> bool:
 
 
 class SettingsError(Exception):
-    """The settings are wrong; the text names every offender and is meant for a person."""
+    """The settings are wrong. The text is for a person and names every wrong setting."""
 
 
 def _unit(unit: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def _unit(unit: str) -> dict[str, Any]:
 
 
 def names_of(value: str) -> list[str]:
-    """The names in a setting that separates them by commas."""
+    """The names in a setting whose value is a list separated by commas."""
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
@@ -43,63 +43,70 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     app_env: Literal["dev", "prod"] = Field(
-        "dev", description="prod: JSON logs, and no start without MONGO_URI and REDIS_ADDR"
+        "dev", description="prod: logs are JSON, and the service does not start without MONGO_URI and REDIS_ADDR"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
-    timezone: str = Field("Asia/Seoul", description="the server's zone: periods and sessionDate are local to it")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    timezone: str = Field(
+        "Asia/Seoul",
+        description="time zone of the Spring server: days, weeks, months and sessionDate are local to it",
+    )
 
     # Stores
     mongo_uri: SecretStr | None = Field(None, description="MongoDB; not set: SQLite in DATA_DIR")
     mongo_database: str = Field("pomocore", pattern=r'^[^/\\. "$*<>:|?\x00]{1,63}$', description="database name")
     mongo_driver: Literal["motor", "pymongo"] = Field("motor", description="which asynchronous driver to use")
     mongo_create_indexes: bool = Field(
-        True, description="create the (not unique) index on (app, url, title) that look-ups need"
+        True, description="create the index on (app, url, title) that look-ups need; it is not unique"
     )
     redis_addr: str | None = Field(
         None, description="host:port or unix:///path; not set: a private redis-server in DATA_DIR"
     )
-    redis_username: str | None = Field(None, description="ACL user, where it is not the default user")
-    redis_password: SecretStr | None = Field(None, description="password, where Redis wants one")
-    redis_db: int = Field(0, ge=0, description="number of the database")
-    redis_tls: bool = Field(False, description="connect by TLS")
-    redis_tls_ca: Path | None = Field(None, description="CA bundle for TLS; not set: the system's")
+    redis_username: str | None = Field(None, description="user of Redis ACL; not set: the default user")
+    redis_password: SecretStr | None = Field(None, description="password of Redis; not set: none")
+    redis_db: int = Field(0, ge=0, description="number of the Redis database")
+    redis_tls: bool = Field(False, description="connect to Redis by TLS")
+    redis_tls_ca: Path | None = Field(
+        None, description="file of CA certificates for TLS; not set: those of the system"
+    )
     redis_cluster: bool = Field(False, description="REDIS_ADDR is a node of a Redis Cluster")
     key_prefix: str = Field(
         "",
-        description="before every key, also Spring's; with a hash tag such as {pomocore}: all in one slot",
+        description="text before every key, also before the keys that Spring reads; a hash tag such as"
+        " {pomocore}: puts all keys into one slot of a cluster",
     )
-    redis_protocol: int = Field(3, ge=2, le=3, description="RESP version")
+    redis_protocol: int = Field(3, ge=2, le=3, description="version of the Redis protocol (RESP)")
     data_dir: Path = Field(Path(".data"), description="where the embedded stores keep their files")
 
     # The stream
-    stream_key: str = Field("pomodoro_pattern_match_stream", min_length=1, description="stream to read")
+    stream_key: str = Field("pomodoro_pattern_match_stream", min_length=1, description="stream that is read")
     stream_partitions: int = Field(
         1,
         ge=1,
         le=1024,
-        description="more than 1: the streams STREAM_KEY:0, STREAM_KEY:1, …, a user's by CRC-32 of the user id",
+        description="number of streams; more than 1: STREAM_KEY:0, STREAM_KEY:1, …, chosen by the CRC-32 of"
+        " the user id",
     )
     stream_group: str = Field("pomodoro_pattern_match_group", min_length=1, description="consumer group")
     stream_consumer: str = Field(
-        "pomodoro_pattern_match_consumer", min_length=1, description="consumer name, without INSTANCE_ID"
+        "pomodoro_pattern_match_consumer", min_length=1, description="consumer name; INSTANCE_ID is appended to it"
     )
     instance_id: str = Field(
         default_factory=lambda: f"{HOST_NAME}-{os.getpid()}",
         min_length=1,
-        description="suffix of the consumer name, unique to the instance; default: host name and process id",
+        description="suffix of the consumer name, unique to the instance; not set: host name and process id",
     )
     batch_size: int = Field(
         50,
         ge=1,
         le=10_000,
-        description="a read's size when there is little to do",
+        description="how many messages a read asks for when there is little to do",
         json_schema_extra=_unit("messages"),
     )
     batch_max: int = Field(
         1000,
         ge=1,
         le=10_000,
-        description="a read's size when there is a backlog",
+        description="how many messages a read asks for when there is a backlog",
         json_schema_extra=_unit("messages"),
     )
     block_ms: int = Field(
@@ -109,166 +116,202 @@ class Settings(BaseSettings):
         description="how long a read waits for the first message",
         json_schema_extra=_unit("ms"),
     )
-    worker_pool_size: int = Field(10, ge=1, le=1000, description="batches, and LLM requests, under way at once")
+    worker_pool_size: int = Field(
+        10, ge=1, le=1000, description="how many batches are processed at once, and how many requests to the LLM"
+    )
     consumer_processes: int = Field(
-        1, ge=1, le=64, description="consumers on this machine; more than one run as supervised children"
+        1,
+        ge=1,
+        le=64,
+        description="number of consumers on this machine; more than one run as supervised child processes",
     )
     max_inflight_messages: int = Field(
         10_000,
         ge=1,
-        description="messages read and not yet committed; then reading stops",
+        description="reading stops when this many messages are read and not yet committed",
         json_schema_extra=_unit("messages"),
     )
     max_inflight_bytes: int = Field(
-        67_108_864, ge=1024, description="the same in bytes", json_schema_extra=_unit("bytes")
+        67_108_864,
+        ge=1024,
+        description="reading stops when the messages that are read and not yet committed have this size",
+        json_schema_extra=_unit("bytes"),
     )
     max_message_bytes: int = Field(
-        1_048_576, ge=1024, description="longer entries are dead letters", json_schema_extra=_unit("bytes")
+        1_048_576, ge=1024, description="a longer entry becomes a dead letter", json_schema_extra=_unit("bytes")
     )
     max_deliveries: int = Field(
-        5, ge=1, description="tries of a message that fails alone, before it is a dead letter"
+        5, ge=1, description="how often a message that fails by itself is tried before it becomes a dead letter"
     )
     claim_idle_ms: int = Field(
         30_000,
         ge=100,
-        description="pending longer: taken over from whoever holds it",
+        description="a message that an instance has held for longer is taken over by another one",
         json_schema_extra=_unit("ms"),
     )
     consumer_gone_ms: int = Field(
         600_000,
         ge=1000,
-        description="a consumer that holds nothing and was silent for longer is removed from the group",
+        description="a consumer that holds no messages and has been silent for longer is removed from the group",
         json_schema_extra=_unit("ms"),
     )
     stream_trim: bool = Field(
-        True, description="drop from the stream what every group has been given and has acknowledged"
+        True, description="remove entries from the stream that every group has read and acknowledged"
     )
     http_port: int | None = Field(
         None,
         ge=0,
         le=65_535,
-        description="the console, /healthz, /readyz and /metrics; not set: 8080 if it is free; 0: none. Of "
-        "several CONSUMER_PROCESSES, the first is at this port, the others at those that follow",
+        description="port of the console, /healthz, /readyz and /metrics; not set: 8080 if it is free; 0: none. With "
+        "several CONSUMER_PROCESSES, the first one takes this port and the others those that follow",
     )
     http_host: str = Field("127.0.0.1", min_length=1, description="address on which HTTP_PORT listens")
     admin_token: SecretStr | None = Field(
         None,
         min_length=12,
-        description="what the console wants for changes, and to show titles and URLs; not set: it does neither",
+        description="token for changes in the console and for seeing titles and URLs there; not set: neither"
+        " is possible",
     )
     otel_exporter_otlp_endpoint: AnyHttpUrl | None = Field(
-        None, description="collector that gets a trace of each batch, by OTLP over HTTP; not set: no traces"
+        None, description="collector to which a trace of each batch is sent by OTLP over HTTP; not set: no traces"
     )
     stream_max_backlog: int = Field(
-        1_000_000, ge=1, description="a longer stream is warned of", json_schema_extra=_unit("entries")
+        1_000_000,
+        ge=1,
+        description="a longer stream is reported in the log, in cmd.status and by an alert",
+        json_schema_extra=_unit("entries"),
     )
     dead_letters_max: int = Field(
         100_000,
         ge=1,
-        description="length of the dead-letter stream; the oldest go first",
+        description="greatest length of the dead-letter stream; beyond it, the oldest dead letters are dropped",
         json_schema_extra=_unit("entries"),
     )
     shutdown_timeout: float = Field(
-        10.0, ge=0, description="time to finish what is in flight at a stop", json_schema_extra=_unit("s")
+        10.0, ge=0, description="how long a stop waits for the messages in flight", json_schema_extra=_unit("s")
     )
 
     # Classification
     pattern_refresh_seconds: float = Field(
         30.0,
         gt=0,
-        description="how often the category patterns are read anew; SIGHUP does it at once",
+        description="interval at which the category patterns are reloaded; SIGHUP reloads them at once",
         json_schema_extra=_unit("s"),
     )
-    openai_api_key: SecretStr | None = Field(None, description="not set: no LLM, rules alone")
-    openai_base_url: str | None = Field(None, description="any server that speaks the OpenAI API")
-    openai_model: str = Field("gpt-4o-mini", min_length=1, description="model that is asked")
-    openai_temperature: float | None = Field(
-        0.0, ge=0, le=2, description="how much answers vary; none: not sent, for models that refuse it"
+    openai_api_key: SecretStr | None = Field(None, description="key of the LLM; not set: no LLM is asked")
+    openai_base_url: str | None = Field(
+        None, description="address of a server that speaks the OpenAI API; not set: OpenAI's"
     )
-    openai_timeout: float = Field(10.0, gt=0, description="for one request", json_schema_extra=_unit("s"))
-    openai_max_retries: int = Field(2, ge=0, le=10, description="of one request, with backoff")
-    llm_batch_size: int = Field(20, ge=1, le=100, description="windows in one request, at most")
+    openai_model: str = Field("gpt-4o-mini", min_length=1, description="name of the model that is asked")
+    openai_temperature: float | None = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="temperature of the answers; none: not sent, for models that refuse the parameter",
+    )
+    openai_timeout: float = Field(
+        10.0, gt=0, description="how long one request may take", json_schema_extra=_unit("s")
+    )
+    openai_max_retries: int = Field(2, ge=0, le=10, description="how often a request is repeated, with backoff")
+    llm_batch_size: int = Field(20, ge=1, le=100, description="greatest number of windows in one request")
     llm_linger_ms: int = Field(
         50,
         ge=0,
         le=10_000,
-        description="a request that is not full waits for more, while others are under way twenty times as long",
+        description="how long a request that is not full waits for more windows; twenty times as long while"
+        " other requests are under way",
         json_schema_extra=_unit("ms"),
     )
     llm_wait: float = Field(
         10.0,
         gt=0,
-        description="an answer that takes longer is not waited for: the message is reclassified later",
+        description="how long a message waits for the LLM; after that it is committed with a provisional"
+        " category and reclassified later",
         json_schema_extra=_unit("s"),
     )
     llm_max_waiting: int = Field(
-        2000, ge=1, description="windows on their way to the LLM; more are reclassified later"
+        2000,
+        ge=1,
+        description="greatest number of windows that wait for the LLM; messages of others are reclassified later",
     )
     llm_longest_pause: float = Field(
         300.0,
         gt=0,
-        description="the LLM is left alone for this long at most when it fails again and again, unless it names a"
-        " longer time; at first for 2 s",
+        description="longest pause after repeated failures of the LLM, unless it asks for a longer one; the"
+        " first pause takes"
+        " 2 s",
         json_schema_extra=_unit("s"),
     )
-    llm_max_calls_per_minute: int = Field(600, ge=0, description="requests of all instances together; 0: no limit")
+    llm_max_calls_per_minute: int = Field(
+        600, ge=0, description="greatest number of requests a minute of all instances together; 0: no limit"
+    )
     llm_daily_token_budget: int = Field(
-        5_000_000, ge=0, description="tokens of all instances in a day (UTC); 0: no limit"
+        5_000_000, ge=0, description="greatest number of tokens a day (UTC) of all instances together; 0: no limit"
     )
     reclassify_seconds: float = Field(
         5.0,
         gt=0,
-        description="how often messages that the LLM did not answer in time are asked about again",
+        description="interval at which the LLM is asked again about deferred messages, which it did not answer in time",
         json_schema_extra=_unit("s"),
     )
     deferred_max: int = Field(
         100_000,
         ge=1,
-        description="such messages that are remembered; the oldest keep the category that they have",
+        description="greatest number of deferred messages; beyond it, the oldest keep their provisional category",
         json_schema_extra=_unit("entries"),
     )
     classification_tiers: str = Field(
         ",".join(OPTIONAL_TIERS),
-        description="tiers behind the rules, by commas; leave one out to switch it off",
+        description="tiers behind the rules, separated by commas; a tier that is left out is switched off",
     )
     classification_memory_max: int = Field(
-        20_000, ge=1, description="answers remembered in the process", json_schema_extra=_unit("answers")
+        20_000,
+        ge=1,
+        description="greatest number of the LLM's answers that a process remembers",
+        json_schema_extra=_unit("answers"),
     )
-    llm_send_titles: bool = Field(True, description="false: apps and sites alone are sent to the LLM")
+    llm_send_titles: bool = Field(
+        True, description="send window titles to the LLM; false: only apps and sites are sent"
+    )
     private_hosts: str = Field(
         "",
-        description="hosts, with all below them, addresses and networks (10.0.0.0/8) that the LLM never gets to see,"
-        " separated by commas, and from which no patterns are learnt; beside localhost, *.local, *.internal and the"
-        " like, and all addresses that are not public",
+        description="hosts (with all hosts below them), addresses and networks (10.0.0.0/8), separated by"
+        " commas, that are never sent to the LLM and from which no patterns are learnt; localhost, *.local,"
+        " *.internal and the like, and all addresses that are not public, are private anyway",
     )
     private_apps: str = Field(
         "",
-        description="the same for names of apps; beside password managers",
+        description="names of apps, separated by commas, that are never sent to the LLM and from which no"
+        " patterns are"
+        " learnt; password managers are private anyway",
     )
     llm_cost_per_million_tokens: float = Field(
-        0.0, ge=0, description="what the LLM's tokens cost, for the metric of its cost, in any currency"
+        0.0, ge=0, description="price of a million tokens, in any currency, for the metric of the LLM's cost"
     )
     classification_cache_ttl: int = Field(
         int(timedelta(days=30).total_seconds()),
         ge=1,
-        description="how long an answer is remembered in Redis",
+        description="how long an answer of the LLM is remembered in Redis",
         json_schema_extra=_unit("s"),
     )
     classification_cache_negative_ttl: int = Field(
         int(timedelta(days=1).total_seconds()),
         ge=1,
-        description="the same, where the LLM could not tell",
+        description="how long it is remembered in Redis that the LLM had no answer",
         json_schema_extra=_unit("s"),
     )
     classification_cache_max: int = Field(
-        100_000, ge=1, description="answers remembered in Redis", json_schema_extra=_unit("answers")
+        100_000,
+        ge=1,
+        description="greatest number of the LLM's answers that are remembered in Redis",
+        json_schema_extra=_unit("answers"),
     )
 
     # Commands from Spring, and the schedule
-    commands: bool = Field(True, description="take commands from COMMANDS_KEY, and run the schedule")
-    commands_key: str = Field("pomocore:commands", min_length=1, description="list of commands")
+    commands: bool = Field(True, description="run tasks from COMMANDS_KEY, and the schedule")
+    commands_key: str = Field("pomocore:commands", min_length=1, description="Redis list from which tasks are taken")
     status_channel: str = Field(
-        "pomocore:status", min_length=1, description="channel on which is told what becomes of commands"
+        "pomocore:status", min_length=1, description="Redis channel on which the status of tasks is published"
     )
     schedule_reload_patterns: str = Field("", description=_SCHEDULED.format("reload_patterns"))
     schedule_replay_dead_letters: str = Field("", description=_SCHEDULED.format("replay_dead_letters"))
@@ -279,22 +322,28 @@ class Settings(BaseSettings):
     pattern_min_evidence: int = Field(
         20,
         ge=1,
-        description="as often the LLM must have given a host or an app the same category, to propose a pattern",
+        description="how often the LLM must have given a host or an app the same category before a pattern is"
+        " proposed",
         json_schema_extra=_unit("answers"),
     )
     pattern_min_share: float = Field(
-        0.95, gt=0.5, le=1, description="share that this category must have in the answers for it"
+        0.95, gt=0.5, le=1, description="share of the answers for that host or app that must name this category"
     )
-    pattern_auto_accept: bool = Field(False, description="accept at once what `cmd.patterns propose` proposes")
+    pattern_auto_accept: bool = Field(
+        False, description="accept proposals as soon as `cmd.patterns propose` makes them"
+    )
 
     model_file: Path | None = Field(
-        None, description="what python -m cmd.train made; not set: model.npz in DATA_DIR, where there is one"
+        None,
+        description="file of the local classifier, written by python -m cmd.train; not set: model.npz in"
+        " DATA_DIR if it exists",
     )
     model_min_precision: float = Field(
         0.95,
         gt=0,
         lt=1,
-        description="share of a model's answers that are to be right; python -m cmd.train sets its threshold by it",
+        description="share of the local classifier's answers that must be right; python -m cmd.train sets its"
+        " threshold accordingly",
     )
 
     @field_validator("*", mode="before")
@@ -326,7 +375,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):
-            raise ValueError("no file that can be read")
+            raise ValueError("not a readable file")
         return value
 
     @field_validator("mongo_uri")
@@ -355,7 +404,9 @@ class Settings(BaseSettings):
             from apscheduler.triggers.cron import CronTrigger  # only where there is a schedule
 
             if any(character.isdecimal() for character in value.split()[-1]):
-                raise ValueError("days of the week are to be named (mon): numbers mean other days than cron's here")
+                raise ValueError(
+                    "days of the week have to be named (mon): as numbers they would mean other days than in cron"
+                )
             try:
                 CronTrigger.from_crontab(value)
             except ValueError as error:
@@ -390,7 +441,7 @@ class Settings(BaseSettings):
 
     @property
     def schedule(self) -> dict[str, str]:
-        """{task: cron expression} of what is scheduled."""
+        """The scheduled tasks, {task: cron expression}."""
         tasks = ("reload_patterns", "replay_dead_letters", "reclassify", "rebuild_leaderboard")
         return {task: cron for task in tasks if (cron := getattr(self, f"schedule_{task}"))}
 
@@ -412,7 +463,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings, or SettingsError naming all that is wrong without showing a secret."""
+    """Loads the settings. Raises SettingsError, which names all wrong settings and shows no secret."""
     try:
         return Settings(**overrides)
     except UnicodeDecodeError as error:
@@ -430,7 +481,7 @@ class SettingDescription(NamedTuple):
 
 
 def describe_settings() -> list[SettingDescription]:
-    """All settings for `--help`, in the order in which they stand above."""
+    """All settings for `--help`, in the order of their definition."""
     return [
         SettingDescription(
             name.upper(),

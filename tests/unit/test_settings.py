@@ -123,7 +123,7 @@ def test_the_consumer_name_is_unique_to_the_process(monkeypatch: pytest.MonkeyPa
         ("REDIS_TLS", "perhaps", "a valid boolean"),
         ("SCHEDULE_RECLASSIFY", "daily", "must be a cron expression such as 0 4 * * *"),
         ("SCHEDULE_RECLASSIFY", "0 25 * * *", "must be a cron expression such as 0 4 * * *"),
-        ("SCHEDULE_REBUILD_LEADERBOARD", "0 4 * * 1", "to be named (mon)"),
+        ("SCHEDULE_REBUILD_LEADERBOARD", "0 4 * * 1", "have to be named (mon)"),
     ],
 )
 def test_an_offender_is_named_with_what_is_expected(name: str, value: str, told: str) -> None:
