@@ -251,7 +251,7 @@ class Settings(BaseSettings):
     reclassify_seconds: float = Field(
         5.0,
         gt=0,
-        description="interval at which the LLM is asked again about deferred messages, which it did not answer in time",
+        description="interval at which the LLM is asked again about deferred messages",
         json_schema_extra=_unit("s"),
     )
     deferred_max: int = Field(
