@@ -1,4 +1,4 @@
-"""The local statistical classifier: a linear model over hashed pieces of hosts, names and titles.
+"""The local classifier: a linear model over hashed pieces of hosts, names and titles.
 
-`features` needs the standard library, `linear` numpy beside it, `training` scikit-learn (the extra `model`).
+`features` needs only the standard library, `linear` also numpy, and `training` scikit-learn (the extra `model`).
 """

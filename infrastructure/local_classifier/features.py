@@ -1,6 +1,6 @@
-"""What the model sees of a window: hashed words and letter sequences, as row numbers of its weights.
+"""The features of a window: hashed words and letter sequences, as row numbers of the weights.
 
-Changing anything here makes older model files wrong: raise `VERSION`.
+Any change here makes existing model files wrong, so it has to raise `VERSION`.
 """
 
 import re
@@ -13,7 +13,7 @@ from domains.patternClassifier.questions import Question
 
 VERSION = 1
 BUCKETS = 1 << 16
-"""Of each of the two fields; they share no row, so that what was never trained stays at zero."""
+"""Rows for each of the two fields. The fields share no row, so that rows without training data stay at zero."""
 
 _WORD = re.compile(r"[^\W_]+")
 _MAX_CHARACTERS = 200
@@ -23,14 +23,17 @@ _SYLLABLES = range(2, 5)
 
 
 class Features(NamedTuple):
-    """Row numbers, each once. `place` is the site or, where there is none, the app."""
+    """Row numbers, each once. `place` is of the site, or of the app if there is no site."""
 
     place: list[int]
     title: list[int]
 
 
 def features(question: Question) -> Features:
-    """Never raises. An app counts only without a site: beside one it is the browser, and says nothing."""
+    """The features of a question; never raises.
+
+    An app counts only without a site: next to a site, the app is the browser and says nothing.
+    """
     place = _of_site(_folded(question.site)) if question.site else _of_app(_folded(question.app))
     return Features(_rows(place, 0), _rows(_of_title(_folded(question.title)), BUCKETS))
 
@@ -58,7 +61,7 @@ def _of_app(app: str) -> Iterator[str]:
 def _of_title(title: str) -> Iterator[str]:
     for word in _WORD.findall(title):
         yield word
-        if not word.isascii():  # Korean particles stick to their word
+        if not word.isascii():  # Korean particles are attached to their word
             yield from (word[i : i + 2] for i in range(len(word) - 1))
 
 

@@ -18,19 +18,19 @@ from infrastructure.local_classifier.features import BUCKETS, VERSION, features
 Scores = NDArray[np.float32]
 
 _MAX_BYTES = 64 << 20
-"""Unpacked: a file that claims more is not one of ours."""
+"""Size when unpacked: `LinearModel.save` never writes a larger file."""
 
 
 class ModelFileError(PipelineError):
-    """The file cannot be read, or is no model of this version; the text is meant for a person."""
+    """The file cannot be read, or is not a model of this version. The text is for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of a model. All measures are those of windows that training has not seen.
+    """What is known about a model. Its measures are of windows that were not used in training.
 
-    `threshold` is the least confidence (0 to 1) with which it decides, `precision` the share of what it decided that
-    is right, `coverage` the share that it decided.
+    The model decides a window from the confidence `threshold` (0 to 1) on. `coverage` is the share of windows that it
+    decided, and `precision` the share of these decisions that are right.
     """
 
     categories: tuple[str, ...]
@@ -42,7 +42,7 @@ class ModelCard:
 
 
 class LinearModel:
-    """LocalClassifierPort by a row of weights for each feature and a column for each category."""
+    """LocalClassifierPort by a matrix of weights: a row for each feature and a column for each category."""
 
     def __init__(self, weights: Scores, bias: Scores, card: ModelCard) -> None:
         self._weights = weights
@@ -58,7 +58,7 @@ class LinearModel:
         return [self.card.categories[i] if decided else None for i, decided in zip(best, sure, strict=True)]
 
     def confidence(self, questions: Sequence[Question]) -> Scores:
-        """Of each question a row, of each category a column; a row adds up to 1."""
+        """A row for each question and a column for each category; each row adds up to 1."""
         return softmax(np.stack([self._score(question) for question in questions]))
 
     def _score(self, question: Question) -> Any:
@@ -69,7 +69,7 @@ class LinearModel:
         return score
 
     def save(self, path: Path) -> None:
-        """Replaces the file as a whole. Raises OSError."""
+        """Writes the file, replacing an existing one in one step. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         card = np.frombuffer(json.dumps(asdict(self.card), ensure_ascii=False).encode(), dtype=np.uint8)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -92,9 +92,9 @@ def load_model(path: Path) -> LinearModel:
         return _checked(json.loads(card), weights, bias)
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # unpacking a foreign file may raise nearly anything: zlib.error, RuntimeError, …
+    except Exception as error:  # unpacking a foreign file may raise nearly any exception: zlib.error, RuntimeError, …
         raise ModelFileError(
-            f"{path}: no model that this version can use ({error}); python -m cmd.train makes one"
+            f"{path}: not a model that this version can use ({error}); python -m cmd.train makes one"
         ) from error
 
 
@@ -106,7 +106,7 @@ def _checked(card: Any, weights: NDArray[Any], bias: NDArray[Any]) -> LinearMode
     if weights.shape != shape or bias.shape != shape[1:] or not all(map(str.isprintable, known.categories)):
         raise ValueError("its parts do not fit each other")
     if not (known.categories and 0 < known.threshold <= 1 and np.isfinite(bias).all() and np.isfinite(weights).all()):
-        raise ValueError("its numbers are none")
+        raise ValueError("it contains values that are not numbers")
     return LinearModel(weights.astype(np.float32), bias.astype(np.float32), known)
 
 

@@ -1,8 +1,8 @@
-"""Trains the local classifier on patterns and past answers. Needs scikit-learn: the extra `model`.
+"""Trains the local classifier on patterns and past answers. Needs scikit-learn (the extra `model`).
 
-What is printed is measured on sites and apps that were held back. Temperature and threshold come from the rest, in
-parts, each judged by a model that has seen the others alone. A site counts by the name before its public suffix and
-an app by its first word, so `figma.com`, `help.figma.com` and `Figma Desktop` are always on one side.
+The printed measures are of sites and apps that were held back from training. Temperature and threshold come from a
+cross-validation on the rest. Windows are split by owner, which is the name before a site's public suffix or the first
+word of an app: `figma.com`, `help.figma.com` and `Figma Desktop` are always in the same part.
 """
 
 import re
@@ -29,12 +29,12 @@ Labels = Mapping[Question, str]
 
 _LEAST_WINDOWS = 200
 _LEAST_DECIDED = 20
-"""Fewer say nothing of a threshold."""
+"""With fewer decided windows, the precision at a threshold says nothing."""
 _HELD_BACK = 0.15
 _FOLDS = 5
 _NEVER = -100.0
 _LARGEST_SHARE = 50
-"""Windows of one owner: a site with thousands of titles must not be what is learnt and measured."""
+"""Windows of one owner: a site with thousands of titles must not dominate training and measures."""
 _REGULARISATION = 1e-5
 _PASSES = 10
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org", "pe", "re"})
@@ -42,12 +42,12 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 class TooLittleData(PipelineError):
-    """No model can be had from this; the text says why."""
+    """There are too few windows to train a model; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryResult:
-    """Of a category in the test split: its windows, how often it was named, and how often rightly."""
+    """A category in the test split: its windows, how often the model named it, and how often that was right."""
 
     windows: int
     named: int
@@ -56,7 +56,10 @@ class CategoryResult:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What the model did with the test split. `accuracy` is that of its best guess for every window."""
+    """The model's results in the test split.
+
+    `accuracy` is the share of windows whose best guess is right, sure or not.
+    """
 
     windows: int
     decided: int
@@ -74,7 +77,10 @@ class Measures:
 
 
 def windows_of_patterns(patterns: Iterable[CategoryPattern]) -> dict[Question, str]:
-    """A window for each pattern that names an app or a host; what stands in several categories keeps its first."""
+    """A window for each pattern that names an app or a host.
+
+    A pattern of several categories counts for the first one.
+    """
     windows: dict[Question, str] = {}
     for pattern in patterns:
         if pattern.category == UNCATEGORIZED:
@@ -89,13 +95,13 @@ def windows_of_patterns(patterns: Iterable[CategoryPattern]) -> dict[Question, s
 def _site(pattern: str) -> str:
     try:
         parsed = parse_pattern(pattern)
-    except ValueError:  # the classifier reports it when it loads
+    except ValueError:  # the classifier reports a broken pattern when it loads the patterns
         return ""
     return parsed.host and parsed.host + parsed.path
 
 
 def most_frequent(answers: Iterable[tuple[Question, str]]) -> dict[Question, str]:
-    """Each question once, with the category that it was given most often."""
+    """Each question with the category that it was given most often."""
     given: defaultdict[Question, Counter[str]] = defaultdict(Counter)
     for question, category in answers:
         given[question][category] += 1
@@ -105,17 +111,19 @@ def most_frequent(answers: Iterable[tuple[Question, str]]) -> dict[Question, str
 def train(
     windows: Labels, min_precision: float, seed: int = 0, progress: Callable[[str], None] = lambda text: None
 ) -> tuple[LinearModel, Measures]:
-    """A model that is right in `min_precision` of what it decides, and what it does in the test split.
+    """Trains a model of which at least `min_precision` of the decisions are right, and measures it on the test split.
 
     Raises TooLittleData.
     """
     if len(windows) < _LEAST_WINDOWS:
-        raise TooLittleData(f"{len(windows)} windows are too few to train on; {_LEAST_WINDOWS} are the least")
+        raise TooLittleData(f"{len(windows)} windows are too few to train on; at least {_LEAST_WINDOWS} are needed")
     to_train, to_test = _split(windows, seed)
     categories = tuple(sorted(set(to_train.values())))
     owners = [_owner(question) for question in to_train]
     if len(categories) < 2 or len(set(owners)) < _FOLDS or not to_test:
-        raise TooLittleData("the windows are all of one category, or of too few sites and apps to hold some back")
+        raise TooLittleData(
+            "all windows are of one category, or they are of too few sites and apps to hold some back"
+        )
     features_of, names = _matrix(to_train), np.array(list(to_train.values()))
     scores = np.zeros((len(names), len(categories)), dtype=np.float32)
     for fold, (seen, unseen) in enumerate(GroupKFold(_FOLDS).split(features_of, groups=owners), 1):
@@ -159,7 +167,7 @@ def _owner(question: Question) -> str:
 
 
 def _matrix(windows: Iterable[Question]) -> Any:
-    """Each field has length 1, as `LinearModel` sums it."""
+    """The features as a matrix. Each field has length 1, as in `LinearModel`."""
     columns, values, ends = [], [], [0]
     for question in windows:
         for rows in features(question):
@@ -170,11 +178,11 @@ def _matrix(windows: Iterable[Question]) -> Any:
 
 
 def _fitted(features_of: Any, names: Any, categories: tuple[str, ...], seed: int) -> tuple[Any, Any]:
-    """Weights and bias, a column for each category; one that this part lacks is never named."""
+    """Weights and bias, with a column for each category. A category that this part lacks is never named."""
     classifier = SGDClassifier(loss="log_loss", alpha=_REGULARISATION, max_iter=_PASSES, tol=None, random_state=seed)
     classifier.fit(features_of, names)
     coefficients, intercepts = classifier.coef_, classifier.intercept_
-    if len(classifier.classes_) == 2:  # then scikit-learn keeps the second alone
+    if len(classifier.classes_) == 2:  # for two classes, scikit-learn has only the second one's coefficients
         coefficients, intercepts = np.vstack([-coefficients, coefficients]), np.hstack([-intercepts, intercepts])
     present = np.searchsorted(categories, classifier.classes_)
     weights = np.zeros((features_of.shape[1], len(categories)), dtype=np.float32)
@@ -184,7 +192,8 @@ def _fitted(features_of: Any, names: Any, categories: tuple[str, ...], seed: int
 
 
 def _calibrated(scores: Any, truth: Any, min_precision: float) -> tuple[float, float]:
-    """The temperature that makes confidences true, and the least confidence whose precision is enough."""
+    """The temperature that makes confidences match the share of right answers, and the lowest confidence that reaches
+    `min_precision`."""
     columns = range(scores.shape[1])
     temperature = min(np.geomspace(0.1, 10, 81), key=lambda t: log_loss(truth, softmax(scores / t), labels=columns))
     confidence = softmax(scores / temperature)
@@ -194,12 +203,12 @@ def _calibrated(scores: Any, truth: Any, min_precision: float) -> tuple[float, f
     right = np.cumsum((confidence.argmax(axis=1) == truth)[order])
     enough = np.flatnonzero((_surely(right, decided) >= min_precision) & (decided >= _LEAST_DECIDED))
     if not enough.size:
-        raise TooLittleData(f"at no confidence is a precision of {min_precision:g} sure; more windows are needed")
+        raise TooLittleData(f"no confidence reaches a precision of {min_precision:g}; more windows are needed")
     return float(temperature), float(sure[order][enough[-1]])
 
 
 def _surely(right: Any, decided: Any) -> Any:
-    """The lower end of Wilson's interval, at one standard error: luck must not set the threshold."""
+    """The lower end of Wilson's interval at one standard error, so that luck does not set the threshold."""
     share = right / decided
     return (share + 0.5 / decided - np.sqrt(share * (1 - share) / decided + 0.25 / decided**2)) / (1 + 1 / decided)
 

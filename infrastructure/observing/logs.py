@@ -1,6 +1,6 @@
 """Structured logs on one stream: readable in a terminal, JSON in production.
 
-Every event has an `event` text that does not change, so that it can be searched for, and an `action` to filter by.
+Every event has an `event` text that does not change, so that one can search for it, and an `action` to filter by.
 Window titles and URLs are never logged above debug level.
 """
 
@@ -19,7 +19,10 @@ from infrastructure.settings import Settings
 
 
 def configure_logging(settings: Settings, level: str | None = None) -> None:
-    """Sends our own events, from `level` or else LOG_LEVEL on, and those of the libraries, from warning on."""
+    """Configures the log.
+
+    Our own events are logged from `level` (default: LOG_LEVEL) up, those of libraries from warning.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -57,7 +60,7 @@ def announce_stores(settings: Settings) -> None:
 
 
 def describe_stores(settings: Settings) -> str:
-    """The one line that says where the data are."""
+    """One line that says which stores are used."""
     store = "MongoDB" if settings.mongo_uri else f"SQLite in {settings.data_dir}"
     redis = settings.redis_addr or f"an embedded redis-server in {settings.data_dir}"
     return f"Consuming {settings.stream_key} from {redis}, documents in {store}"
@@ -65,12 +68,15 @@ def describe_stores(settings: Settings) -> str:
 
 def announce_no_model(cause: Exception) -> None:
     structlog.stdlib.get_logger("pomocore").warning(
-        "Local model not loaded, doing without it", action="model_not_loaded", cause=str(cause)
+        "Local classifier not loaded, the pipeline runs without it", action="model_not_loaded", cause=str(cause)
     )
 
 
 class LoggingObserver:
-    """ConsumerObserver and ClassifierObserver in the log. Source of the first two lines: contract."""
+    """ConsumerObserver and ClassifierObserver that write to the log.
+
+    The contract prescribes the text of the lines with the actions `commit` and `leaderboard`.
+    """
 
     def __init__(self, stream_max_backlog: int) -> None:
         self._stream_max_backlog = stream_max_backlog
@@ -100,7 +106,7 @@ class LoggingObserver:
     def _failed_scores(self, result: CommitResult) -> None:
         if result.failure:
             self._log.error(
-                "A board or event stream took no write; kept for replay",
+                "A board or the session event stream refused a write, which is kept for replay",
                 action="leaderboard_failed",
                 entries=result.failed_scores,
                 cause=result.failure,
@@ -161,10 +167,14 @@ class LoggingObserver:
             )
 
     def patterns_not_loaded(self, cause: PipelineError) -> None:
-        self._log.warning("Patterns stay as they are: the store is away", action="patterns", cause=str(cause))
+        self._log.warning(
+            "Could not load the category patterns, the loaded ones stay in use", action="patterns", cause=str(cause)
+        )
 
     def tier_failed(self, tier: Tier, cause: Exception) -> None:
-        self._log.warning("A tier of the classifier is away", action="tier_failed", tier=tier, cause=_text_of(cause))
+        self._log.warning(
+            "A tier of the classifier could not be asked", action="tier_failed", tier=tier, cause=_text_of(cause)
+        )
 
     def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
         self._log.debug(
@@ -192,7 +202,7 @@ class LoggingObserver:
     def command_told(self, status: Mapping[str, Any]) -> None:
         log = self._log.warning if status["status"] == "failed" else self._log.info
         log(
-            "Command from the list",
+            "Status of a task",
             action="command",
             status=status["status"],
             task=status["task"],
@@ -201,9 +211,11 @@ class LoggingObserver:
         )
 
     def reclassification_failed(self, cause: PipelineError) -> None:
-        self._log.warning("Reclassification has to wait", action="reclassification_failed", cause=str(cause))
+        self._log.warning(
+            "Deferred messages could not be reclassified now", action="reclassification_failed", cause=str(cause)
+        )
 
 
 def _text_of(cause: Exception) -> str:
-    """Of an error that nobody foresaw only the kind: its text may repeat a title."""
+    """The text of an expected error; of any other one only the type, since its text may repeat a title."""
     return str(cause) if isinstance(cause, PipelineError) else type(cause).__name__

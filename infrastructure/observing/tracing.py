@@ -1,7 +1,9 @@
-"""OpenTelemetry traces: one a batch, with a span a stage and a link to each message. Needs the extra `otel`.
+"""OpenTelemetry traces: one trace a batch, with a span for each stage and a link to each message.
 
-Names are those of OpenTelemetry's conventions for messaging. Sampling, headers and limits (128 links a span) are the
-SDK's own `OTEL_…` variables.
+Needs the extra `otel`.
+
+Names follow OpenTelemetry's conventions for messaging. The SDK's own `OTEL_…` variables set sampling, headers and
+limits (128 links a span).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,11 +33,12 @@ from infrastructure.settings import Settings
 
 _W3C = TraceContextTextMapPropagator()
 _batch: ContextVar[Span | None] = ContextVar("batch", default=None)
-"""Of this task. One that a batch has started inherits its span, and finds that it has ended."""
+"""The span of the batch that this task works on. A task that the batch has started inherits the span, which may have
+ended by then."""
 
 
 def make_provider(settings: Settings) -> TracerProvider:
-    """Sends to OTEL_EXPORTER_OTLP_ENDPOINT from a thread of its own."""
+    """A provider whose own thread sends the spans to OTEL_EXPORTER_OTLP_ENDPOINT."""
     ours = {"service.name": "pomocore-data-pipeline", "service.instance.id": settings.consumer_name}
     provider = TracerProvider(
         resource=Resource.create(ours).merge(OTELResourceDetector().detect()),
@@ -47,7 +50,7 @@ def make_provider(settings: Settings) -> TracerProvider:
 
 
 class TracingObserver:
-    """The part of ConsumerObserver that traces are made of."""
+    """The methods of ConsumerObserver from which traces are made."""
 
     def __init__(self, provider: TracerProvider, settings: Settings) -> None:
         self._tracer = provider.get_tracer("pomocore")
@@ -86,7 +89,7 @@ class TracingObserver:
             batch.set_attributes({f"pomocore.tier.{tier}": count for tier, count in tier_counts.items()})
 
     def batch_failed(self, cause: Exception) -> None:
-        """Without the error's text, which may repeat a title."""
+        """Marks the span as failed. The error's text is left out, since it may repeat a title."""
         if (batch := _recording()) is not None:
             batch.set_attribute("error.type", type(cause).__name__)
             batch.set_status(StatusCode.ERROR)
@@ -106,7 +109,7 @@ def _ago(seconds: float) -> int:
 
 
 def _sent_in(fields: Mapping[str, str]) -> SpanContext:
-    """The span in which a message was sent, where its producer says so in a field `traceparent` (W3C); else none."""
+    """The span in which a message was sent, if the producer names it in a field `traceparent` (W3C)."""
     if "traceparent" not in fields:
         return INVALID_SPAN_CONTEXT
     return get_current_span(_W3C.extract(fields, Context())).get_span_context()

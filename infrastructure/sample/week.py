@@ -1,8 +1,8 @@
-"""The sample week: who worked when is drawn here, what they had on screen is written in `catalogue.json`.
+"""The sample week. Who worked when is drawn at random here; what they had on screen comes from `catalogue.json`.
 
-The same seed gives the same spans on every Python. So nothing is drawn but by `random()`, `choices()` and
-`getrandbits()`, and time is counted in whole eighths of a second. An eighth is exact in binary: no order of
-summing changes a board, and neither does `sum()`, which rounds floats differently from Python 3.12 on.
+The same seed gives the same spans on every version of Python, so only `random()`, `choices()` and `getrandbits()` are
+used. Time is counted in whole eighths of a second, which are exact in binary: boards are the same in whatever order
+the durations are summed, and although `sum()` rounds floats differently from Python 3.12 on.
 """
 
 import json
@@ -20,27 +20,27 @@ SAMPLE_START = date(2025, 9, 1)  # Monday; the sample is the ISO week 2025-W36, 
 _ZONE = ZoneInfo("Asia/Seoul")
 _DAYS = 7
 _SATURDAY = 5
-_MINUTE = 60 * 8  # in eighths of a second, as every time in this module that is not a span's
+_MINUTE = 60 * 8  # in eighths of a second, as all times in this module except those of a span
 _HOUR = 60 * _MINUTE
 _SPANS = range(2, 13)
-_SPAN_WEIGHTS = (3, 5, 8, 10, 11, 10, 8, 6, 4, 3, 2)  # six spans are the usual session
+_SPAN_WEIGHTS = (3, 5, 8, 10, 11, 10, 8, 6, 4, 3, 2)  # a usual session has six spans
 _FOCUS = 5  # windows that a session moves between
 
 
 @dataclass(frozen=True, slots=True)
 class SampleSpan:
-    """One stretch of one window in front. Both ids are 24 hex digits, or both are None."""
+    """One window in front for a stretch of time. Both ids are 24 hex digits, or both are None."""
 
     user_id: str
     app: str
     title: str
     url: str
     duration: float  # seconds
-    timestamp: float  # Unix seconds of the start; may be on the day after `session_date`
+    timestamp: float  # Unix seconds of the start, which may be on the day after `session_date`
     session: int  # counts from 1 per user and day
     session_date: date  # the day on which the session began
     session_minutes: int
-    is_end: bool  # exactly the last span of each session
+    is_end: bool  # True for the last span of each session
     categorized_data_id: str | None
     pomodoro_usage_log_id: str | None
 
@@ -49,7 +49,7 @@ _T = TypeVar("_T")
 
 
 class _User(TypedDict):
-    """Pairs are [on weekdays, at the weekend]. `sessions` a day, on average, and `starts` in hours."""
+    """Pairs are [on weekdays, at the weekend]. `sessions` is the average a day, `starts` is in hours."""
 
     id: str
     language: Literal["ko", "en"]
@@ -62,7 +62,10 @@ class _User(TypedDict):
 
 
 class _Window(TypedDict):
-    """`app` null is the user's own browser; `unknown` marks what no rule could be expected to know."""
+    """If `app` is null, the window is in the user's own browser.
+
+    `unknown` marks windows that no rule is expected to know.
+    """
 
     app: str | None
     url: NotRequired[str]
@@ -88,10 +91,10 @@ class _Session:
 
 
 def sample_week(seed: int = 20250901) -> Iterator[SampleSpan]:
-    """The spans in the order in which Spring would publish: session after session by end time.
+    """The spans in the order in which Spring would publish them: session by session, ordered by end time.
 
-    About 6,500 spans of 40 users. Half of the users have clients that store a span before it is published, so
-    theirs carry ids; both kinds are mixed in time. No span starts or ends outside the week.
+    These are about 6,500 spans of 40 users. The spans of half of the users carry ids, as if Spring had inserted their
+    documents; both kinds are mixed in time. No span starts or ends outside the week.
     """
     rng = Random(seed)  # noqa: S311 - a sample, not a secret
     catalogue = json.loads(files(__package__).joinpath("catalogue.json").read_text(encoding="utf-8"))
@@ -106,12 +109,12 @@ def sample_week(seed: int = 20250901) -> Iterator[SampleSpan]:
 
 
 def _sessions(user: _User, day: date, rng: Random) -> Iterator[_Session]:
-    """A user's sessions that begin on `day`: around their usual number, from around their usual hour."""
+    """A user's sessions that begin on `day`: about their usual number, starting at about their usual hour."""
     wanted = int(_of_the_day(user["sessions"], day) - 0.5 + 2 * rng.random())
     begin = _midnight(day) + int(_of_the_day(user["starts"], day) * _HOUR + rng.random() * _HOUR / 2)
     for number in range(1, wanted + 1):
         session = _Session(user, number, day, rng.choices(user["minutes"])[0], begin)
-        # The last session of a day may run past midnight, except out of the week: its boards stay one week's.
+        # A day's last session may run past midnight, but not past the week: its boards are those of one week.
         if begin >= _midnight(day, 1) or session.end > _midnight(SAMPLE_START, _DAYS):
             return
         yield session
@@ -138,7 +141,7 @@ def _spans(session: _Session, windows: list[_Window], rng: Random) -> Iterator[S
 
 
 def _stretches(session: _Session, count: int, rng: Random) -> list[tuple[int, int]]:
-    """(begin, end) of `count` uses with short idle gaps between them; the last ends with the session."""
+    """(begin, end) of `count` spans with short idle gaps between them; the last one ends with the session."""
     shares = [low + int(rng.random() * high) for _ in range(count) for low, high in ((0, 14), (5, 110))]
     length = session.end - session.begin
     whole = sum(shares)
@@ -147,7 +150,7 @@ def _stretches(session: _Session, count: int, rng: Random) -> list[tuple[int, in
 
 
 def _shown(session: _Session, windows: list[_Window], rng: Random) -> Iterator[_Window]:
-    """The windows in front, without end: a few that belong to the session, hardly ever one twice in a row."""
+    """An endless sequence of windows: a few that belong to the session, and rarely the same one twice in a row."""
     groups = (_of_the_day(session.user["personas"], session.day), "everyone")
     usable = [w for w in windows if _titles(w, session.user) and any(group in groups for group in w["groups"])]
     focus = rng.choices(usable, [window["weight"] for window in usable], k=_FOCUS)
@@ -162,7 +165,7 @@ def _titles(window: _Window, user: _User) -> list[str]:
 
 
 def _object_id(session: _Session, rng: Random) -> str | None:
-    """An ObjectId as Spring's driver makes them, its first four bytes the time of insertion."""
+    """An ObjectId as Spring's driver makes it: the first four bytes are the time of insertion."""
     if not session.user["sends_ids"]:
         return None
     return f"{session.end // 8:08x}{rng.getrandbits(64):016x}"

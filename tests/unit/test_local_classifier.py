@@ -212,7 +212,7 @@ def test_luck_with_a_few_does_not_set_the_threshold() -> None:
         ({Question(str(n), "", ""): "Game" for n in range(50)}, "50 windows are too few"),
         ({Question(str(n), "", ""): "Game" for n in range(300)}, "one category"),
         ({Question("a", "", str(n)): ("Game", "SNS")[n % 2] for n in range(300)}, "too few sites and apps"),
-        ({Question(f"{n * 7919}", "", ""): ("Game", "SNS")[n % 2] for n in range(300)}, "at no confidence"),
+        ({Question(f"{n * 7919}", "", ""): ("Game", "SNS")[n % 2] for n in range(300)}, "no confidence reaches"),
     ],
     ids=["few", "one_category", "one_app", "nothing_to_learn"],
 )
@@ -312,7 +312,7 @@ def test_what_is_no_model_of_this_version_is_refused(tmp_path: Path, changes: di
     np.savez_compressed(tmp_path / "bad.npz", **{**PARTS, **changes})
 
     assert load_model(tmp_path / "good.npz").predict([Question("", "", "")]) == [None]
-    with pytest.raises(ModelFileError, match=r"bad\.npz: no model that this version can use"):
+    with pytest.raises(ModelFileError, match=r"bad\.npz: not a model that this version can use"):
         load_model(tmp_path / "bad.npz")
 
 
@@ -363,7 +363,7 @@ async def test_a_model_that_cannot_be_used_is_warned_of_and_done_without(
     async with running_store(Settings(data_dir=tmp_path, model_file=path)) as container:
         assert container.model() is None
 
-    assert "Local model not loaded" in capsys.readouterr().out
+    assert "Local classifier not loaded" in capsys.readouterr().out
 
 
 def test_without_a_model_file_neither_numpy_nor_scikit_learn_is_loaded(tmp_path: Path) -> None:
