@@ -74,8 +74,8 @@ class LLMBudgetPort(Protocol):
         """Books what a request has cost."""
 
 
-class ClassifierObserver(Protocol):
-    """Told what happens in the classifier, for logs and metrics. Must not raise."""
+class ClassifierObserver:
+    """Told what happens in the classifier. A base class, like ConsumerObserver, whose methods must not raise."""
 
     def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None: ...
 

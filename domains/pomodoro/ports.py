@@ -168,8 +168,12 @@ class BoardRebuildPort(Protocol):
         """Leaves nothing behind; what cannot be removed now expires."""
 
 
-class ConsumerObserver(Protocol):
-    """Told what happens on the way of a message, for logs and metrics. Must not raise."""
+class ConsumerObserver:
+    """Told what happens on the way of a message, for logs and metrics. Must not raise.
+
+    A base class, not a protocol: an observer overrides the methods for what it wants to hear, and the others do
+    nothing.
+    """
 
     def batch_read(self, count: int) -> None: ...
 

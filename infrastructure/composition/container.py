@@ -30,7 +30,8 @@ from domains.pomodoro.service import BatchClassification
 from infrastructure.mongo import client as mongo_client
 from infrastructure.mongo import repositories as mongo_repositories
 from infrastructure.observing.logs import LoggingObserver, announce_no_model
-from infrastructure.observing.metrics import MetricsObserver, Observers, make_registry
+from infrastructure.observing.metrics import MetricsObserver, make_registry
+from infrastructure.observing.observers import Observers
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.operations.task_runner import TaskRunner, Tasks
 from infrastructure.patterns.pattern_file import default_patterns

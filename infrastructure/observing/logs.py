@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
+from typing_extensions import override
 
 from domains.kernel.errors import Outage, PipelineError
 from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.model import CommitResult, DeadLetter, Lane, StreamState
+from infrastructure.observing.observers import Observer
 from infrastructure.settings import Settings
 
 
@@ -72,7 +74,7 @@ def announce_no_model(cause: Exception) -> None:
     )
 
 
-class LoggingObserver:
+class LoggingObserver(Observer):
     """ConsumerObserver and ClassifierObserver that write to the log.
 
     The contract prescribes the text of the lines with the actions `commit` and `leaderboard`.
@@ -82,9 +84,11 @@ class LoggingObserver:
         self._stream_max_backlog = stream_max_backlog
         self._log = structlog.stdlib.get_logger("pomocore")
 
+    @override
     def batch_read(self, count: int) -> None:
         self._log.debug("Read messages", action="read", messages=count)
 
+    @override
     def batch_committed(self, result: CommitResult, seconds: float, lane: Lane = Lane.FAST) -> None:
         if result.messages:
             self._log.info(
@@ -112,6 +116,7 @@ class LoggingObserver:
                 cause=result.failure,
             )
 
+    @override
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
             self._log.warning(
@@ -121,17 +126,20 @@ class LoggingObserver:
                 reason=letter.reason,
             )
 
+    @override
     def message_failed(self, entry_id: str, attempt: int, reason: str) -> None:
         self._log.warning(
             "Message failed by itself", action="retry", message_id=entry_id, attempt=attempt, reason=reason
         )
 
+    @override
     def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
         if is_open:
             self._log.error("Outage, waiting", action="breaker_open", service=name, cause=str(cause))
         else:
             self._log.info("Outage is over", action="breaker_closed", service=name)
 
+    @override
     def stream_tidied(self, state: StreamState) -> None:
         if state.trimmed or state.removed_consumers:
             self._log.debug(
@@ -149,12 +157,15 @@ class LoggingObserver:
                 limit=self._stream_max_backlog,
             )
 
+    @override
     def stopping(self, in_flight: int) -> None:
         self._log.info("Stopping: finishing what is in flight", action="stopping", messages=in_flight)
 
+    @override
     def stopped(self, left_pending: int) -> None:
         self._log.info("Stopped", action="stopped", left_pending=left_pending)
 
+    @override
     def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
         self._log.info("Loaded category patterns", action="patterns", patterns=count)
         for problem in problems:
@@ -166,16 +177,19 @@ class LoggingObserver:
                 reason=problem.reason,
             )
 
+    @override
     def patterns_not_loaded(self, cause: PipelineError) -> None:
         self._log.warning(
             "Could not load the category patterns, the loaded ones stay in use", action="patterns", cause=str(cause)
         )
 
+    @override
     def tier_failed(self, tier: Tier, cause: Exception) -> None:
         self._log.warning(
             "A tier of the classifier could not be asked", action="tier_failed", tier=tier, cause=_text_of(cause)
         )
 
+    @override
     def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
         self._log.debug(
             "LLM answered",
@@ -186,12 +200,15 @@ class LoggingObserver:
             milliseconds=round(seconds * 1000, 1),
         )
 
+    @override
     def llm_failed(self, windows: int, cause: Exception) -> None:
         self._log.warning("LLM gave no answer", action="llm_failed", windows=windows, cause=_text_of(cause))
 
+    @override
     def llm_paused(self, reason: PauseReason, seconds: float) -> None:
         self._log.warning("LLM is not asked for a while", action="llm_paused", reason=reason, seconds=round(seconds))
 
+    @override
     def reclassified(self, result: CommitResult) -> None:
         if result.moved:
             self._log.info(
@@ -199,6 +216,7 @@ class LoggingObserver:
             )
         self._failed_scores(result)
 
+    @override
     def command_told(self, status: Mapping[str, Any]) -> None:
         log = self._log.warning if status["status"] == "failed" else self._log.info
         log(
@@ -210,6 +228,7 @@ class LoggingObserver:
             data=status["data"],
         )
 
+    @override
     def reclassification_failed(self, cause: PipelineError) -> None:
         self._log.warning(
             "Deferred messages could not be reclassified now", action="reclassification_failed", cause=str(cause)

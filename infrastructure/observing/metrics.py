@@ -15,12 +15,14 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure, Outage, PipelineError
 from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, DeadLetterKind, Lane, Stage, StreamState
+from infrastructure.observing.observers import Observer
 from infrastructure.redis.stream_figures import StreamFigures
 from infrastructure.redis.task_queue import TASKS
 
@@ -31,24 +33,7 @@ _ENDS = ("completed", "failed")
 _ANSWERED = "answered"
 
 
-class Observers:
-    """Several observers as one: each hears what it has a method for, in their order."""
-
-    def __init__(self, *observers: Any) -> None:
-        self._observers = observers
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        listeners = [getattr(observer, name) for observer in self._observers if hasattr(observer, name)]
-
-        def tell(*told: Any, **named: Any) -> None:
-            for listener in listeners:
-                listener(*told, **named)
-
-        setattr(self, name, tell)
-        return tell
-
-
-class MetricsObserver:
+class MetricsObserver(Observer):
     """ConsumerObserver and ClassifierObserver in counters and histograms of `registry`.
 
     `cost_per_million_tokens` is what the LLM charges. `open_breakers` says why each open breaker is open.
@@ -117,17 +102,21 @@ class MetricsObserver:
         self._cost = counter("llm_cost", "What these tokens cost, by LLM_COST_PER_MILLION_TOKENS")
         self._latency = histogram("llm_request_seconds", "Time of an answered request to the LLM", buckets=_SECONDS)
 
+    @override
     def batch_read(self, count: int) -> None:
         self._read.inc(count)
         self._read_sizes.observe(count)
 
+    @override
     def stage_done(self, stage: Stage, seconds: float) -> None:
         self._stages[stage].observe(seconds)
 
+    @override
     def classified(self, tier_counts: Mapping[Tier, int]) -> None:
         for tier, count in tier_counts.items():
             self._tiers[tier].inc(count)
 
+    @override
     def batch_committed(self, result: CommitResult, seconds: float, lane: Lane = Lane.FAST) -> None:
         if result.messages:
             self._committed[lane].inc(result.messages)
@@ -141,13 +130,16 @@ class MetricsObserver:
         if result.ended_sessions:
             self._sessions.inc(result.ended_sessions)
 
+    @override
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
             self._letters.labels(letter.kind).inc()
 
+    @override
     def message_failed(self, entry_id: str, attempt: int, reason: str) -> None:
         self._failures.inc()
 
+    @override
     def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
         """Each partition has breakers of its own under the same names."""
         self._open[name] += 1 if is_open else -1
@@ -158,20 +150,25 @@ class MetricsObserver:
         elif not self._open[name]:
             self.open_breakers.pop(name, None)
 
+    @override
     def stream_tidied(self, state: StreamState) -> None:
         self._trimmed.inc(state.trimmed)
 
+    @override
     def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
         self._loads.labels("loaded").inc()
         self._patterns.set(count)
         self._broken.set(len(problems))
 
+    @override
     def patterns_not_loaded(self, cause: PipelineError) -> None:
         self._loads.labels("failed").inc()
 
-    def tier_failed(self, tier: Tier, cause: PipelineError) -> None:
+    @override
+    def tier_failed(self, tier: Tier, cause: Exception) -> None:
         self._tier_failures.labels(tier).inc()
 
+    @override
     def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
         self._requests.labels(_ANSWERED).inc()
         self._answered.inc(answered)
@@ -180,17 +177,21 @@ class MetricsObserver:
         self._cost.inc(tokens * self._cost_of_token)
         self._latency.observe(seconds)
 
+    @override
     def command_told(self, status: Mapping[str, Any]) -> None:
         if status["status"] in _ENDS:
             task = status["task"] if status["task"] in TASKS else "unknown"
             self._commands.labels(task, status["status"]).inc()
 
+    @override
     def llm_paused(self, reason: PauseReason, seconds: float) -> None:
         self._pauses.labels(reason).inc()
 
+    @override
     def reclassified(self, result: CommitResult) -> None:
         self._reclassified.inc(result.moved)
 
+    @override
     def llm_failed(self, windows: int, cause: Exception) -> None:
         kind = cause.kind if isinstance(cause, ClassificationFailed) else LLMFailure.ERROR
         self._requests.labels(kind).inc()
@@ -226,6 +227,7 @@ class GaugeCollector(Collector):
         self._partitions = partitions
         self._vitals = vitals
 
+    @override
     def collect(self) -> Iterator[Metric]:
         vitals = self._vitals()
         yield _gauge("in_flight_messages", "Messages read and not yet committed", sum(v.in_flight for v in vitals))

@@ -26,9 +26,11 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from typing_extensions import override
 
 from domains.patternClassifier.model import Tier
 from domains.pomodoro.model import Lane, PomodoroPatternClassifyMessage, Stage
+from infrastructure.observing.observers import Observer
 from infrastructure.settings import Settings
 
 _W3C = TraceContextTextMapPropagator()
@@ -49,7 +51,7 @@ def make_provider(settings: Settings) -> TracerProvider:
     return provider
 
 
-class TracingObserver:
+class TracingObserver(Observer):
     """The methods of ConsumerObserver from which traces are made."""
 
     def __init__(self, provider: TracerProvider, settings: Settings) -> None:
@@ -64,6 +66,7 @@ class TracingObserver:
             "messaging.client.id": settings.consumer_name,
         }
 
+    @override
     def batch_started(
         self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: Lane = Lane.FAST
     ) -> None:
@@ -80,20 +83,24 @@ class TracingObserver:
                 span.add_link(_sent_in(message.fields), {"messaging.message.id": message.entry_id})
         _batch.set(span)
 
+    @override
     def stage_done(self, stage: Stage, seconds: float) -> None:
         if (batch := _recording()) is not None:
             self._tracer.start_span(stage, set_span_in_context(batch), start_time=_ago(seconds)).end()
 
+    @override
     def classified(self, tier_counts: Mapping[Tier, int]) -> None:
         if (batch := _recording()) is not None:
             batch.set_attributes({f"pomocore.tier.{tier}": count for tier, count in tier_counts.items()})
 
+    @override
     def batch_failed(self, cause: Exception) -> None:
         """Marks the span as failed. The error's text is left out, since it may repeat a title."""
         if (batch := _recording()) is not None:
             batch.set_attribute("error.type", type(cause).__name__)
             batch.set_status(StatusCode.ERROR)
 
+    @override
     def batch_ended(self) -> None:
         if (batch := _recording()) is not None:
             batch.end()

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import partial
 from time import monotonic
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -58,8 +58,8 @@ class Task(NamedTuple):
     run: Callable[[Any, Progress], Awaitable[Mapping[str, Any]]]
 
 
-class TaskObserver(Protocol):
-    """Told what is told on the channel, for logs and metrics. Must not raise."""
+class TaskObserver:
+    """Told what is told on the channel, for logs and metrics. A base class like ConsumerObserver; must not raise."""
 
     def command_told(self, status: Mapping[str, Any]) -> None: ...
 

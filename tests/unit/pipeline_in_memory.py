@@ -15,7 +15,6 @@ from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
-from domains.patternClassifier.rules import PatternProblem
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier
 from domains.pomodoro.capacity import ConsumerLimits
 from domains.pomodoro.consumer import PomodoroPatternConsumer
@@ -26,10 +25,8 @@ from domains.pomodoro.model import (
     CommitResult,
     DeadLetter,
     Lane,
-    PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
     ReadBatch,
-    StreamState,
 )
 from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
@@ -47,6 +44,7 @@ from infrastructure.memory.stream import (
     InMemoryMessageSource,
     InMemoryStream,
 )
+from infrastructure.observing.observers import Observer, Observers
 from tests.messages import SEOUL, parser, patterns
 
 STREAM = "stream"
@@ -184,11 +182,10 @@ class LLM:
         return LLMAnswers([self.name] * len(questions), tokens=len(questions))
 
 
-class Seen:
-    """ConsumerObserver and ClassifierObserver that remembers, and passes on to another one if there is one."""
+class Seen(Observer):
+    """Remembers what it is told."""
 
-    def __init__(self, other: Any = None) -> None:
-        self._other = other
+    def __init__(self) -> None:
         self.committed = 0
         self.letters: list[DeadLetter] = []
         self.failed: list[tuple[str, int, str]] = []
@@ -200,85 +197,35 @@ class Seen:
         self.waiting: list[PipelineError] = []
         self.away: list[tuple[str, Exception]] = []
 
-    def batch_read(self, count: int) -> None:
-        self._pass("batch_read", count)
-
-    def batch_started(
-        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: str = Lane.FAST
-    ) -> None:
-        self._pass("batch_started", messages, started, lane)
-
-    def batch_failed(self, cause: Exception) -> None:
-        self._pass("batch_failed", cause)
-
-    def batch_ended(self) -> None:
-        self._pass("batch_ended")
-
-    def stage_done(self, stage: str, seconds: float) -> None:
-        self._pass("stage_done", stage, seconds)
-
-    def classified(self, tier_counts: Mapping[str, int]) -> None:
-        self._pass("classified", tier_counts)
-
     def batch_committed(self, result: CommitResult, seconds: float, lane: str = Lane.FAST) -> None:
         self.committed += result.messages
-        self._pass("batch_committed", result, seconds, lane)
 
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
         self.letters += letters
-        self._pass("dead_lettered", letters)
 
     def message_failed(self, entry_id: str, attempt: int, reason: str) -> None:
         self.failed.append((entry_id, attempt, reason))
-        self._pass("message_failed", entry_id, attempt, reason)
 
     def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
         self.breakers.append((name, is_open))
-        self._pass("breaker_changed", name, is_open, cause)
-
-    def stream_tidied(self, state: StreamState) -> None:
-        self._pass("stream_tidied", state)
 
     def stopping(self, in_flight: int) -> None:
         self.in_flight = in_flight
-        self._pass("stopping", in_flight)
 
     def stopped(self, left_pending: int) -> None:
         self.left = left_pending
-        self._pass("stopped", left_pending)
-
-    def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
-        self._pass("patterns_loaded", count, problems)
-
-    def patterns_not_loaded(self, cause: PipelineError) -> None:
-        self._pass("patterns_not_loaded", cause)
 
     def tier_failed(self, tier: str, cause: Exception) -> None:
         self.away.append((tier, cause))
-        self._pass("tier_failed", tier, cause)
-
-    def llm_answered(self, windows: int, answered: int, tokens: int, seconds: float) -> None:
-        self._pass("llm_answered", windows, answered, tokens, seconds)
-
-    def llm_failed(self, windows: int, cause: Exception) -> None:
-        self._pass("llm_failed", windows, cause)
 
     def llm_paused(self, reason: str, seconds: float) -> None:
         self.paused.append(reason)
-        self._pass("llm_paused", reason, seconds)
 
     def reclassified(self, result: CommitResult) -> None:
         self.moved.append(result)
-        self._pass("reclassified", result)
 
     def reclassification_failed(self, cause: PipelineError) -> None:
         self.waiting.append(cause)
-        self._pass("reclassification_failed", cause)
-
-    def _pass(self, name: str, *arguments: Any) -> None:
-        listener = getattr(self._other, name, None)
-        if listener is not None:
-            listener(*arguments)
 
 
 @dataclass
@@ -309,17 +256,23 @@ class Instance:
     """One consumer on a world."""
 
     def __init__(
-        self, world: World, name: str = "one", other: Any = None, lane: LLMQueueLimits = LANE, **limits: Any
+        self,
+        world: World,
+        name: str = "one",
+        other: Observer | None = None,
+        lane: LLMQueueLimits = LANE,
+        **limits: Any,
     ) -> None:
         self.world = world
         self.source = Source(world.stream, name)
         self.commits = Commits(world.stream, world.boards)
-        self.seen = Seen(other)
-        self.memory = AnswerMemory(self.seen, world.cache, limit=1000)
-        self.lane = LLMQueue(world.llm, world.budget, self.memory, self.seen, lane)
+        self.seen = Seen()
+        observer = Observers(self.seen, other or Observer())
+        self.memory = AnswerMemory(observer, world.cache, limit=1000)
+        self.lane = LLMQueue(world.llm, world.budget, self.memory, observer, lane)
         self.classifier = PatternClassifier(
             world.patterns,
-            self.seen,
+            observer,
             questions=world.questions,
             memory=self.memory,
             tiers=[CacheTier(self.memory), DocumentsTier(world.categorized)],
@@ -328,7 +281,7 @@ class Instance:
         calendar = BoardCalendar(SEOUL)
         batches = BatchClassification(self.classifier, world.categorized, world.logs, calendar, STREAM)
         self.consumer = PomodoroPatternConsumer(
-            self.source, self.commits, batches, self.classifier, self.seen, replace(LIMITS, **limits)
+            self.source, self.commits, batches, self.classifier, observer, replace(LIMITS, **limits)
         )
         self.reclassification = Reclassification(
             InMemoryDeferredMessages(world.stream),
@@ -338,7 +291,7 @@ class Instance:
             world.logs,
             world.boards,
             calendar,
-            self.seen,
+            observer,
             interval_seconds=0.001,
         )
         self.stop = asyncio.Event()

@@ -10,24 +10,21 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage, StoreOutage
-from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
-from domains.pomodoro.ports import ConsumerObserver
 from infrastructure.composition.reference_pages import REFERENCE_PAGES
 from infrastructure.observing.logs import LoggingObserver
 from infrastructure.observing.metrics import (
     GaugeCollector,
     MetricsObserver,
-    Observers,
     StreamGauges,
     make_registry,
     values_of,
 )
+from infrastructure.observing.observers import Observer, Observers
 from infrastructure.observing.tracing import TracingObserver
 from infrastructure.operations.health import DEGRADED, DOWN, HEALTHY, Check, assess, stuck_loops
-from infrastructure.operations.task_runner import TaskObserver
 from infrastructure.redis.stream_figures import Instance, StreamFigures
 from infrastructure.settings import Settings
 from tests.messages import message, parser
@@ -185,20 +182,16 @@ def test_a_failure_of_the_llm_that_nobody_foresaw_is_an_error() -> None:
 
 @pytest.mark.parametrize("observer", [MetricsObserver, LoggingObserver, TracingObserver])
 def test_an_observer_listens_to_nothing_that_is_never_told(observer: type) -> None:
-    heard = {name for name in vars(observer) if not name.startswith("_")}
-
-    ports: list[Any] = [ConsumerObserver, ClassifierObserver, TaskObserver]
-    for name in heard:
-        (port,) = [port for port in ports if hasattr(port, name)]
-        assert list(inspect.signature(getattr(port, name)).parameters) == list(
-            inspect.signature(getattr(observer, name)).parameters
-        )
+    for name in vars(observer):
+        if not name.startswith("_"):
+            told = inspect.signature(getattr(Observer, name))
+            assert list(told.parameters) == list(inspect.signature(getattr(observer, name)).parameters)
 
 
-def test_all_observers_hear_what_they_have_a_method_for() -> None:
+def test_all_observers_hear_what_they_override() -> None:
     heard: list[tuple[str, int]] = []
 
-    class One:
+    class One(Observer):
         def batch_read(self, count: int) -> None:
             heard.append(("one", count))
 
@@ -213,8 +206,14 @@ def test_all_observers_hear_what_they_have_a_method_for() -> None:
     both.batch_read(1)
     both.batch_read(count=2)
     both.stopped(3)
+    both.stopping(4)
 
     assert heard == [("one", 1), ("two", 1), ("one", 2), ("two", 2), ("stopped", 3)]
+
+
+def test_a_method_that_no_observer_has_cannot_be_told() -> None:
+    with pytest.raises(AttributeError):
+        Observers(Observer()).batch_raed(1)
 
 
 async def test_a_whole_consumer_in_figures() -> None:
