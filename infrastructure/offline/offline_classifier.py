@@ -1,4 +1,4 @@
-"""The tiers behind the rules for a command that has neither Redis nor a store: the local model and the LLM."""
+"""The tiers behind the rules for a command without Redis and store: the local classifier and the LLM."""
 
 import asyncio
 import os
@@ -14,16 +14,16 @@ from domains.patternClassifier.model import Classification, Tier
 _NAMES = ("OPENAI_API_KEY", "MODEL_FILE")
 _FILES = (Path(".env"), Path(".data/model.npz"))
 _MOST = 1_000_000
-_PATIENCE = 600.0  # seconds: nobody waits for these windows but the command itself
+_PATIENCE = 600.0  # seconds: only the command itself waits for these windows
 
 
 def may_be_there() -> bool:
-    """Whether there is anything that could make it worth its start: to look into the settings takes a while."""
+    """Whether a local classifier or an LLM may be configured. This is cheap; loading the settings takes longer."""
     return any(map(os.environ.get, _NAMES)) or any(path.exists() for path in _FILES)
 
 
 class OfflineClassifier:
-    """Use it as a context manager; needs its own thread's event loop to be free. Raises SettingsError."""
+    """Use it as a context manager, in a thread without a running event loop. Raises SettingsError."""
 
     def __init__(self, patterns: Sequence[CategoryPattern], observer: Any) -> None:
         from dependency_injector import providers
@@ -32,7 +32,7 @@ class OfflineClassifier:
         from infrastructure.memory.repositories import InMemoryCategoryPatternRepository, InMemoryLLMBudget
         from infrastructure.settings import load_settings
 
-        # "dev": no stores are needed. Of the tiers those that need a store are left out
+        # "dev" needs no stores. Tiers that need a store are left out
         settings = load_settings(app_env="dev", llm_wait=_PATIENCE, llm_max_waiting=_MOST)
         settings = settings.model_copy(
             update={"classification_tiers": ",".join(settings.tiers & {Tier.MODEL, Tier.LLM})}
@@ -60,7 +60,7 @@ class OfflineClassifier:
         self._runner.__exit__(kind, error, traceback)
 
     def classify(self, keys: Collection[Window]) -> dict[Window, Classification]:
-        """What the model and the LLM decide of windows that the rules leave open."""
+        """The categories that the local classifier and the LLM give to windows that the rules leave open."""
         asked = {key for key in keys if self._classifier.snapshot.by_rules(key) is None}
         answers = self._runner.run(self._answers(asked)) if asked else {}
         return {key: answer for key, answer in answers.items() if answer.tier in (Tier.MODEL, Tier.LLM)}

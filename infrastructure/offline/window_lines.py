@@ -11,7 +11,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class WindowLine(msgspec.Struct, frozen=True):
-    """What the desktop app saw in front; None and empty both mean that there is none."""
+    """The window in front. None and an empty text mean the same: the part is absent."""
 
     app: str | None = None
     title: str | None = None
@@ -27,9 +27,9 @@ _decode = msgspec.json.Decoder(WindowLine).decode
 
 
 def read_windows(source: BinaryIO) -> Iterator[list[WindowLine | BadLine]]:
-    """Chunks of about a megabyte: for each line that is not blank a window, or what is wrong with it, in order.
+    """Yields chunks of about a megabyte: in order, the window of each line that is not blank, or the line's fault.
 
-    Other fields are ignored. Control characters, and halves of surrogate pairs, are taken as they are.
+    Other fields are ignored. Control characters and halves of surrogate pairs are accepted.
     """
     read = 0
     while lines := source.readlines(_CHUNK_BYTES):
@@ -45,7 +45,7 @@ def read_windows(source: BinaryIO) -> Iterator[list[WindowLine | BadLine]]:
 
 
 def _leniently(line: bytes, number: int) -> WindowLine | BadLine:
-    """What msgspec does not decode but is plain enough."""
+    """A line that msgspec refuses but that still has a clear meaning, or what is wrong with it."""
     try:
         text = line.removeprefix(_BOM).decode("utf-8", "surrogatepass")
         value: Any = json.loads(text, strict=False)

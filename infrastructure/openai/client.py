@@ -36,9 +36,9 @@ If nothing can be told, answer Uncategorized. Answer with one JSON object and no
 {{"answers": [{{"number": 0, "category": "Uncategorized"}}]}}"""
 
 _FORMATS = ("json_schema", "json_object", "text")
-"""From the strictest on. The last one is not sent: every server has it."""
+"""The strictest one comes first. `text` is what every server answers by default, so it is not sent."""
 
-_LONGEST_ANSWER = 65_536  # characters; twenty answers take a thousand
+_LONGEST_ANSWER = 65_536  # characters; twenty answers have about a thousand
 _LONGEST_WAIT = 86_400.0  # seconds
 _ANSWERS = re.compile(r'\{\s*"answers"\s*:')
 
@@ -46,8 +46,8 @@ _ANSWERS = re.compile(r'\{\s*"answers"\s*:')
 class LLMClient:
     """LLMClientPort through the `openai` package, which retries by itself (see `make_client`).
 
-    `temperature` None is not sent. A server that refuses a response format is not sent that one again. The client's
-    own timeout is for each connect and read; all of an answer, retries included, may take `deadline` seconds.
+    A `temperature` of None is not sent. A response format that the server has refused is not sent again. The client's
+    own timeout is for each connect and read; the whole answer, with all retries, may take `deadline` seconds.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class LLMClient:
                 completion = await self._complete(asked, categories)
         except TimeoutError as cause:
             raise ClassificationFailed(f"no answer within {self._deadline:g} s", LLMFailure.TIMEOUT) from cause
-        except (OpenAIError, ValueError) as cause:  # ValueError: a body that is no JSON
-            # no text of theirs: it may repeat the windows, or the key
+        except (OpenAIError, ValueError) as cause:  # ValueError: the body is not JSON
+            # without the error's text, which may repeat the windows or the key
             status = getattr(cause, "status_code", None)
             message = f"{type(cause).__name__}{f' {status}' if status else ''}"
             headers = cause.response.headers if isinstance(cause, APIStatusError) else {}
@@ -81,7 +81,7 @@ class LLMClient:
         return LLMAnswers(_by_number(answers, len(questions), frozenset(categories)), _tokens(completion))
 
     async def _complete(self, asked: str, categories: Sequence[str]) -> Any:
-        """The completion, in the strictest format that the server has been found to take."""
+        """The completion, in the strictest format that the server has not refused yet."""
         messages = [
             {"role": "system", "content": _INSTRUCTIONS.format(categories="\n".join(categories))},
             {"role": "user", "content": asked},
@@ -90,20 +90,21 @@ class LLMClient:
             strictness = self._strictness
             options = self._options | _response_format(_FORMATS[strictness], categories)
             try:
-                return await self._client.chat.completions.create(messages=messages, **options)  # type: ignore[arg-type]
+                return await self._client.chat.completions.create(messages=messages, **options)  # type:
+                ignore[arg - type]
             except APIStatusError as refusal:
                 if strictness + 1 == len(_FORMATS) or not _refuses_format(refusal, asked):
                     raise
-                # another request may have found it out meanwhile
+                # another request may have raised it meanwhile
                 self._strictness = max(self._strictness, strictness + 1)
 
 
 def make_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI:
-    """A client that asks again after 408, 409, 429, 5xx, timeouts and lost connections.
+    """A client that retries after 408, 409, 429, 5xx, timeouts and lost connections.
 
-    It waits as long as `Retry-After` says, else 0.5 s, 1 s, 2 s … to 8 s, less up to a quarter. Where `Retry-After`
-    is above two minutes it does not ask again, and the lane gets to know by `ClassificationFailed.retry_after`.
-    Each further try is booked on `budget`.
+    Before a retry it waits as long as `Retry-After` says, else 0.5 s, 1 s, 2 s … to 8 s, less up to a quarter. If
+    `Retry-After` is above two minutes it does not retry, and `ClassificationFailed.retry_after` tells the queue. Each
+    retry is booked on `budget`.
     """
 
     async def book(request: Any) -> None:
@@ -123,7 +124,7 @@ def make_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI:
 
 def _kind_of(cause: Exception) -> LLMFailure:
     match cause:
-        case APITimeoutError():  # it is a connection error, too
+        case APITimeoutError():  # this is a connection error, too
             return LLMFailure.TIMEOUT
         case RateLimitError():
             return LLMFailure.RATE_LIMITED
@@ -143,7 +144,10 @@ def _response_format(kind: str, categories: Sequence[str]) -> dict[str, Any]:
 
 
 def _refuses_format(refusal: APIStatusError, asked: str) -> bool:
-    """Whether the server says that it does not know the response format. What a window says does not count."""
+    """Whether the server says that it does not know the response format.
+
+    Words that the windows contain do not count.
+    """
     said = f"{refusal.param} {refusal.message} {refusal.body}"
     return refusal.status_code in (400, 422) and any(
         name in said and name not in asked for name in ("response_format", "json_schema", "json_object")
@@ -151,7 +155,7 @@ def _refuses_format(refusal: APIStatusError, asked: str) -> bool:
 
 
 def _schema(categories: Sequence[str]) -> Any:
-    """Answers can be nothing but numbers with a category of the list."""
+    """The JSON schema of an answer: numbers, each with a category of the list."""
     answer = {
         "type": "object",
         "properties": {
@@ -171,7 +175,7 @@ def _schema(categories: Sequence[str]) -> Any:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, where the server names a time or a moment to come."""
+    """Seconds until the time that the server names, if it names one in the future."""
     said = headers.get("retry-after", "")
     try:
         seconds = float(said)
@@ -184,7 +188,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _content(completion: Any) -> str:
-    """What the model said, to its end. The package does not check what a server sends, so nothing is sure here."""
+    """The complete text of the answer.
+
+    The package does not check what a server sends, so any part of it may be missing.
+    """
     try:
         choice = completion.choices[0]
         content, refusal, end = choice.message.content, choice.message.refusal, choice.finish_reason
@@ -192,15 +199,15 @@ def _content(completion: Any) -> str:
         raise ClassificationFailed("no completion", LLMFailure.MALFORMED) from None
     if refusal or end == "content_filter":
         raise ClassificationFailed("the model refused to answer")
-    if end == "length":  # what is there may be half an answer that happens to be whole JSON
+    if end == "length":  # the part that was sent may be half an answer and still be valid JSON
         raise ClassificationFailed("the answer was cut off", LLMFailure.MALFORMED)
     if not isinstance(content, str) or len(content) > _LONGEST_ANSWER:
-        raise ClassificationFailed("no answer, or one beyond measure", LLMFailure.MALFORMED)
+        raise ClassificationFailed("no answer, or one that is too long", LLMFailure.MALFORMED)
     return content
 
 
 def _answers(content: str) -> list[Any]:
-    """The list of answers, also in a fence or in prose, if there is but one that it could be."""
+    """The list of answers. It may stand in a code fence or in prose, if there is exactly one candidate."""
     try:
         whole = json.loads(content)
     except (ValueError, RecursionError):
@@ -224,9 +231,9 @@ def _has_form(whole: Any) -> bool:
 
 
 def _by_number(answers: Sequence[Any], count: int, categories: frozenset[str]) -> list[str | None]:
-    """The answers by number. One that is missing, given twice with a difference, or not in the list is None.
+    """The answers in the order of their numbers. An answer is None if it is missing, ambiguous or not in the list.
 
-    Raises ClassificationFailed where they are counted from 1: then each belongs to the window before.
+    Raises ClassificationFailed if they are counted from 1, since each would then belong to the window before.
     """
     named: dict[int, set[str]] = {}
     for answer in answers:
@@ -234,7 +241,7 @@ def _by_number(answers: Sequence[Any], count: int, categories: frozenset[str]) -
             case {"number": int(number), "category": str(category)} if type(number) is int:
                 named.setdefault(number, set()).add(category)
     if count in named and 0 not in named:
-        raise ClassificationFailed("the answers are not counted as asked", LLMFailure.MALFORMED)
+        raise ClassificationFailed("the answers are not numbered as requested", LLMFailure.MALFORMED)
     return [
         name if len(names) == 1 and (name := next(iter(names))) in categories else None
         for names in (named.get(i, set()) for i in range(count))

@@ -157,7 +157,7 @@ GOOD = '{"answers": [{"number": 0, "category": "SNS"}, {"number": 1, "category":
         (says('{"answers":' * 5_000), "not of the form"),
         (says('{"answers":[' + "[" * 50_000), "not of the form"),
         (says('{"answers": [' + "9" * 50_000 + "]}"), "not of the form"),
-        (says(GOOD + " " * 10_000_000), "beyond measure"),
+        (says(GOOD + " " * 10_000_000), "too long"),
         (ending("length"), "cut off"),
         (ending("content_filter"), "refused"),
         (ending("stop", refusal="I would rather not"), "refused"),
