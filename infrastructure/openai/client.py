@@ -90,8 +90,7 @@ class LLMClient:
             strictness = self._strictness
             options = self._options | _response_format(_FORMATS[strictness], categories)
             try:
-                return await self._client.chat.completions.create(messages=messages, **options)  # type:
-                ignore[arg - type]
+                return await self._client.chat.completions.create(messages=messages, **options)  # type: ignore[arg-type]
             except APIStatusError as refusal:
                 if strictness + 1 == len(_FORMATS) or not _refuses_format(refusal, asked):
                     raise
