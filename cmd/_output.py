@@ -43,24 +43,33 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def json_lines(text: str) -> bytes:
-    """JSON text as it may be printed. Half a surrogate pair, which JSON cannot hold, becomes U+FFFD."""
+def json_line(document: Any) -> bytes:
+    """JSON on one line. Half a surrogate pair, which JSON cannot hold, becomes U+FFFD."""
+    return _printable_json(json.dumps(document, ensure_ascii=False))
+
+
+def print_json(document: Any) -> None:
+    _write(json_line(document))
+
+
+def print_json_text(text: str) -> None:
+    """`text` is JSON already, of any number of lines."""
+    _write(_printable_json(text))
+
+
+def _printable_json(text: str) -> bytes:
     lines = _UNPAIRED.sub("\ufffd", text).split("\n")
     return "".join(f"{line if line.isprintable() else _escaped(line)}\n" for line in lines).encode()
 
 
-def print_json(document: Any) -> None:
-    print_json_text(json.dumps(document, ensure_ascii=False))
-
-
-def print_json_text(text: str) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(json_lines(text))
-    sys.stdout.buffer.flush()
-
-
 def _escaped(line: str) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+
+
+def _write(line: bytes) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
 
 
 def table(

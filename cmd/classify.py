@@ -3,10 +3,9 @@
 python -m cmd.classify --app "IntelliJ IDEA 2024.2" --why
 """
 
-import json
 import os
 import sys
-from cmd._output import Json, fail, json_lines, print_json, print_tables, progress, say, shown, table
+from cmd._output import Json, fail, json_line, print_json, print_tables, progress, say, shown, table
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -18,13 +17,12 @@ from typing import Annotated, Any
 import typer
 
 from domains.categoryPattern.model import CategoryPattern
-from domains.kernel.window import Window
 from domains.patternClassifier.explain import Trace, explain
 from domains.patternClassifier.model import Classification, Tier
 from domains.patternClassifier.rules import RuleMatch, RuleSet
-from domains.patternClassifier.urls import split_url
 from infrastructure.http.explanations import answer_document, trace_document
-from infrastructure.offline.offline_classifier import OfflineClassifier, may_be_there
+from infrastructure.offline.offline_classifier import Answer, OfflineClassifier, decide, may_be_there
+from infrastructure.offline.tally import Tally
 from infrastructure.offline.window_lines import BadLine, WindowLine, read_windows
 from infrastructure.patterns.pattern_file import PatternFileError, default_patterns, read_patterns
 
@@ -113,29 +111,12 @@ def _rules(patterns: Sequence[CategoryPattern]) -> RuleSet:
     return rules
 
 
-def _decide(
-    rules: RuleSet, behind: OfflineClassifier | None, windows: Sequence[WindowLine | BadLine]
-) -> list[RuleMatch | Classification | None]:
-    """The answer for each window, in order; None where there is none."""
-    match = rules.match
-    found = [match(w.app or "", w.url or "") if isinstance(w, WindowLine) else None for w in windows]
-    if behind is None:
-        return list(found)
-    keys = [_key(w) if isinstance(w, WindowLine) else None for w in windows]
-    answers = behind.classify({key for key in keys if key is not None})
-    return [(answers.get(key) if key else None) or rule for key, rule in zip(keys, found, strict=True)]
-
-
-def _key(window: WindowLine) -> Window:
-    return Window(window.app or "", window.url or "", window.title or "")
-
-
 # ------------------------------------------------------------------------------------------ one window
 
 
 def _show(rules: RuleSet, behind: OfflineClassifier | None, window: WindowLine, why: bool, as_json: bool) -> None:
     name, url = window.app or "", window.url or ""
-    (found,) = _decide(rules, behind, [window])
+    (found,) = decide(rules, behind, [window])
     matches = rules.candidates(name, url)
     others = matches[1:] if matches and found == matches[0] else matches
     trace = explain(rules, name, url) if why else None
@@ -160,7 +141,7 @@ def _show(rules: RuleSet, behind: OfflineClassifier | None, window: WindowLine, 
         say("  nothing was asked" if behind is None else f"  asked: {_said_behind(found)}")
 
 
-def _said_behind(found: RuleMatch | Classification | None) -> str:
+def _said_behind(found: Answer | None) -> str:
     if isinstance(found, Classification):
         return f"the {_BEHIND[found.tier]} decides"
     return "the rules decide before" if found else "no answer"
@@ -204,11 +185,11 @@ def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, 
         size = os.stat(file).st_size if os.path.isfile(file) else None
     except OSError as error:
         fail(f"{file}: {error.strerror}", 2)
-    tally, bad, started = _Tally(), 0, perf_counter()
+    tally, bad, started = Tally(), 0, perf_counter()
     with opened as source, progress(hidden=as_json and sys.stdout.isatty(), in_bytes=True) as bar:
         task = bar.add_task("classifying", total=size)
         for windows in read_windows(source):
-            found = _decide(rules, behind, windows)
+            found = decide(rules, behind, windows)
             if as_json:
                 sys.stdout.buffer.write(b"".join(map(_line, windows, found)))
             else:
@@ -222,60 +203,28 @@ def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, 
     if as_json:
         sys.stdout.buffer.flush()
     else:
-        tally.show(perf_counter() - started)
+        _print_tally(tally, perf_counter() - started)
     return 1 if bad else 0
 
 
-def _line(window: WindowLine | BadLine, found: RuleMatch | Classification | None) -> bytes:
+def _line(window: WindowLine | BadLine, found: Answer | None) -> bytes:
     if isinstance(window, BadLine):
-        return json_lines(json.dumps(answer_document(None) | {"error": window.reason}, ensure_ascii=False))
+        return json_line(answer_document(None) | {"error": window.reason})
     return _found_line(found)
 
 
 @cache
-def _found_line(found: RuleMatch | Classification | None) -> bytes:
-    return json_lines(json.dumps(answer_document(found), ensure_ascii=False))
+def _found_line(found: Answer | None) -> bytes:
+    return json_line(answer_document(found))
 
 
-class _Tally:
-    """What the tables of a file need."""
-
-    def __init__(self) -> None:
-        self.decided: Counter[tuple[str, str]] = Counter()
-        self.unknown_hosts: Counter[str] = Counter()
-        self.unknown_apps: Counter[str] = Counter()
-        self.empty = 0
-
-    def add(
-        self, windows: Sequence[WindowLine | BadLine], found: Sequence[RuleMatch | Classification | None]
-    ) -> None:
-        self.decided.update((answer.tier, answer.category) for answer in found if answer is not None)
-        for window, answer in zip(windows, found, strict=True):
-            if answer is None and isinstance(window, WindowLine):
-                self._add_unknown(window)
-
-    def _add_unknown(self, window: WindowLine) -> None:
-        host = split_url(window.url)[0] if window.url else ""
-        if host:
-            self.unknown_hosts[host] += 1
-        elif window.app:
-            self.unknown_apps[window.app] += 1
-        else:
-            self.empty += 1
-
-    def show(self, seconds: float) -> None:
-        unknown = self.unknown_hosts.total() + self.unknown_apps.total() + self.empty
-        total = self.decided.total() + unknown
-        tiers: Counter[str] = Counter()
-        categories: Counter[str] = Counter()
-        for (tier, category), count in self.decided.items():
-            tiers[tier] += count
-            categories[category] += count
-        _print_counts("Tier", tiers + Counter({"unknown": unknown}), total)
-        _print_counts("Category", categories, total)
-        _print_counts("Unknown host", self.unknown_hosts, total, _MOST_FREQUENT)
-        _print_counts("Unknown app, without a host", self.unknown_apps, total, _MOST_FREQUENT)
-        say(f"{total:,} windows in {seconds:.1f} s, {total / seconds:,.0f} a second")
+def _print_tally(tally: Tally, seconds: float) -> None:
+    total = tally.total
+    _print_counts("Tier", tally.tiers + Counter({"unknown": tally.unknown}), total)
+    _print_counts("Category", tally.categories, total)
+    _print_counts("Unknown host", tally.unknown_hosts, total, _MOST_FREQUENT)
+    _print_counts("Unknown app, without a host", tally.unknown_apps, total, _MOST_FREQUENT)
+    say(f"{total:,} windows in {seconds:.1f} s, {total / seconds:,.0f} a second")
 
 
 def _print_counts(heading: str, counts: Counter[str], total: int, rows: int | None = None) -> None:

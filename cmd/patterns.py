@@ -7,7 +7,7 @@ import json
 import sys
 from cmd._output import Json, fail, print_json, print_json_text, print_tables, progress, say, shown, table
 from cmd._run import run, settings_or_exit
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -15,29 +15,27 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from domains.categoryPattern import decisions
-from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternProposal, ProposalStatus, category_id
-from domains.patternClassifier.learning import AnswerCounts, propose
-from domains.patternClassifier.rules import RuleSet
+from domains.categoryPattern.model import CategoryPattern, PatternProposal, ProposalStatus
+from domains.categoryPattern.ports import PatternProposalRepositoryPort
+from domains.patternClassifier.proposing import ProposalLimits, propose_patterns
 from infrastructure.composition.container import Container, running_store
 from infrastructure.patterns.lint import lint
 from infrastructure.patterns.pattern_file import (
     DEFAULT_PATTERNS,
     PatternFileError,
-    compare,
+    import_into,
     read_patterns,
     write_patterns,
 )
 from infrastructure.settings import Settings
-
-_AT_ONCE = 1000
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 Ids = Annotated[list[str] | None, typer.Argument(help="ids of proposals, as `list` shows them")]
 
 
-@app.command("propose")
-def propose_patterns(
+@app.command()
+def propose(
     again: Annotated[bool, typer.Option("--again", help="also what was rejected before")] = False,
     as_json: Json = False,
 ) -> None:
@@ -52,35 +50,36 @@ def propose_patterns(
     """
     settings = settings_or_exit()
 
+    limits = ProposalLimits(settings.pattern_min_evidence, settings.pattern_min_share, settings.pattern_auto_accept)
+
     async def work() -> None:
         async with _stores(settings) as stores:
-            counts, read, unknown = await _count(stores, as_json)
-            proposals, kept = stores.proposals(), await stores.proposals().find_all()
-            found = propose(
-                counts,
-                RuleSet(await stores.category_patterns().find_all()),
-                kept,
-                settings.pattern_min_evidence,
-                settings.pattern_min_share,
-                again,
-            )
-            waiting = {proposal.id for proposal in kept if proposal.status is ProposalStatus.PROPOSED}
-            withdrawn = waiting - {proposal.id for proposal in found}
-            await proposals.save_all(found)
-            await proposals.delete_all(withdrawn)
-            if settings.pattern_auto_accept:
-                found = await decisions.accept(found, proposals, stores.category_patterns())
-        new = sum(proposal.id not in waiting for proposal in found)
+            with progress(as_json) as bar:
+                task = bar.add_task("answers", total=None)
+                found = await propose_patterns(
+                    stores.categorized_data(),
+                    stores.category_patterns(),
+                    stores.proposals(),
+                    stores.privacy(),
+                    limits,
+                    again,
+                    lambda answers: bar.update(task, completed=answers),
+                )
         if as_json:
-            result = {"answers": read, "unknownCategory": unknown, "forgotten": counts.forgotten, "new": new}
-            print_json(result | {"withdrawn": len(withdrawn), "proposals": [_document(each) for each in found]})
+            counted = {"answers": found.answers, "unknownCategory": found.unknown, "forgotten": found.forgotten}
+            counted |= {"new": found.new, "withdrawn": found.withdrawn}
+            print_json(counted | {"proposals": [_document(each) for each in found.proposals]})
             return
-        _print_table(found)
-        say(f"{read} answers read, {len(found)} patterns proposed, {new} of them new, {len(withdrawn)} withdrawn")
-        if counts.forgotten:
-            say(f"{counts.forgotten} rare hosts and apps were left out, there are so many")
+        _print_table(found.proposals)
+        number = len(found.proposals)
+        say(
+            f"{found.answers} answers read, {number} patterns proposed, {found.new} of them new, "
+            f"{found.withdrawn} withdrawn"
+        )
+        if found.forgotten:
+            say(f"{found.forgotten} rare hosts and apps were left out, there are so many")
         if settings.pattern_auto_accept:
-            say(f"{len(found)} accepted (PATTERN_AUTO_ACCEPT)")
+            say(f"{number} accepted (PATTERN_AUTO_ACCEPT)")
 
     run(work)
 
@@ -98,10 +97,8 @@ def list_proposals(
 
     async def work() -> None:
         async with _stores(settings) as stores:
-            kept = await stores.proposals().find_all()
+            kept = await decisions.find_in_order(stores.proposals())
         found = [proposal for proposal in kept if status in (None, proposal.status)]
-        order = list(ProposalStatus)
-        found.sort(key=lambda each: (order.index(each.status), -each.evidence.answers, each.id))
         if as_json:
             print_json([_document(proposal) for proposal in found])
             return
@@ -130,13 +127,8 @@ def accept(
 
     async def work() -> None:
         async with _stores(settings) as stores:
-            kept = await stores.proposals().find_all()
-            if ids:
-                chosen = _chosen(kept, ids)
-            else:
-                least = min_answers or 0
-                waiting = (each for each in kept if each.status is ProposalStatus.PROPOSED)
-                chosen = [proposal for proposal in waiting if proposal.evidence.answers >= least]
+            proposals = stores.proposals()
+            chosen = await (_chosen(ids, proposals) if ids else decisions.find_waiting(proposals, min_answers or 0))
             accepted = await decisions.accept(chosen, stores.proposals(), stores.category_patterns())
         _print_done("accepted", accepted, as_json)
 
@@ -152,12 +144,10 @@ def reject(
 
     async def work() -> None:
         async with _stores(settings) as stores:
-            chosen = _chosen(await stores.proposals().find_all(), ids)
-            if accepted := [each.id for each in chosen if each.status is ProposalStatus.ACCEPTED]:
-                fail(
-                    f"{', '.join(accepted)}: accepted already; its pattern is removed where the patterns are kept", 1
-                )
-            rejected = await decisions.reject(chosen, stores.proposals())
+            try:
+                rejected = await decisions.reject(await _chosen(ids, stores.proposals()), stores.proposals())
+            except decisions.AlreadyAccepted as refusal:
+                fail(f"{', '.join(map(shown, refusal.ids))}: {refusal}", 1)
         _print_done("rejected", rejected, as_json)
 
     run(work)
@@ -176,7 +166,7 @@ def export_patterns(
         async with _stores(settings) as stores:
             patterns = await stores.category_patterns().find_all()
             if proposed:
-                patterns = _as_patterns(await stores.proposals().find_all(), patterns)
+                patterns = decisions.as_patterns(await decisions.find_waiting(stores.proposals()), patterns)
         text = write_patterns(patterns)
         if str(file) == "-":
             print_json_text(text)
@@ -211,15 +201,10 @@ def import_patterns(
 
     async def work() -> int:
         async with _stores(settings) as stores:
-            repository = stores.category_patterns()
-            present = await repository.find_all()
             try:
-                news = compare(wanted, present)
+                news = await import_into(stores.category_patterns(), wanted, dry_run)
             except PatternFileError as error:
                 _refuse(file, error)
-            if not dry_run:
-                await repository.save_all(news.categories)
-                await decisions.add(news.added, repository)
         if as_json:
             print_json(
                 {
@@ -260,50 +245,15 @@ def lint_patterns(
 @asynccontextmanager
 async def _stores(settings: Settings) -> AsyncIterator[Container]:
     async with running_store(settings) as container:
-        patterns = container.category_patterns()
-        if (defaults := container.default_patterns()) and not await patterns.find_all():
-            await patterns.save_all(defaults)  # as the consumer does, but only where there is nothing at all
+        await decisions.patterns_or_defaults(container.category_patterns(), container.default_patterns())
         yield container
 
 
-async def _count(stores: Container, hidden: bool) -> tuple[AnswerCounts, int, int]:
-    """The counts, how many answers there were, and how many by a category that is gone."""
-    names = {pattern.id: pattern.category for pattern in await stores.category_patterns().find_all()}
-    counts, read, unknown = AnswerCounts(stores.privacy()), 0, 0
-    with progress(hidden) as bar:
-        task = bar.add_task("answers", total=None)
-        async for data in stores.categorized_data().find_llm_based():
-            read += 1
-            if category := names.get(data.category_id or ""):
-                counts.add(data.window, category)
-            else:
-                unknown += 1
-            if not read % _AT_ONCE:
-                bar.update(task, completed=read)
-    return counts, read, unknown
-
-
-def _chosen(kept: Collection[PatternProposal], ids: Sequence[str]) -> list[PatternProposal]:
-    by_id = {proposal.id: proposal for proposal in kept}
-    if missing := [shown(each) for each in ids if each not in by_id]:
-        fail(f"{', '.join(missing)}: no such proposal; nothing is changed", 1)
-    return [by_id[each] for each in dict.fromkeys(ids)]
-
-
-def _as_patterns(proposals: Iterable[PatternProposal], patterns: Sequence[CategoryPattern]) -> list[CategoryPattern]:
-    """The proposals that wait, as documents of their categories that hold nothing else."""
-    priorities = {pattern.category: pattern.priority for pattern in reversed(patterns)}
-    waiting = decisions.by_category(each for each in proposals if each.status is ProposalStatus.PROPOSED)
-    return [
-        CategoryPattern(
-            category_id(category),
-            category,
-            priorities.get(category),
-            tuple(sorted(proposed[PatternKind.APP])),
-            tuple(sorted(proposed[PatternKind.DOMAIN])),
-        )
-        for category, proposed in sorted(waiting.items())
-    ]
+async def _chosen(ids: Sequence[str], proposals: PatternProposalRepositoryPort) -> list[PatternProposal]:
+    try:
+        return await decisions.find(ids, proposals)
+    except decisions.NoSuchProposal as fault:
+        fail(f"{', '.join(map(shown, fault.ids))}: {fault}; nothing is changed", 1)
 
 
 def _patterns_of(file: Path) -> list[CategoryPattern]:

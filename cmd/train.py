@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domains.categoryPattern.model import UNCATEGORIZED
-from domains.patternClassifier.questions import Question, Questions
-from domains.pomodoro.model import CategorizedData
 from infrastructure.composition.container import running_store
+from infrastructure.local_classifier.past_answers import Answer, past_answers
 from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.settings import Settings
 
 if TYPE_CHECKING:  # scikit-learn is loaded by this command alone, and only once it is known to be there
     from infrastructure.local_classifier.linear import LinearModel, ModelCard
     from infrastructure.local_classifier.training import Measures
-
-_MOST_ANSWERS = 200_000
-_BROWSING = "Browsing"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -60,19 +55,16 @@ def main(
 async def _train(
     settings: Settings, output: Path, precision: float, patterns_only: bool, seed: int, as_json: bool
 ) -> int:
-    from infrastructure.local_classifier.training import most_frequent, train, windows_of_patterns
+    from infrastructure.local_classifier.training import labelled_windows, train
 
-    patterns, answers = default_patterns(), list[tuple[Question, str]]()
+    patterns, answers = default_patterns(), list[Answer]()
     if not patterns_only:
         _say("reading patterns and answers")
         async with running_store(settings) as container:
             patterns = await container.category_patterns().find_all() or patterns
-            names = {pattern.id: pattern.category for pattern in patterns if pattern.category != UNCATEGORIZED}
-            documents = await container.categorized_data().find_classified(names, _MOST_ANSWERS)
-            answers = _answers(documents, names, container.questions())
-    of_patterns = windows_of_patterns(patterns)
-    windows = most_frequent(answers) | of_patterns
-    _say(f"{len(of_patterns)} windows from patterns, {len(windows) - len(of_patterns)} from answers")
+            answers = await past_answers(container.categorized_data(), patterns, container.questions())
+    windows, of_patterns = labelled_windows(patterns, answers)
+    _say(f"{of_patterns} windows from patterns, {len(windows) - of_patterns} from answers")
     model, result = await asyncio.to_thread(train, windows, precision, seed, _say)
     size = _save(model, output)
     if as_json:
@@ -93,18 +85,6 @@ def _save(model: "LinearModel", output: Path) -> int:
         return output.stat().st_size
     except OSError as error:
         fail(f"{output}: {error.strerror or error}", 1)
-
-
-def _answers(
-    documents: list[CategorizedData], names: dict[str, str], questions: Questions
-) -> list[tuple[Question, str]]:
-    """What past windows were given. A browser's own category is left out: it says that nothing better was known."""
-    return [
-        (questions.of(data.window), names[data.category_id])
-        for data in documents
-        if data.category_id is not None
-        and (data.is_llm_based or not data.window.url or names[data.category_id] != _BROWSING)
-    ]
 
 
 def _print(card: "ModelCard", result: "Measures") -> None:

@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache, partial
 
+from domains.categoryPattern.decisions import patterns_or_defaults
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.kernel.errors import PipelineError
@@ -76,10 +77,7 @@ class PatternClassifier:
         Where they have not changed the snapshot stays; where they have, a new one is built beside the running batches
         and takes its place as a whole.
         """
-        patterns = await self._patterns.find_all()
-        if not patterns and self._defaults:
-            await self._patterns.save_all(self._defaults)
-            patterns = await self._patterns.find_all()
+        patterns = await patterns_or_defaults(self._patterns, self._defaults)
         if all(pattern.category != UNCATEGORIZED for pattern in patterns):
             await self._patterns.save_all([CategoryPattern(category_id(UNCATEGORIZED), UNCATEGORIZED)])
             patterns = await self._patterns.find_all()

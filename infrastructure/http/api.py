@@ -10,7 +10,6 @@ from domains.categoryPattern.model import (
     PATTERN_CATEGORIES,
     WORK_CATEGORIES,
     PatternProposal,
-    ProposalStatus,
 )
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
 from domains.kernel.window import Window
@@ -151,34 +150,33 @@ class Api:
     # Proposals
 
     async def proposals(self, request: web.Request) -> schemas.Proposals:
-        order = list(ProposalStatus)
-        kept = await self._proposals.find_all()
-        kept.sort(key=lambda each: (order.index(each.status), -each.evidence.answers, each.id))
+        kept = await decisions.find_in_order(self._proposals)
         return schemas.Proposals(content=[_proposal(each) for each in kept])
 
     async def accept_proposal(
         self, request: web.Request, which: schemas.ProposalId, _: schemas.Nothing
     ) -> schemas.Proposal:
-        chosen = await self._proposal(which.id)
-        (accepted,) = await decisions.accept([chosen], self._proposals, self._patterns)
+        chosen = await self._chosen(which)
+        (accepted,) = await decisions.accept(chosen, self._proposals, self._patterns)
         self._guard.changed(request, "accepted a proposal", which.id)
         return _proposal(accepted)
 
     async def reject_proposal(
         self, request: web.Request, which: schemas.ProposalId, _: schemas.Nothing
     ) -> schemas.Proposal:
-        chosen = await self._proposal(which.id)
-        if chosen.status is ProposalStatus.ACCEPTED:
-            raise web.HTTPConflict(text="accepted already; its pattern is removed where the patterns are kept")
-        (rejected,) = await decisions.reject([chosen], self._proposals)
+        chosen = await self._chosen(which)
+        try:
+            (rejected,) = await decisions.reject(chosen, self._proposals)
+        except decisions.AlreadyAccepted as refusal:
+            raise web.HTTPConflict(text=str(refusal)) from None
         self._guard.changed(request, "rejected a proposal", which.id)
         return _proposal(rejected)
 
-    async def _proposal(self, proposal_id: str) -> PatternProposal:
-        for proposal in await self._proposals.find_all():
-            if proposal.id == proposal_id:
-                return proposal
-        raise web.HTTPNotFound(text="there is no such proposal")
+    async def _chosen(self, which: schemas.ProposalId) -> list[PatternProposal]:
+        try:
+            return await decisions.find([which.id], self._proposals)
+        except decisions.NoSuchProposal:
+            raise web.HTTPNotFound(text="there is no such proposal") from None
 
     def admit(self, request: web.Request, operation: Endpoint) -> None:
         """Raises what the request is refused with, before anything of it is read."""

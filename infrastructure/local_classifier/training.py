@@ -24,6 +24,7 @@ from domains.patternClassifier.questions import Question
 from domains.patternClassifier.urls import parse_pattern
 from infrastructure.local_classifier.features import BUCKETS, features
 from infrastructure.local_classifier.linear import LinearModel, ModelCard, softmax
+from infrastructure.local_classifier.past_answers import Answer
 
 Labels = Mapping[Question, str]
 
@@ -76,6 +77,12 @@ class Measures:
         return self.decided / self.windows
 
 
+def labelled_windows(patterns: Iterable[CategoryPattern], answers: Iterable[Answer]) -> tuple[Labels, int]:
+    """All there is to train on, where patterns come before answers; and how many of these are the patterns'."""
+    of_patterns = windows_of_patterns(patterns)
+    return most_frequent(answers) | of_patterns, len(of_patterns)
+
+
 def windows_of_patterns(patterns: Iterable[CategoryPattern]) -> dict[Question, str]:
     """A window for each pattern that names an app or a host.
 
@@ -100,7 +107,7 @@ def _site(pattern: str) -> str:
     return parsed.host and parsed.host + parsed.path
 
 
-def most_frequent(answers: Iterable[tuple[Question, str]]) -> dict[Question, str]:
+def most_frequent(answers: Iterable[Answer]) -> dict[Question, str]:
     """Each question with the category that it was given most often."""
     given: defaultdict[Question, Counter[str]] = defaultdict(Counter)
     for question, category in answers:

@@ -10,6 +10,10 @@ from typing import Any
 from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.window import Window
 from domains.patternClassifier.model import Classification, Tier
+from domains.patternClassifier.rules import RuleMatch, RuleSet
+from infrastructure.offline.window_lines import BadLine, WindowLine
+
+Answer = RuleMatch | Classification
 
 _NAMES = ("OPENAI_API_KEY", "MODEL_FILE")
 _FILES = (Path(".env"), Path(".data/model.npz"))
@@ -20,6 +24,19 @@ _PATIENCE = 600.0  # seconds: only the command itself waits for these windows
 def may_be_there() -> bool:
     """Whether a local classifier or an LLM may be configured. This is cheap; loading the settings takes longer."""
     return any(map(os.environ.get, _NAMES)) or any(path.exists() for path in _FILES)
+
+
+def decide(
+    rules: RuleSet, behind: "OfflineClassifier | None", windows: Sequence[WindowLine | BadLine]
+) -> list[Answer | None]:
+    """The answer for each window, in order: of what is `behind` the rules, else theirs; None where there is none."""
+    match = rules.match
+    found = [match(w.app or "", w.url or "") if isinstance(w, WindowLine) else None for w in windows]
+    if behind is None:
+        return list(found)
+    keys = [w.window if isinstance(w, WindowLine) else None for w in windows]
+    answers = behind.classify({key for key in keys if key is not None})
+    return [(answers.get(key) if key else None) or rule for key, rule in zip(keys, found, strict=True)]
 
 
 class OfflineClassifier:

@@ -6,6 +6,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from domains.kernel.window import Window
+
 _CHUNK_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 
@@ -16,6 +18,10 @@ class WindowLine(msgspec.Struct, frozen=True):
     app: str | None = None
     title: str | None = None
     url: str | None = None
+
+    @property
+    def window(self) -> Window:
+        return Window(self.app or "", self.url or "", self.title or "")
 
 
 class BadLine(NamedTuple):

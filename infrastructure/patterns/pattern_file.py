@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from domains.categoryPattern import decisions
 from domains.categoryPattern.model import PATTERN_CATEGORIES, CategoryPattern, PatternKind, category_id
+from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.patternClassifier.pattern_checks import CATEGORIES_WITHOUT_PATTERNS, canonical_pattern
 
 DEFAULT_PATTERNS = Path(__file__).parent / "default.json"
@@ -87,6 +89,17 @@ def write_patterns(patterns: Iterable[CategoryPattern]) -> str:
         for pattern in patterns
     ]
     return json.dumps(entries, ensure_ascii=False, indent=2)
+
+
+async def import_into(
+    store: CategoryPatternRepositoryPort, wanted: Sequence[CategoryPattern], dry_run: bool = False
+) -> FileNews:
+    """Adds what `compare` finds to be new; with `dry_run`, only says so."""
+    news = compare(wanted, await store.find_all())
+    if not dry_run:
+        await store.save_all(news.categories)
+        await decisions.add(news.added, store)
+    return news
 
 
 def compare(wanted: Sequence[CategoryPattern], present: Sequence[CategoryPattern]) -> FileNews:

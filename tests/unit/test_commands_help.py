@@ -2,12 +2,10 @@
 
 import importlib
 import io
-import json
 import re
 from cmd.__main__ import main
-from cmd._output import json_lines, print_tables, say, shown, table
+from cmd._output import json_line, print_tables, say, shown, table
 from cmd.leaderboard import print_board, spent
-from cmd.publish import _chunks, _messages
 from datetime import date
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from typer.testing import CliRunner
 
 from domains.leaderboard.model import LeaderboardResult, Period
 from infrastructure.settings import describe_settings
+from infrastructure.spring.message_file import chunks, read_messages
 from infrastructure.spring.message_spelling import MessageSpellingError
 
 ROOT = Path(__file__).parents[2]
@@ -112,16 +111,16 @@ def test_hostile_text_is_shown_as_escapes(text: str, expected: str) -> None:
 
 def test_what_comes_before_a_bad_line_is_published() -> None:
     lines = ['{"userId":"a"}\n', '{"userId":"b"}\n', "{\n"]
-    chunks = _chunks(_messages(lines), None)  # type: ignore[arg-type]
+    found = chunks(read_messages(lines), None)
 
-    assert next(chunks) == [{"userId": "a"}, {"userId": "b"}]
+    assert next(found) == [{"userId": "a"}, {"userId": "b"}]
     with pytest.raises(MessageSpellingError, match=r"^line 3: not JSON"):
-        next(chunks)
+        next(found)
 
 
 @pytest.mark.parametrize("rate", [1.0, 50.0, 10_000.0])
 def test_chunks_are_as_small_as_the_rate_needs(rate: float) -> None:
-    sizes = [len(chunk) for chunk in _chunks(iter([{"userId": "u"}] * 1200), rate)]
+    sizes = [len(chunk) for chunk in chunks(iter([{"userId": "u"}] * 1200), rate)]
 
     assert sum(sizes) == 1200
     assert max(sizes) <= max(1, rate / 10)
@@ -143,13 +142,13 @@ def test_chunks_are_as_small_as_the_rate_needs(rate: float) -> None:
 )
 def test_a_bad_line_is_named(lines: list[str], told: str) -> None:
     with pytest.raises(MessageSpellingError) as offence:
-        list(_messages(lines))  # type: ignore[arg-type]
+        list(read_messages(lines))
     assert str(offence.value).startswith(told)
 
 
 def test_a_file_that_is_no_text_is_a_bad_line() -> None:
     with pytest.raises(MessageSpellingError, match=r"^line 1: not UTF-8$"):
-        list(_messages(io.TextIOWrapper(io.BytesIO(b"\xff\xfe\x00\n"), encoding="utf-8")))
+        list(read_messages(io.TextIOWrapper(io.BytesIO(b"\xff\xfe\x00\n"), encoding="utf-8")))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +245,7 @@ def test_commands_print_through_one_module_alone(path: Path) -> None:
     ids=["text", "half a pair", "no UTF-8", "control characters", "beyond 16 bits"],
 )
 def test_json_can_be_read_by_all_and_controls_nothing(value: str, parsed: str) -> None:
-    line = json_lines(json.dumps({"it": value}, ensure_ascii=False))
+    line = json_line({"it": value})
 
     assert msgspec.json.decode(line) == {"it": parsed}
     assert line.decode().removesuffix("\n").isprintable()

@@ -19,11 +19,14 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from domains.categoryPattern.model import CategoryPattern
-from domains.patternClassifier.questions import Question
+from domains.kernel.window import Window
+from domains.patternClassifier.questions import Question, Questions
+from domains.pomodoro.model import CategorizedData
 from infrastructure.composition.container import running_store
 from infrastructure.local_classifier import training
 from infrastructure.local_classifier.features import BUCKETS, VERSION, features
 from infrastructure.local_classifier.linear import LinearModel, ModelCard, ModelFileError, load_model
+from infrastructure.local_classifier.past_answers import past_answers
 from infrastructure.local_classifier.training import (
     Measures,
     TooLittleData,
@@ -31,6 +34,7 @@ from infrastructure.local_classifier.training import (
     train,
     windows_of_patterns,
 )
+from infrastructure.memory.repositories import InMemoryCategorizedDataRepository
 from infrastructure.settings import Settings
 from tests.messages import DEVELOPMENT, SNS, categorized, patterns
 
@@ -498,22 +502,16 @@ def test_a_precision_that_is_none_is_refused(precision: str) -> None:
     assert "not between 0 and 1" in result.stderr
 
 
-def test_answers_that_say_nothing_are_left_out() -> None:
-    from cmd.train import _answers
-
-    from domains.kernel.window import Window
-    from domains.patternClassifier.questions import Questions
-    from domains.pomodoro.model import CategorizedData
-
-    names = {pattern.id: pattern.category for pattern in patterns()} | {"b" * 24: "Browsing"}
-    (known, name), *_ = names.items()
+async def test_answers_that_say_nothing_are_left_out() -> None:
+    known, browsing = patterns()[0], CategoryPattern("b" * 24, "Browsing")
     site, app = Window("Chrome", "https://a.b", ""), Window("Chrome", "", "")
 
-    def answers(key: Window, category: str, by_llm: bool) -> list[str]:
-        return [
-            given for _, given in _answers([CategorizedData("1" * 24, key, category, by_llm)], names, Questions())
-        ]
+    async def answers(window: Window, category: CategoryPattern, by_llm: bool) -> list[str]:
+        documents = InMemoryCategorizedDataRepository()
+        await documents.save_all([CategorizedData("1" * 24, window, category.id, by_llm)])
+        found = await past_answers(documents, [*patterns(), browsing], Questions())
+        return [given for _, given in found]
 
-    assert answers(site, known, False) == answers(app, known, True) == [name]
-    assert answers(site, "b" * 24, True) == answers(app, "b" * 24, False) == ["Browsing"]
-    assert answers(site, "b" * 24, False) == []
+    assert await answers(site, known, False) == await answers(app, known, True) == [known.category]
+    assert await answers(site, browsing, True) == await answers(app, browsing, False) == ["Browsing"]
+    assert await answers(site, browsing, False) == []

@@ -8,11 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domains.categoryPattern import decisions
 from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternProposal, ProposalStatus
 from domains.kernel.window import Window
 from domains.patternClassifier.learning import AnswerCounts, propose
 from domains.patternClassifier.privacy import Privacy
+from domains.patternClassifier.proposing import ProposalLimits, Proposed, propose_patterns
 from domains.patternClassifier.rules import RuleSet
+from domains.pomodoro.model import CategorizedData
+from infrastructure.memory.repositories import (
+    InMemoryCategorizedDataRepository,
+    InMemoryCategoryPatternRepository,
+    InMemoryPatternProposalRepository,
+)
 
 Answer = tuple[Window, str]
 
@@ -292,3 +300,83 @@ def test_many_windows_are_counted_up_to_a_thousand() -> None:
     (proposal,) = proposals(site("https://study.com/", "Education", 1500))
 
     assert (proposal.evidence.answers, proposal.evidence.windows) == (1500, 1000)
+
+
+# What becomes of them
+
+
+class Stores:
+    def __init__(self) -> None:
+        self.patterns = InMemoryCategoryPatternRepository([CategoryPattern("e" * 24, "Education")])
+        self.proposals = InMemoryPatternProposalRepository()
+        self.answers = InMemoryCategorizedDataRepository()
+
+    async def answer(self, host: str, count: int, category_id: str = "e" * 24) -> None:
+        windows = [Window("Chrome", f"https://{host}", f"page {number}") for number in range(count)]
+        numbers = range(len(self.answers.documents), len(self.answers.documents) + count)
+        await self.answers.save_all(
+            [
+                CategorizedData(f"{number:024x}", window, category_id, True)
+                for number, window in zip(numbers, windows, strict=True)
+            ]
+        )
+
+    async def propose(self, **limits: Any) -> Proposed:
+        chosen = ProposalLimits(20, 0.95, auto_accept=False)._replace(**limits)
+        return await propose_patterns(self.answers, self.patterns, self.proposals, Privacy(), chosen)
+
+
+@pytest.fixture
+def stores() -> Stores:
+    return Stores()
+
+
+async def test_what_is_proposed_is_kept_and_counted(stores: Stores) -> None:
+    await stores.answer("study.com", 20)
+    await stores.answer("gone.com", 3, category_id="f" * 24)
+
+    first, second = await stores.propose(), await stores.propose()
+
+    assert first == Proposed(await stores.proposals.find_all(), 1, 0, answers=23, unknown=3, forgotten=0)
+    assert (second.new, second.withdrawn) == (0, 0)
+
+
+async def test_what_has_no_longer_enough_in_its_favour_is_withdrawn(stores: Stores) -> None:
+    await stores.answer("study.com", 20)
+    await stores.propose()
+
+    assert (await stores.propose(min_answers=21)).withdrawn == 1
+    assert await stores.proposals.find_all() == []
+
+
+async def test_what_is_proposed_can_be_accepted_at_once(stores: Stores) -> None:
+    await stores.answer("study.com", 20)
+
+    (accepted,) = (await stores.propose(auto_accept=True)).proposals
+
+    assert accepted.status is ProposalStatus.ACCEPTED
+    assert [pattern.domain_patterns for pattern in await stores.patterns.find_all()] == [("study.com",)]
+
+
+async def test_an_unknown_id_is_named(stores: Stores) -> None:
+    await stores.answer("study.com", 20)
+    (known,) = (await stores.propose()).proposals
+
+    with pytest.raises(decisions.NoSuchProposal) as fault:
+        await decisions.find([known.id, "0a", "0b"], stores.proposals)
+
+    assert fault.value.ids == ["0a", "0b"]
+    assert await decisions.find([known.id, known.id], stores.proposals) == [known]
+
+
+async def test_beside_an_accepted_one_none_is_rejected(stores: Stores) -> None:
+    await stores.answer("study.com", 20)
+    await stores.propose(auto_accept=True)
+    await stores.answer("school.com", 20)
+    await stores.propose()
+
+    with pytest.raises(decisions.AlreadyAccepted):
+        await decisions.reject(await stores.proposals.find_all(), stores.proposals)
+
+    assert [it.pattern for it in await decisions.find_waiting(stores.proposals)] == ["school.com"]
+    assert await decisions.find_waiting(stores.proposals, min_answers=21) == []

@@ -1,0 +1,88 @@
+"""The use case of learning: all answers that the LLM has given become proposals of patterns, which are kept."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple, Protocol
+
+from domains.categoryPattern import decisions
+from domains.categoryPattern.model import PatternProposal, ProposalStatus
+from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
+from domains.kernel.window import Window
+from domains.patternClassifier.learning import AnswerCounts, propose
+from domains.patternClassifier.privacy import Privacy
+from domains.patternClassifier.rules import RuleSet
+
+_TOLD_EVERY = 1000
+"""Answers."""
+
+
+class StoredAnswer(Protocol):
+    """A window whose category the LLM has named."""
+
+    @property
+    def window(self) -> Window: ...
+    @property
+    def category_id(self) -> str | None: ...
+
+
+class LLMAnswersPort(Protocol):
+    def find_llm_based(self) -> AsyncIterator[StoredAnswer]:
+        """All that the LLM has answered, in any order, never all of it in memory. Raises StoreOutage."""
+
+
+class ProposalLimits(NamedTuple):
+    """What `propose` asks of a host or an app, and whether what is proposed is accepted at once."""
+
+    min_answers: int
+    min_share: float
+    auto_accept: bool
+
+
+class Proposed(NamedTuple):
+    """`answers` were read, `unknown` of them by a category that is gone; `new` is how many proposals are.
+
+    `forgotten` are hosts and apps with few answers that were left out, and `withdrawn` are earlier proposals that no
+    longer have enough in their favour.
+    """
+
+    proposals: list[PatternProposal]
+    new: int
+    withdrawn: int
+    answers: int
+    unknown: int
+    forgotten: int
+
+
+async def propose_patterns(
+    answers: LLMAnswersPort,
+    patterns: CategoryPatternRepositoryPort,
+    proposals: PatternProposalRepositoryPort,
+    privacy: Privacy,
+    limits: ProposalLimits,
+    again: bool = False,
+    progress: Callable[[int], None] = lambda answers: None,
+) -> Proposed:
+    """Keeps what `propose` proposes now, and withdraws what it proposed before and does no longer.
+
+    `progress` is told how many answers are read so far.
+    """
+    present = await patterns.find_all()
+    names = {pattern.id: pattern.category for pattern in present}
+    counts, read, unknown = AnswerCounts(privacy), 0, 0
+    async for answer in answers.find_llm_based():
+        read += 1
+        if category := names.get(answer.category_id or ""):
+            counts.add(answer.window, category)
+        else:
+            unknown += 1
+        if not read % _TOLD_EVERY:
+            progress(read)
+    kept = await proposals.find_all()
+    found = propose(counts, RuleSet(present), kept, limits.min_answers, limits.min_share, again)
+    waiting = {proposal.id for proposal in kept if proposal.status is ProposalStatus.PROPOSED}
+    withdrawn = waiting - {proposal.id for proposal in found}
+    await proposals.save_all(found)
+    await proposals.delete_all(withdrawn)
+    if limits.auto_accept:
+        found = await decisions.accept(found, proposals, patterns)
+    new = sum(proposal.id not in waiting for proposal in found)
+    return Proposed(found, new, len(withdrawn), read, unknown, counts.forgotten)
