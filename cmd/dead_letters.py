@@ -6,17 +6,15 @@ python -m cmd.dead_letters list
 import re
 from cmd._output import Json, fail, print_json, print_tables, say, shown, table
 from cmd._run import run, settings_or_exit
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from domains.operations.model import Selection
+from domains.operations.service import chosen_letters, replay_letters
 from infrastructure.composition.container import running_container
-from infrastructure.redis.dead_letters import DeadLetterStreams, Selection
-from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
@@ -37,8 +35,8 @@ def list_letters(
     settings, selection = settings_or_exit(), _selection(None, reason, older_than)
 
     async def work() -> None:
-        async with _stream(settings) as stream:
-            found = await stream.chosen(selection)
+        async with running_container(settings) as container:
+            found = await chosen_letters(container.dead_letters(), selection)
         if as_json:
             print_json([asdict(letter) for letter in found[:limit]])
             return
@@ -60,8 +58,8 @@ def show(letter_id: Annotated[str, typer.Argument(help="id of a dead letter")], 
     _check_ids([letter_id])
 
     async def work() -> None:
-        async with _stream(settings) as stream:
-            letter = await stream.get(letter_id)
+        async with running_container(settings) as container:
+            letter = await container.dead_letters().get(letter_id)
         if letter is None:
             fail(f"{letter_id}: no such dead letter", 1)
         if as_json:
@@ -87,13 +85,13 @@ def replay(
     settings, selection = settings_or_exit(), _selection(_check_ids(ids), reason, older_than, everything)
 
     async def work() -> None:
-        async with _stream(settings) as stream:
-            replayed, cut = await stream.replay_all(selection)
+        async with running_container(settings) as container:
+            replayed, left = await replay_letters(container.dead_letters(), selection)
         if as_json:
             pairs = [{"id": letter_id, "newId": new_id} for letter_id, new_id in replayed.items()]
-            print_json({"replayed": pairs, "truncated": cut})
+            print_json({"replayed": pairs, "truncated": len(left)})
         else:
-            say(f"{len(replayed)} replayed" + (f", {cut} cut by their size and left" if cut else ""))
+            say(f"{len(replayed)} replayed" + (f", {len(left)} cut by their size and left" if left else ""))
 
     run(work)
 
@@ -106,9 +104,9 @@ def drop(
     settings, selection = settings_or_exit(), _selection(_check_ids(ids), reason, older_than, everything)
 
     async def work() -> None:
-        async with _stream(settings) as stream:
-            chosen = await stream.chosen(selection)
-            dropped = await stream.drop(chosen) if chosen else 0
+        async with running_container(settings) as container:
+            letters = container.dead_letters()
+            dropped = await letters.drop(await chosen_letters(letters, selection))
         if as_json:
             print_json({"dropped": dropped})
         else:
@@ -126,9 +124,9 @@ def scores(
     settings = settings_or_exit()
 
     async def work() -> int:
-        async with _stream(settings) as stream:
-            kept = await stream.failed_scores()
-            still = [score for score in kept if not (replay and await stream.replay_score(score))]
+        async with running_container(settings) as container:
+            kept = await container.failed_scores().all()
+            still = [score for score in kept if not (replay and await container.failed_scores().replay(score))]
         if as_json:
             print_json({"replayed": len(kept) - len(still), "kept": [asdict(score) for score in still]})
         else:
@@ -138,12 +136,6 @@ def scores(
         return 1 if replay and still else 0
 
     run(work)
-
-
-@asynccontextmanager
-async def _stream(settings: Settings) -> AsyncIterator[DeadLetterStreams]:
-    async with running_container(settings) as container:
-        yield container.dead_letters()
 
 
 def _selection(ids: list[str] | None, reason: str, older_than: str, everything: bool = True) -> Selection:

@@ -1,4 +1,4 @@
-"""Writes the reference pages in docs/ anew, from what the code says of its settings and metrics.
+"""Writes the reference pages in docs/ anew, from what the code says of its settings, metrics and tasks.
 
 python -m cmd.docs
 """
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 @app.command()
 def main() -> None:
-    """Writes docs/settings.md and docs/metrics.md. A test fails while they differ from the code."""
+    """Writes docs/settings.md, docs/metrics.md and docs/tasks.md. A test fails while they differ from the code."""
     for path, page in REFERENCE_PAGES.items():
         (ROOT / path).write_text(page(), encoding="utf-8")
         say(path)

@@ -26,7 +26,7 @@ def main() -> None:
 
 
 async def _check(settings: Settings) -> int:
-    allowed = 3 * max(settings.claim_idle_ms / 1000, settings.block_ms / 1000)
+    allowed = settings.silence_allowed
     async with running_container(settings) as container:
         silent = await container.backlog().seconds_since_seen(
             f"{settings.stream_consumer}-{HOST_NAME}",  # an INSTANCE_ID is made anew in every process

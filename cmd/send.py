@@ -1,4 +1,4 @@
-"""Sends a command to the running pipeline, as the Spring server does, and shows what becomes of it.
+"""Asks the running pipeline for a task, as the Spring server does, and shows what becomes of it.
 
 python -m cmd.send TASK
 """
@@ -8,25 +8,39 @@ import json
 from cmd._output import Json, fail, print_json, say, shown
 from cmd._run import run, settings_or_exit
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
 
+from domains.operations.model import ENDS, TaskState, TaskStatus
+from domains.operations.ports import TaskQueuePort
 from infrastructure.composition.container import running_container
-from infrastructure.operations.task_runner import command_of
-from infrastructure.redis.task_queue import RedisTaskQueue
+from infrastructure.operations.task_registry import TASKS
+from infrastructure.operations.task_runner import request_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_ENDS = ("completed", "failed")
+
+def _help() -> str:
+    tasks = [
+        f"{task.name}: {task.help}." + "".join(f"\n\n- {name}: {text}" for name, text in task.parameters.items())
+        for task in TASKS.values()
+    ]
+    return "\n\n".join(
+        (
+            "Puts a request for a task on the list COMMANDS_KEY.",
+            "Exit codes: 0 sent or completed, 1 failed or not completed in time, 2 wrong arguments.",
+            "Tasks and their parameters:",
+            *tasks,
+        )
+    )
 
 
-@app.command()
+@app.command(help=_help())
 def main(
-    task: Annotated[
-        str, typer.Argument(help="ping, reload_patterns, replay_dead_letters, reclassify or rebuild_leaderboard")
-    ],
+    task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
     param: Annotated[
         list[str] | None, typer.Option(help="key=value, as often as needed; the value is JSON, or else text")
     ] = None,
@@ -36,49 +50,43 @@ def main(
     timeout: Annotated[float, typer.Option(help="seconds to wait at the most", min=0.1)] = 600.0,
     as_json: Json = False,
 ) -> None:
-    """Puts a command on the list COMMANDS_KEY.
-
-    Parameters: replay_dead_letters takes reason, older_than (7d) and ids; rebuild_leaderboard takes period (day, week
-    or month; not given: all three) and date (2025-09-02; not given: today). Exit codes: 0 sent or completed, 1 failed
-    or not completed in time, 2 wrong arguments.
-    """
-    settings, command_id = settings_or_exit(), f"cmd.send:{uuid4().hex}"
-    command = command_of(task, command_id, dict(map(_pair, param or ())))
+    settings, request_id = settings_or_exit(), f"cmd.send:{uuid4().hex}"
+    request = request_for(task, request_id, dict(map(_pair, param or ())))
 
     async def work() -> int:
         async with running_container(settings) as container:
             if wait:
-                return await _followed(container.command_queue(), command, command_id, timeout, as_json)
-            await container.command_queue().send(command)
+                return await _followed(container.task_queue(), request, request_id, timeout, as_json)
+            await container.task_queue().send(request)
         if as_json:
-            print_json({"id": command_id})
+            print_json({"id": request_id})
         else:
-            say(f"sent as {command_id}")
+            say(f"sent as {request_id}")
         return 0
 
     run(work)
 
 
-async def _followed(queue: RedisTaskQueue, command: str, command_id: str, seconds: float, as_json: bool) -> int:
+async def _followed(queue: TaskQueuePort, request: str, request_id: str, seconds: float, as_json: bool) -> int:
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds), queue.told() as statuses:
-            await queue.send(command)
+        async with asyncio.timeout(seconds), queue.statuses() as statuses:
+            await queue.send(request)
             async for status in statuses:
-                if status["id"] != command_id:
+                if status.id != request_id:
                     continue
                 if as_json:
-                    print_json(status)
+                    print_json(asdict(status))
                 else:
                     say(_line(status))
-                if status["status"] in _ENDS:
-                    return 0 if status["status"] == "completed" else 1
-    say(f"{command_id} was not completed within {seconds:g} s; it stays on the list, or goes on", err=True)
+                if status.status in ENDS:
+                    return 0 if status.status is TaskState.COMPLETED else 1
+    say(f"{request_id} was not completed within {seconds:g} s; it stays on the list, or goes on", err=True)
     return 1
 
 
-def _line(status: dict[str, Any]) -> str:
-    data = "  ".join(f"{name}: {shown(str(value))}" for name, value in status["data"].items())
-    return f"{status['status']:<10}{data}".rstrip()
+def _line(status: TaskStatus) -> str:
+    data = "  ".join(f"{name}: {shown(str(value))}" for name, value in status.data.items())
+    return f"{status.status:<10}{data}".rstrip()
 
 
 def _pair(text: str) -> tuple[str, Any]:

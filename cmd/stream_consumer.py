@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from domains.kernel.resilience import cancel_all
-from infrastructure.composition.container import Container, command_runner, partitions, running_container
+from infrastructure.composition.container import Container, partitions, running_container, task_runner
 from infrastructure.http.server import child_ports, open_door
 from infrastructure.observing.logs import announce_stores, configure_logging
 from infrastructure.operations.schedule import run_schedule
@@ -82,9 +82,9 @@ async def run_pipeline(
             reclassifying = part.reclassification().run(stop)
             beside.append(group.create_task(reclassifying, name=f"reclassification of {name}"))
         if container.settings().commands:
-            running = command_runner(container, parts).run(stop, reload)
-            beside.append(group.create_task(running, name="commands"))
-            scheduling = run_schedule(container.command_queue(), container.settings())
+            running = task_runner(container, parts).run(stop, reload)
+            beside.append(group.create_task(running, name="tasks"))
+            scheduling = run_schedule(container.task_queue(), container.settings())
             beside.append(group.create_task(scheduling, name="schedule"))
         await asyncio.wait(consumers)
         await cancel_all(beside)  # they can be broken off anywhere, and may wait for a server that stalls

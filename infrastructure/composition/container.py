@@ -33,7 +33,8 @@ from infrastructure.observing.logs import LoggingObserver, announce_no_model
 from infrastructure.observing.metrics import MetricsObserver, make_registry
 from infrastructure.observing.observers import Observers
 from infrastructure.operations.health import PipelineHealth
-from infrastructure.operations.task_runner import TaskRunner, Tasks
+from infrastructure.operations.task_runner import TaskRunner
+from infrastructure.operations.tasks import Tasks
 from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.process.embedded_redis import EmbeddedRedis
 from infrastructure.redis import client as redis_client
@@ -41,8 +42,9 @@ from infrastructure.redis.backlog import StreamBacklog
 from infrastructure.redis.budget import RedisLLMBudget
 from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.commit import RedisCommit
-from infrastructure.redis.dead_letters import DeadLetterStreams
+from infrastructure.redis.dead_letters import RedisDeadLetters
 from infrastructure.redis.deferred import RedisDeferredMessages
+from infrastructure.redis.failed_scores import RedisFailedScores
 from infrastructure.redis.keys import LLMKeys, StreamKeys, TaskQueueKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
 from infrastructure.redis.outbox import OutboxCommit
@@ -251,8 +253,9 @@ class Container(containers.DeclarativeContainer):
     )
     commits = providers.Singleton(_commit, redis, keys, settings)
     leaderboard = providers.Singleton(LeaderboardCacheAdapter, redis)
-    dead_letters = providers.Singleton(
-        DeadLetterStreams, redis, partition_keys, providers.Callable(_boards_elsewhere, settings)
+    dead_letters = providers.Singleton(RedisDeadLetters, redis, partition_keys)
+    failed_scores = providers.Singleton(
+        RedisFailedScores, redis, partition_keys, providers.Callable(_boards_elsewhere, settings)
     )
     publisher = providers.Singleton(StreamPublisher, redis, partition_keys)
     backlog = providers.Singleton(StreamBacklog, redis, keys, option.stream_group)
@@ -268,8 +271,8 @@ class Container(containers.DeclarativeContainer):
     llm_budget = providers.Singleton(
         RedisLLMBudget, redis, llm_keys, option.llm_max_calls_per_minute, option.llm_daily_token_budget
     )
-    command_keys = providers.Singleton(TaskQueueKeys, option.commands_key, option.key_prefix, option.redis_cluster)
-    command_queue = providers.Singleton(RedisTaskQueue, redis, command_keys, option.status_channel)
+    task_keys = providers.Singleton(TaskQueueKeys, option.commands_key, option.key_prefix, option.redis_cluster)
+    task_queue = providers.Singleton(RedisTaskQueue, redis, task_keys, option.status_channel)
     board_rebuild = providers.Factory(
         RedisBoardRebuild,
         redis,
@@ -370,17 +373,17 @@ def partitions(container: Container) -> list[Container]:
     return parts if len(parts) > 1 else [container]
 
 
-def command_runner(container: Container, parts: Sequence[Container]) -> TaskRunner:
-    """Runs commands for all partitions of the stream, whose containers are `parts`."""
+def task_runner(container: Container, parts: Sequence[Container]) -> TaskRunner:
+    """Runs tasks for all partitions of the stream, whose containers are `parts`."""
     tasks = Tasks(
-        container.command_queue(),
+        container.task_queue(),
         container.classifier(),
         container.dead_letters(),
         [part.reclassification() for part in parts],
         container.leaderboard_rebuild(),
         lambda: datetime.now(container.settings().zone).date(),
     )
-    return TaskRunner(container.command_queue(), tasks.by_name, container.observer())
+    return TaskRunner(container.task_queue(), tasks.by_name, container.observer())
 
 
 @asynccontextmanager

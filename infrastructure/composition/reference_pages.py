@@ -11,6 +11,7 @@ from infrastructure.observing.metrics import (
     describe_metrics,
     make_registry,
 )
+from infrastructure.operations.task_registry import TASKS
 from infrastructure.settings import describe_settings
 
 
@@ -39,10 +40,27 @@ def metrics_page() -> str:
     )
 
 
+def tasks_page() -> str:
+    rows = [
+        (
+            f"`{task.name}`",
+            task.help,
+            "<br>".join(f"`{name}`: {text}" for name, text in task.parameters.items()),
+            f"`{task.schedule_setting.upper()}`" if task.scheduled else "",
+        )
+        for task in TASKS.values()
+    ]
+    return (
+        "# Tasks\n\nWhat Spring, the schedule and `python -m cmd.send` can ask for; how is in\n"
+        "[commands.md](commands.md). Made by `make docs`.\n\n"
+        + _table(("task", "what it does", "parameters", "schedule"), rows)
+    )
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-REFERENCE_PAGES = {"docs/settings.md": settings_page, "docs/metrics.md": metrics_page}
+REFERENCE_PAGES = {"docs/settings.md": settings_page, "docs/metrics.md": metrics_page, "docs/tasks.md": tasks_page}
 """Each page by its path from the root of the repository."""

@@ -15,6 +15,8 @@ from domains.categoryPattern.ports import CategoryPatternRepositoryPort, Pattern
 from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
 from domains.leaderboard.ports import LeaderboardCachePort
+from domains.operations.model import StoredDeadLetter
+from domains.operations.ports import DeadLettersPort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.explain import explain
 from domains.patternClassifier.model import Classification
@@ -25,7 +27,6 @@ from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.http.guard import Guard
 from infrastructure.http.live import Live
 from infrastructure.operations.health import PipelineHealth
-from infrastructure.redis.dead_letters import DeadLetterStreams, StoredDeadLetter
 from infrastructure.settings import Settings
 
 
@@ -37,7 +38,7 @@ class Api:
         settings: Settings,
         state: PipelineHealth,
         boards: LeaderboardCachePort,
-        dead_letters: DeadLetterStreams,
+        dead_letters: DeadLettersPort,
         proposals: PatternProposalRepositoryPort,
         patterns: CategoryPatternRepositoryPort,
         classifier: PatternClassifier,

@@ -1,43 +1,52 @@
 """The boards in memory."""
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 
+from domains.kernel.errors import RedisOutage
 from domains.leaderboard.model import NOTHING_SECONDS, LeaderboardEntry, LeaderboardResult, Neighbourhood
 from domains.pomodoro.model import Move
 
 
+def score_sums(entries: Iterable[LeaderboardEntry], moves: Iterable[Move] = ()) -> dict[tuple[str, str], float]:
+    """What each (board, user) gets."""
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for entry in entries:
+        for board in entry.boards:
+            sums[board, entry.user_id] += entry.score
+    for move in moves:
+        for board in move.from_boards:
+            sums[board, move.user_id] -= move.seconds
+        for board in move.to_boards:
+            sums[board, move.user_id] += move.seconds
+    return sums
+
+
 class InMemoryLeaderboard:
-    """LeaderboardCachePort in memory."""
+    """LeaderboardCachePort in memory. A board in `refusing` takes no score, as a Redis key of the wrong type."""
 
     def __init__(self) -> None:
         self.boards: dict[str, dict[str, float]] = {}
+        self.refusing: set[str] = set()
 
     async def batch_increase_score(self, entries: Sequence[LeaderboardEntry]) -> int:
-        return self.raise_boards(entries)
-
-    def raise_boards(self, entries: Sequence[LeaderboardEntry]) -> int:
-        raised = set()
-        for entry in entries:
-            for board in entry.boards:
-                scores = self.boards.setdefault(board, {})
-                scores[entry.user_id] = scores.get(entry.user_id, 0.0) + entry.score
-                raised.add((board, entry.user_id))
+        scores = score_sums(entries)
+        raised = [self.add(board, user, seconds) for (board, user), seconds in scores.items()]
+        if not all(raised):
+            raise RedisOutage("a board is of the wrong type")
         return len(raised)
 
-    def move(self, move: Move) -> int:
-        """Moves scores as the commit script does: a score that becomes zero is removed.
-
-        Returns how many scores changed.
-        """
-        for board in move.from_boards:
-            users = self.boards.setdefault(board, {})
-            users[move.user_id] = users.get(move.user_id, 0.0) - move.seconds
-            if move.seconds and abs(users[move.user_id]) < NOTHING_SECONDS:
-                del users[move.user_id]
-        for board in move.to_boards:
-            users = self.boards.setdefault(board, {})
-            users[move.user_id] = users.get(move.user_id, 0.0) + move.seconds
-        return len(move.from_boards) + len(move.to_boards)
+    def add(self, board: str, user_id: str, seconds: float) -> bool:
+        """Whether the board could take it. Of a score from which all is moved away, nothing is left."""
+        if board in self.refusing:
+            return False
+        users = self.boards.setdefault(board, {})
+        total = users.get(user_id, 0.0) + seconds
+        if seconds < 0 and abs(total) < NOTHING_SECONDS:
+            users.pop(user_id, None)
+        else:
+            users[user_id] = total
+        return True
 
     async def top(self, board: str, limit: int, offset: int = 0) -> list[LeaderboardResult]:
         return self._ranked(board)[offset : offset + limit] if limit > 0 else []

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from time import monotonic, time
 
 from domains.leaderboard.model import LeaderboardEntry
 from domains.pomodoro.model import (
@@ -15,22 +16,31 @@ from domains.pomodoro.model import (
     SessionEnd,
     StreamState,
 )
-from infrastructure.memory.leaderboard import InMemoryLeaderboard
+from infrastructure.memory.leaderboard import InMemoryLeaderboard, score_sums
 from infrastructure.spring.message_parser import MessageParser
 
 
 class InMemoryStream:
-    """The entries, and what the group knows about them. Several sources and commits may share one stream."""
+    """The entries, and what the group knows about them. Several sources and commits may share one stream.
 
-    def __init__(self) -> None:
+    `published` and `asked` say when each entry came and each consumer last asked for some (`time.monotonic`),
+    `parked` when each dead letter was parked (Unix seconds).
+    """
+
+    def __init__(self, name: str = "stream") -> None:
+        self.name = name
         self.entries: dict[str, Mapping[str, str]] = {}
         self.undelivered: list[str] = []
         self.pending: dict[str, str] = {}
         self.noted_ends: dict[str, SessionEnd] = {}
         self.ended: list[SessionEnd] = []
         self.dead_letters: list[DeadLetter] = []
+        self.parked: dict[str, float] = {}
+        self.failed_scores: dict[tuple[str, str], float] = {}
         self.deferred: dict[str, DeferredMessage] = {}
         self.added = asyncio.Event()
+        self.published: dict[str, float] = {}
+        self.asked: dict[str, float] = {}
         self._added = 0
 
     def needs(self, entry_id: str) -> bool:
@@ -40,6 +50,7 @@ class InMemoryStream:
         self._added += 1
         entry_id = f"{self._added}-0"
         self.entries[entry_id] = fields
+        self.published[entry_id] = monotonic()
         self.undelivered.append(entry_id)
         self.added.set()
         return entry_id
@@ -58,6 +69,7 @@ class InMemoryMessageSource:
 
     async def read_new(self, limit: int, block_ms: int) -> ReadBatch:
         stream = self._stream
+        stream.asked[self._consumer] = monotonic()
         if not stream.undelivered:
             stream.added.clear()
             try:
@@ -73,6 +85,7 @@ class InMemoryMessageSource:
         return self._batch([entry for entry in sorted(own, key=_order) if _order(entry) > _order(after)][:limit])
 
     async def claim_abandoned(self, limit: int, exclude: Collection[str]) -> ReadBatch:
+        self._stream.asked[self._consumer] = monotonic()
         others = [entry for entry, consumer in self._stream.pending.items() if consumer != self._consumer]
         taken = [entry for entry in sorted(others, key=_order) if entry not in exclude][:limit]
         self._stream.pending |= dict.fromkeys(taken, self._consumer)
@@ -82,7 +95,7 @@ class InMemoryMessageSource:
     async def tidy(self) -> StreamState:
         done = [entry for entry in self._stream.entries if not self._stream.needs(entry)]
         for entry in done:
-            del self._stream.entries[entry]
+            del self._stream.entries[entry], self._stream.published[entry]
         return StreamState(len(done), len(self._stream.entries))
 
     async def leave(self) -> int:
@@ -126,14 +139,33 @@ class InMemoryCommit:
         counted = [taken for entry in commit.entries if (taken := _acknowledge(pending, entry)).message_ids]
         committed = [entry_id for entry in counted for entry_id in entry.message_ids]
         letters = [letter for letter in commit.dead_letters if pending.pop(letter.entry_id, None)]
-        scores = self._boards.raise_boards(counted)
         self._stream.dead_letters += letters
+        self._stream.parked |= {letter.entry_id: time() for letter in letters}
         self._stream.noted_ends |= {end.entry_id: end for end in ends}
         deferred = {message.id: message for message in commit.deferred if message.id in committed}
         self._stream.deferred |= deferred
         moves = [move for move in commit.moves if self._stream.deferred.pop(move.deferred_id, None)]
-        scores += sum(map(self._boards.move, moves))
-        return CommitResult(len(committed), scores, 0, len(letters), self._announce(), "", len(deferred), len(moves))
+        raised, failed = self._raise(score_sums(counted, moves))
+        return CommitResult(
+            len(committed),
+            raised,
+            len(failed),
+            len(letters),
+            self._announce(),
+            f"{failed[0]}: refused" if failed else "",
+            len(deferred),
+            len(moves),
+        )
+
+    def _raise(self, scores: Mapping[tuple[str, str], float]) -> tuple[int, list[str]]:
+        """How many scores were raised, and the boards of those that were not, which are kept."""
+        failed = []
+        for (board, user), seconds in scores.items():
+            if not self._boards.add(board, user, seconds):
+                kept = self._stream.failed_scores
+                kept[board, user] = kept.get((board, user), 0.0) + seconds
+                failed.append(board)
+        return len(scores) - len(failed), failed
 
     def _announce(self) -> int:
         stream = self._stream

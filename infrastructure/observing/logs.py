@@ -6,13 +6,14 @@ Window titles and URLs are never logged above debug level.
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from typing_extensions import override
 
 from domains.kernel.errors import Outage, PipelineError
+from domains.operations.model import TaskState, TaskStatus
 from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.model import CommitResult, DeadLetter, Lane, StreamState
@@ -217,16 +218,9 @@ class LoggingObserver(Observer):
         self._failed_scores(result)
 
     @override
-    def command_told(self, status: Mapping[str, Any]) -> None:
-        log = self._log.warning if status["status"] == "failed" else self._log.info
-        log(
-            "Status of a task",
-            action="command",
-            status=status["status"],
-            task=status["task"],
-            id=status["id"],
-            data=status["data"],
-        )
+    def task_told(self, status: TaskStatus) -> None:
+        log = self._log.warning if status.status is TaskState.FAILED else self._log.info
+        log("Status of a task", action="task", status=status.status, task=status.task, id=status.id, data=status.data)
 
     @override
     def reclassification_failed(self, cause: PipelineError) -> None:

@@ -18,18 +18,17 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure, Outage, PipelineError
+from domains.operations.model import ENDS, StreamFigures, TaskStatus
 from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, DeadLetterKind, Lane, Stage, StreamState
 from infrastructure.observing.observers import Observer
-from infrastructure.redis.stream_figures import StreamFigures
-from infrastructure.redis.task_queue import TASKS
+from infrastructure.operations.task_registry import TASKS
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 
-_ENDS = ("completed", "failed")
 _ANSWERED = "answered"
 
 
@@ -92,10 +91,10 @@ class MetricsObserver(Observer):
             self._pauses.labels(reason)
         self._deferred = counter("messages_deferred", "Messages committed with a provisional category")
         self._reclassified = counter("messages_reclassified", "Deferred messages that got their category")
-        self._commands = counter("commands", "Commands from the list that have ended", ["task", "status"])
+        self._commands = counter("commands", "Tasks that have ended", ["task", "status"])
         for task in TASKS:
-            for status in _ENDS:
-                self._commands.labels(task, status)
+            for state in ENDS:
+                self._commands.labels(task, state)
         windows = counter("llm_windows", "Windows that the LLM was asked for, by what became of them", ["outcome"])
         self._answered, self._unanswered = windows.labels("answered"), windows.labels("unanswered")
         self._tokens = counter("llm_tokens", "Tokens that the LLM has charged")
@@ -178,10 +177,9 @@ class MetricsObserver(Observer):
         self._latency.observe(seconds)
 
     @override
-    def command_told(self, status: Mapping[str, Any]) -> None:
-        if status["status"] in _ENDS:
-            task = status["task"] if status["task"] in TASKS else "unknown"
-            self._commands.labels(task, status["status"]).inc()
+    def task_told(self, status: TaskStatus) -> None:
+        if status.status in ENDS:
+            self._commands.labels(status.task if status.task in TASKS else "unknown", status.status).inc()
 
     @override
     def llm_paused(self, reason: PauseReason, seconds: float) -> None:

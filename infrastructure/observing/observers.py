@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from domains.operations.ports import TaskObserver
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.pomodoro.ports import ConsumerObserver
-from infrastructure.operations.task_runner import TaskObserver
 
 
 class Observer(ConsumerObserver, ClassifierObserver, TaskObserver):

@@ -13,10 +13,11 @@ from prometheus_client import CollectorRegistry
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.kernel.errors import PipelineError, RedisOutage
 from domains.kernel.resilience import pause
+from domains.operations.model import StreamFigures
+from domains.operations.ports import StreamFiguresPort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.consumer import ConsumerVitals, PomodoroPatternConsumer
 from infrastructure.observing.metrics import GaugeCollector, LoopLag, MetricsObserver, StreamGauges, values_of
-from infrastructure.redis.stream_figures import RedisStreamFigures, StreamFigures
 from infrastructure.settings import Settings
 
 HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
@@ -37,11 +38,6 @@ class Check:
     why: str = ""
 
 
-def silence_allowed(settings: Settings) -> float:
-    """Seconds after which an instance that has not asked for work is taken for dead, as the health check does it."""
-    return 3 * max(settings.claim_idle_ms, settings.block_ms) / 1000
-
-
 def stuck_loops(vitals: ConsumerVitals, usual_seconds: float) -> list[str]:
     """Loops that should have turned again, in words, where one turn takes `usual_seconds`."""
     if vitals.outage:  # they rest on purpose
@@ -60,7 +56,7 @@ def assess(
     """The level, and what is the matter. Down: no message can be on its way to its commit."""
     down = [f"{name}: {check.why}" for name, check in checks.items() if not check.ok]
     degraded = []
-    idle_allowed = silence_allowed(settings)
+    idle_allowed = settings.silence_allowed
     alive = [it for figures in streams or () for it in figures.instances if it.idle_seconds <= idle_allowed]
     if streams is not None and not alive:
         down.append("no consumer is at work")
@@ -86,7 +82,7 @@ class PipelineHealth:
     def __init__(
         self,
         settings: Settings,
-        figures: RedisStreamFigures,
+        figures: StreamFiguresPort,
         patterns: CategoryPatternRepositoryPort,
         classifier: PatternClassifier,
         observer: MetricsObserver,

@@ -1,20 +1,20 @@
-"""The schedule: it sends commands at their times, as anybody may, so that there is one way in which tasks run."""
+"""The schedule: it asks for tasks at their times, as anybody may, so that there is one way in which they run."""
 
 import asyncio
 from datetime import datetime
 from functools import partial
 
 from domains.kernel.resilience import Breaker
-from infrastructure.operations.task_runner import command_of
-from infrastructure.redis.task_queue import RedisTaskQueue
+from domains.operations.ports import TaskQueuePort
+from infrastructure.operations.task_runner import request_for
 from infrastructure.settings import Settings
 
 _LATE_SECONDS = 30
 """A busy loop may come so late; beyond, a time has been missed."""
 
 
-async def run_schedule(queue: RedisTaskQueue, settings: Settings) -> None:
-    """Until cancelled. Every instance sends; of the same task and minute one command gets through."""
+async def run_schedule(queue: TaskQueuePort, settings: Settings) -> None:
+    """Until cancelled. Every instance sends; of the same task and minute one request gets through."""
     if not settings.schedule:
         return
     from apscheduler.schedulers.asyncio import AsyncIOScheduler  # only where there is a schedule
@@ -33,6 +33,6 @@ async def run_schedule(queue: RedisTaskQueue, settings: Settings) -> None:
         scheduler.shutdown(wait=False)
 
 
-async def _send(queue: RedisTaskQueue, redis: Breaker, settings: Settings, task: str) -> None:
-    command_id = f"schedule:{task}:{datetime.now(settings.zone):%Y-%m-%dT%H:%M}"
-    await redis.run(lambda: queue.send_once(command_id, command_of(task, command_id)))
+async def _send(queue: TaskQueuePort, redis: Breaker, settings: Settings, task: str) -> None:
+    request_id = f"schedule:{task}:{datetime.now(settings.zone):%Y-%m-%dT%H:%M}"
+    await redis.run(lambda: queue.send_once(request_id, request_for(task, request_id)))

@@ -1,11 +1,11 @@
 """What is to be seen of the streams, their groups and their bookkeeping: for metrics, readiness and status."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import nan
 
 from redis.asyncio import Redis
 
+from domains.operations.model import Instance, StreamFigures
 from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import StreamKeys
@@ -14,39 +14,8 @@ _COUNTED = 500
 """Entries that are counted on either side of the last delivered one: a few milliseconds of Redis at the most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """A consumer of the group. `idle_seconds`: since it last asked for entries."""
-
-    name: str
-    pending: int
-    idle_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class StreamFigures:
-    """Sizes in entries, ages in seconds and 0 where nothing is waiting. NaN: the key is of the wrong type.
-
-    `undelivered` is a bound or Redis' own figure where `undelivered_exact` is false. The age of a pending or
-    undelivered entry is the time since it was published.
-    """
-
-    stream: str
-    entries: int
-    undelivered: int
-    undelivered_exact: bool
-    oldest_undelivered_seconds: float
-    pending: int
-    oldest_pending_seconds: float
-    dead_letters: float
-    failed_scores: float
-    unannounced_sessions: float
-    deferred: float
-    instances: Sequence[Instance] = ()
-
-
 class RedisStreamFigures:
-    """Of all partitions, one script call each."""
+    """StreamFiguresPort, by one script call a partition."""
 
     def __init__(self, client: Redis, partitions: Sequence[StreamKeys], group: str) -> None:
         self._client = client
@@ -55,11 +24,9 @@ class RedisStreamFigures:
         self._script = client.register_script(scripts.FIGURES)
 
     async def streams(self) -> list[StreamFigures]:
-        """Raises RedisOutage."""
         return [await self._of(keys) for keys in self._partitions]
 
     async def ping(self) -> None:
-        """Raises RedisOutage."""
         await guarded(self._client, self._client.ping())
 
     async def _of(self, keys: StreamKeys) -> StreamFigures:

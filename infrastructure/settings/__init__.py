@@ -4,18 +4,17 @@ import os
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, create_model, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domains.patternClassifier.model import Tier
 from domains.patternClassifier.privacy import Privacy
+from infrastructure.operations.task_registry import TASKS, TaskEntry
 
 HOST_NAME = socket.gethostname()
-
-_SCHEDULED = "when to run the task {}: minute hour day month weekday (mon to sun) in TIMEZONE; not set: never"
 
 OPTIONAL_TIERS = (Tier.MEMORY, Tier.CACHE, Tier.DOCUMENTS, Tier.MODEL, Tier.LLM)
 
@@ -37,7 +36,26 @@ def names_of(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
-class Settings(BaseSettings):
+def _schedule_field(task: TaskEntry) -> Any:
+    meaning = (
+        f"when to run the task {task.name}: minute hour day month weekday (mon to sun) in TIMEZONE; not set: never"
+    )
+    return str, Field("", description=meaning)
+
+
+_SCHEDULED = [task for task in TASKS.values() if task.scheduled]
+
+if TYPE_CHECKING:  # for a type checker the fields are not there: `Settings.schedule` is what asks for them
+    ScheduleSettings = BaseSettings
+else:
+    ScheduleSettings = create_model(
+        "ScheduleSettings",
+        __base__=BaseSettings,
+        **{task.schedule_setting: _schedule_field(task) for task in _SCHEDULED},
+    )
+
+
+class Settings(ScheduleSettings):
     """Descriptions are what `--help` shows, so they are written for operators."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
@@ -307,16 +325,12 @@ class Settings(BaseSettings):
         json_schema_extra=_unit("answers"),
     )
 
-    # Commands from Spring, and the schedule
+    # Tasks that Spring asks for
     commands: bool = Field(True, description="run tasks from COMMANDS_KEY, and the schedule")
     commands_key: str = Field("pomocore:commands", min_length=1, description="Redis list from which tasks are taken")
     status_channel: str = Field(
         "pomocore:status", min_length=1, description="Redis channel on which the status of tasks is published"
     )
-    schedule_reload_patterns: str = Field("", description=_SCHEDULED.format("reload_patterns"))
-    schedule_replay_dead_letters: str = Field("", description=_SCHEDULED.format("replay_dead_letters"))
-    schedule_reclassify: str = Field("", description=_SCHEDULED.format("reclassify"))
-    schedule_rebuild_leaderboard: str = Field("", description=_SCHEDULED.format("rebuild_leaderboard"))
 
     # Learning (cmd.patterns)
     pattern_min_evidence: int = Field(
@@ -392,12 +406,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{', '.join(sorted(unknown))}: not among {', '.join(OPTIONAL_TIERS)} (or none)")
         return value
 
-    @field_validator(
-        "schedule_reload_patterns",
-        "schedule_replay_dead_letters",
-        "schedule_reclassify",
-        "schedule_rebuild_leaderboard",
-    )
+    @field_validator(*(task.schedule_setting for task in _SCHEDULED))
     @classmethod
     def _is_cron(cls, value: str) -> str:
         if value:
@@ -442,8 +451,12 @@ class Settings(BaseSettings):
     @property
     def schedule(self) -> dict[str, str]:
         """The scheduled tasks, {task: cron expression}."""
-        tasks = ("reload_patterns", "replay_dead_letters", "reclassify", "rebuild_leaderboard")
-        return {task: cron for task in tasks if (cron := getattr(self, f"schedule_{task}"))}
+        return {task.name: cron for task in _SCHEDULED if (cron := getattr(self, task.schedule_setting))}
+
+    @property
+    def silence_allowed(self) -> float:
+        """Seconds after which an instance that has not asked for work is taken for dead."""
+        return 3 * max(self.claim_idle_ms, self.block_ms) / 1000
 
     @property
     def zone(self) -> ZoneInfo:
@@ -481,7 +494,8 @@ class SettingDescription(NamedTuple):
 
 
 def describe_settings() -> list[SettingDescription]:
-    """All settings for `--help`, in the order of their definition."""
+    """All settings for `--help`, in the order of their definition; the schedule's come last."""
+    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in ScheduleSettings.model_fields)
     return [
         SettingDescription(
             name.upper(),
@@ -489,7 +503,7 @@ def describe_settings() -> list[SettingDescription]:
             str((field.json_schema_extra or {}).get("unit", "")) if not callable(field.json_schema_extra) else "",
             field.description or "",
         )
-        for name, field in Settings.model_fields.items()
+        for name, field in fields
     ]
 
 

@@ -10,8 +10,8 @@ from domains.kernel.errors import RedisOutage
 from domains.kernel.window import Window
 from domains.pomodoro.model import Commit, CommitResult, DeferredMessage, Move
 from infrastructure.redis.client import make_client
-from infrastructure.redis.dead_letters import DeadLetterStreams
 from infrastructure.redis.deferred import RedisDeferredMessages
+from infrastructure.redis.failed_scores import RedisFailedScores
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.settings import Settings
 from tests.contract.conftest import NOWHERE, RedisSide, RedisStreamSide, StreamSide, _stream_side
@@ -211,13 +211,13 @@ async def test_after_a_replay_all_that_was_kept_adds_up(stream: RedisStreamSide)
     await stream.commits().commit(Commit(moves=[move(record)]))
     stream.client.delete(OLD[0], NEW[0])
 
-    letters = DeadLetterStreams(stream.redis.make(), [stream.keys], False)
-    for kept in await letters.failed_scores():
-        assert await letters.replay_score(kept)
+    scores = RedisFailedScores(stream.redis.make(), [stream.keys], False)
+    for kept in await scores.all():
+        assert await scores.replay(kept)
 
     assert stream.scores(NEW[0]) == {"user-1": 60.0}
     assert stream.scores(OLD[0]) == {}
-    assert await letters.failed_scores() == []
+    assert await scores.all() == []
 
 
 async def test_a_score_that_a_replay_moves_to_nothing_leaves_no_member(stream: RedisStreamSide) -> None:
@@ -227,9 +227,9 @@ async def test_a_score_that_a_replay_moves_to_nothing_leaves_no_member(stream: R
     await stream.commits().commit(Commit(moves=[move(record)]))
     stream.client.rename("aside", OLD[0])
 
-    letters = DeadLetterStreams(stream.redis.make(), [stream.keys], False)
-    (kept,) = await letters.failed_scores()
-    assert await letters.replay_score(kept)
+    scores = RedisFailedScores(stream.redis.make(), [stream.keys], False)
+    (kept,) = await scores.all()
+    assert await scores.replay(kept)
 
     assert stream.scores(OLD[0]) == {}
 

@@ -145,12 +145,12 @@ async def test_a_board_of_the_wrong_type_keeps_its_score_for_replay(
     assert (result.messages, result.scores, result.failed_scores) == (1, 2, 1)
 
     await container.redis().delete(BOARDS[0])
-    letters = container.dead_letters()
-    (kept,) = await letters.failed_scores()
-    assert await letters.replay_score(kept)
+    scores = container.failed_scores()
+    (kept,) = await scores.all()
+    assert await scores.replay(kept)
     await commits.commit(Commit())
     assert await boards_of(container, masters) == {board: {"u": 1.5} for board in BOARDS}
-    assert await letters.failed_scores() == []
+    assert await scores.all() == []
 
 
 async def test_an_end_is_announced_once_through_the_outbox(container: Container) -> None:
@@ -294,8 +294,8 @@ async def test_a_move_that_a_board_does_not_take_adds_up_after_its_replay(
 
     await container.redis().delete(OLD[0], BOARDS[0])
     await container.redis().rename(f"{{{OLD[0]}}}aside", OLD[0])
-    for kept in await container.dead_letters().failed_scores():
-        assert await container.dead_letters().replay_score(kept)
+    for kept in await container.failed_scores().all():
+        assert await container.failed_scores().replay(kept)
     await commits.commit(Commit())
     assert await boards_of(container, masters) == {board: {"u": 1.5} for board in BOARDS}
 

@@ -13,9 +13,11 @@ from dependency_injector import providers
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.pomodoro.model import Commit, DeadLetter
-from infrastructure.composition.container import Container, command_runner, partitions, running_container
+from infrastructure.composition.container import Container, partitions, running_container, task_runner
 from infrastructure.operations.schedule import run_schedule
-from infrastructure.operations.task_runner import Task, TaskRunner, command_of
+from infrastructure.operations.task_registry import Params
+from infrastructure.operations.task_runner import TaskRunner, request_for
+from infrastructure.operations.tasks import Task
 from infrastructure.redis.keys import TaskQueueKeys
 from infrastructure.redis.task_queue import RedisTaskQueue
 from infrastructure.settings import Settings
@@ -91,7 +93,7 @@ async def going(runner: TaskRunner, reload: asyncio.Event | None = None) -> Asyn
 
 @pytest.fixture
 async def running(container: Container) -> AsyncIterator[asyncio.Task[None]]:
-    async with going(command_runner(container, partitions(container))) as task:
+    async with going(task_runner(container, partitions(container))) as task:
         yield task
 
 
@@ -137,8 +139,8 @@ async def test_patterns_are_reloaded_in_every_instance(
     async with running_container(settings.model_copy(update={"instance_id": "another"})) as other:
         runners = [(container, reload), (other, elsewhere)]
         async with (
-            going(command_runner(*_with_parts(container)), reload),
-            going(command_runner(*_with_parts(other)), elsewhere),
+            going(task_runner(*_with_parts(container)), reload),
+            going(task_runner(*_with_parts(other)), elsewhere),
         ):
             spring.send("ping")
             await spring.hears("started", "completed")
@@ -204,7 +206,7 @@ async def test_every_partition_is_reclassified_at_once(container: Container, spr
     container.classifier.reset()
     await container.classifier().load()
     container.reclassification.override(providers.Object(Reclassifying()))
-    async with going(command_runner(container, [container, container])):
+    async with going(task_runner(container, [container, container])):
         spring.send("reclassify")
         assert (await spring.hears("started", "completed"))["data"] == {"moved": 4}
 
@@ -323,10 +325,8 @@ async def test_an_error_that_nobody_foresaw_ends_the_command_alone(container: Co
 
 
 def _runner(container: Container, work: Callable[..., Any], queue: RedisTaskQueue | None = None) -> TaskRunner:
-    from infrastructure.operations.task_runner import _Params
-
-    queue = queue or RedisTaskQueue(container.redis(), container.command_keys(), "pomocore:status")
-    return TaskRunner(queue, {"work": Task(_Params, work)}, container.observer())
+    queue = queue or RedisTaskQueue(container.redis(), container.task_keys(), "pomocore:status")
+    return TaskRunner(queue, {"work": Task(Params, work)}, container.observer())
 
 
 async def test_a_command_that_was_being_run_in_a_crash_is_run_again(container: Container, spring: Spring) -> None:
@@ -405,7 +405,7 @@ async def test_an_outage_of_redis_is_waited_out(tmp_path: Path) -> None:
     try:
         async with (
             running_container(Settings(redis_addr=server.address, data_dir=tmp_path)) as container,
-            going(command_runner(container, [container])) as task,
+            going(task_runner(container, [container])) as task,
         ):
             for _ in range(2):
                 with server.client() as client:
@@ -450,10 +450,10 @@ async def test_a_time_of_the_schedule_sends_one_command_from_all_instances(
     from apscheduler.triggers.date import DateTrigger
 
     monkeypatch.setattr(CronTrigger, "from_crontab", lambda cron, timezone: DateTrigger())  # now, and never again
-    queues = [RedisTaskQueue(container.redis(), container.command_keys(), "pomocore:status") for _ in range(3)]
+    queues = [RedisTaskQueue(container.redis(), container.task_keys(), "pomocore:status") for _ in range(3)]
     schedules = [asyncio.create_task(run_schedule(queue, settings)) for queue in queues]
     try:
-        async with going(command_runner(container, [container])):
+        async with going(task_runner(container, [container])):
             told = await spring.hears("started", "completed")
         await _until(lambda: len(spring.client.keys("pomocore:commands:sent:*")) >= 1, "it is remembered")
     finally:
@@ -466,14 +466,14 @@ async def test_a_time_of_the_schedule_sends_one_command_from_all_instances(
     assert spring.client.llen(COMMANDS) + 1 <= minutes
 
 
-async def test_a_command_of_one_id_is_sent_once(container: Container, redis_client: Any) -> None:
-    queue = container.command_queue()
+async def test_a_request_for_one_id_is_sent_once(container: Container, redis_client: Any) -> None:
+    queue = container.task_queue()
 
-    sent = [await queue.send_once("schedule:ping:now", command_of("ping", "now")) for _ in range(3)]
+    sent = [await queue.send_once("schedule:ping:now", request_for("ping", "now")) for _ in range(3)]
 
     assert sent == [True, False, False]
     assert redis_client.llen(COMMANDS) == 1
-    assert 0 < redis_client.ttl(container.command_keys().sent("schedule:ping:now")) <= 86_400
+    assert 0 < redis_client.ttl(container.task_keys().sent("schedule:ping:now")) <= 86_400
 
 
 # Clusters
@@ -492,17 +492,17 @@ async def test_on_a_cluster_boards_can_be_rebuilt_where_one_step_reaches_them(
     settings = Settings(redis_addr=masters[0].address, redis_cluster=True, key_prefix=prefix, data_dir=tmp_path)
     async with running_container(settings) as container:
         await container.category_patterns().save_all(patterns())
-        queue = container.command_queue()
-        async with going(command_runner(container, partitions(container))), queue.told() as statuses:
-            await queue.send(command_of("rebuild_leaderboard", "1", {"date": "2025-09-02"}))
+        queue = container.task_queue()
+        async with going(task_runner(container, partitions(container))), queue.statuses() as statuses:
+            await queue.send(request_for("rebuild_leaderboard", "1", {"date": "2025-09-02"}))
             async with asyncio.timeout(DEADLINE):
                 told = [await anext(statuses) for _ in range(2)]
 
     if prefix:
-        assert [each["status"] for each in told] == ["started", "completed"]
+        assert [each.status for each in told] == ["started", "completed"]
     else:
-        assert told[1]["status"] == "failed"
-        assert "KEY_PREFIX" in told[1]["data"]["reason"]
+        assert told[1].status == "failed"
+        assert "KEY_PREFIX" in str(told[1].data["reason"])
 
 
 def test_on_a_cluster_all_keys_of_commands_lie_in_one_slot() -> None:

@@ -10,11 +10,11 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.kernel.errors import RedisOutage, StoreOutage
+from domains.operations.model import StreamFigures
 from infrastructure.composition.container import Container, running_container
 from infrastructure.http.server import child_ports, open_door
 from infrastructure.observing.metrics import values_of
 from infrastructure.operations.health import DOWN, HEALTHY
-from infrastructure.redis.stream_figures import StreamFigures
 from infrastructure.settings import Settings, SettingsError
 from tests.integration.conftest import Pipeline, StartPipeline
 from tests.messages import message

@@ -12,11 +12,12 @@ import pytest
 
 from domains.kernel.errors import RedisOutage, StoreOutage, TaskRefused
 from domains.leaderboard.model import Period
+from domains.operations.model import Selection
+from domains.operations.service import replay_letters
 from domains.pomodoro.model import CategoryUpdate, Commit, DeadLetter, Move, PomodoroUsageLog
 from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt
 from domains.pomodoro.service import Decided, Span, document_ids
 from infrastructure.composition.container import Container, running_container
-from infrastructure.redis.dead_letters import Selection
 from infrastructure.redis.rebuild import RedisBoardRebuild
 from infrastructure.settings import Settings
 from infrastructure.spring.message_spelling import java_double
@@ -89,7 +90,7 @@ class Traffic:
             assert (await self._container.commits().commit(Commit(dead_letters=[letter]))).dead_letters == 1
 
     async def replay(self) -> None:
-        await self._container.dead_letters().replay_all(Selection())
+        await replay_letters(self._container.dead_letters(), Selection())
 
     async def move(self) -> None:
         """The oldest deferred message becomes Development: documents first, and then the boards, unless they wait."""
@@ -269,13 +270,13 @@ async def test_a_board_of_the_wrong_type_is_replaced_and_nothing_of_it_is_kept_f
 
     async def between(done: Rebuilt) -> None:
         await traffic.commit(2)  # kept for replay, and noted for the rebuild
-        for score in await container.dead_letters().failed_scores():
-            await container.dead_letters().replay_score(score)
+        for score in await container.failed_scores().all():
+            await container.failed_scores().replay(score)
 
     await Interrupted(container, between).run()
 
     traffic.check(without="2025-M8")
-    assert {score.board for score in await container.dead_letters().failed_scores()} == {"leaderboard:SNS:2025-M8"}
+    assert {score.board for score in await container.failed_scores().all()} == {"leaderboard:SNS:2025-M8"}
 
 
 async def test_a_parked_message_does_not_count_until_it_is_replayed(container: Container, traffic: Traffic) -> None:

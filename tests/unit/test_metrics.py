@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage, StoreOutage
+from domains.operations.model import Instance, StreamFigures, TaskState, TaskStatus
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
@@ -25,7 +26,6 @@ from infrastructure.observing.metrics import (
 from infrastructure.observing.observers import Observer, Observers
 from infrastructure.observing.tracing import TracingObserver
 from infrastructure.operations.health import DEGRADED, DOWN, HEALTHY, Check, assess, stuck_loops
-from infrastructure.redis.stream_figures import Instance, StreamFigures
 from infrastructure.settings import Settings
 from tests.messages import message, parser
 from tests.unit.pipeline_in_memory import Instance as Consumer
@@ -123,10 +123,15 @@ def test_what_the_llm_did_and_cost() -> None:
     assert metrics["llm_request_seconds_sum"] == 1.25
 
 
-def test_commands_are_counted_at_their_end_and_by_known_tasks() -> None:
+def test_tasks_are_counted_at_their_end_and_by_known_tasks() -> None:
     metrics = Metrics()
-    for task, status in (("ping", "started"), ("ping", "completed"), ("dance", "failed"), (None, "failed")):
-        metrics.observer.command_told({"task": task, "status": status, "id": None, "data": {}})
+    for task, status in (
+        ("ping", TaskState.STARTED),
+        ("ping", TaskState.COMPLETED),
+        ("dance", TaskState.FAILED),
+        ("", TaskState.FAILED),
+    ):
+        metrics.observer.task_told(TaskStatus(status, task, None, "", {}))
 
     assert metrics['commands_total{task="ping",status="completed"}'] == 1
     assert metrics['commands_total{task="unknown",status="failed"}'] == 2

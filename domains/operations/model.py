@@ -1,0 +1,141 @@
+"""What an operator looks at and asks for.
+
+Times are Unix seconds; `stream` is the key of the activity stream, or partition of it, that something came from.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from time import time
+from typing import NamedTuple
+
+from domains.pomodoro.model import DeadLetterKind
+
+LEASE_SECONDS = 10.0
+"""How long an instance may run tasks before it has to ask again."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDeadLetter:
+    """A dead letter as it is kept; what is not said here is as in `domains.pomodoro.model.DeadLetter`.
+
+    `time` is when it was parked, `original_id` the entry id under which its message was read.
+    """
+
+    stream: str
+    id: str
+    kind: DeadLetterKind
+    reason: str
+    public_reason: str
+    original_id: str
+    deliveries: int
+    time: float
+    truncated: bool
+    fields: Mapping[str, str]
+
+
+class Selection:
+    """Letters that have one of the `ids` and `reason` in theirs, in any case, and are older than 90s, 15m, 12h or 7d.
+
+    What is empty does not matter. Raises ValueError where `older_than` is no such time.
+    """
+
+    def __init__(self, ids: Collection[str] = (), reason: str = "", older_than: str = "") -> None:
+        self._ids = frozenset(ids)
+        self._reason = reason.casefold()
+        self._before = time() - _seconds(older_than) if older_than else float("inf")
+
+    def __contains__(self, letter: StoredDeadLetter) -> bool:
+        by_id = not self._ids or letter.id in self._ids
+        return by_id and self._reason in letter.reason.casefold() and letter.time < self._before
+
+
+class Replay(NamedTuple):
+    """What a replay of many letters did: {letter id: new entry id}, and {letter id: why it was left where it is}."""
+
+    replayed: Mapping[str, str]
+    left: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedScore:
+    """Seconds that a board could not take."""
+
+    stream: str
+    board: str
+    user_id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A consumer of the group. `idle_seconds`: since it last asked for entries."""
+
+    name: str
+    pending: int
+    idle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFigures:
+    """Sizes in entries, ages in seconds and 0 where nothing is waiting. NaN: the key is of the wrong type.
+
+    `undelivered` is a bound or an estimate where `undelivered_exact` is false. The age of a pending or undelivered
+    entry is the time since it was published.
+    """
+
+    stream: str
+    entries: int
+    undelivered: int
+    undelivered_exact: bool
+    oldest_undelivered_seconds: float
+    pending: int
+    oldest_pending_seconds: float
+    dead_letters: float
+    failed_scores: float
+    unannounced_sessions: float
+    deferred: float
+    instances: Sequence[Instance] = ()
+
+
+class Turn(NamedTuple):
+    """Whether tasks are this instance's to run, the version of the patterns, and a request that was left behind."""
+
+    ours: bool
+    patterns: str
+    left_behind: str | None
+
+
+class TaskState(StrEnum):
+    """What becomes of a task. It ends COMPLETED or FAILED."""
+
+    STARTED = "started"
+    PROGRESS = "progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+ENDS = frozenset({TaskState.COMPLETED, TaskState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """One thing told of a task. `task` and `id` are the request's own, `time` is ISO 8601 in UTC.
+
+    `data` depends on the task; of a failed one it has the `reason`.
+    """
+
+    status: TaskState
+    task: str
+    id: str | int | None
+    time: str
+    data: Mapping[str, object]
+
+
+def _seconds(text: str) -> int:
+    if not (match := re.fullmatch(r"(\d{1,9})([smhd])", text)):
+        raise ValueError(f"{text}: not a time such as 90s, 15m, 12h or 7d")
+    return int(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,19 @@
+"""What is done with many dead letters at once."""
+
+from domains.operations.model import Replay, Selection, StoredDeadLetter
+from domains.operations.ports import DeadLettersPort
+
+
+async def chosen_letters(letters: DeadLettersPort, selection: Selection) -> list[StoredDeadLetter]:
+    return [letter async for letter in letters.all() if letter in selection]
+
+
+async def replay_letters(letters: DeadLettersPort, selection: Selection) -> Replay:
+    """Replays the chosen letters, each once. Raises RedisOutage; what was replayed until then stays so."""
+    replayed, left = dict[str, str](), dict[str, str]()
+    for letter in await chosen_letters(letters, selection):  # first: what fails again comes back behind
+        if letter.truncated:
+            left[letter.id] = "its fields were cut because of their size"
+        elif new_id := await letters.replay(letter):
+            replayed[letter.id] = new_id
+    return Replay(replayed, left)

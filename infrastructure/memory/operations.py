@@ -1,0 +1,201 @@
+"""What an operator looks at and asks for, in memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from domains.operations.model import (
+    LEASE_SECONDS,
+    FailedScore,
+    Instance,
+    StoredDeadLetter,
+    StreamFigures,
+    TaskStatus,
+    Turn,
+)
+from domains.pomodoro.model import DeadLetter
+from infrastructure.memory.leaderboard import InMemoryLeaderboard
+from infrastructure.memory.stream import InMemoryStream
+from infrastructure.spring.message_parser import ORIGIN_FIELD
+
+
+class InMemoryDeadLetters:
+    """DeadLettersPort on InMemoryStreams, the partitions."""
+
+    def __init__(self, *partitions: InMemoryStream) -> None:
+        self._partitions = {stream.name: stream for stream in partitions}
+
+    async def all(self) -> AsyncIterator[StoredDeadLetter]:
+        for letter in self._kept():
+            yield letter
+
+    async def latest(self, limit: int, wanted: Callable[[StoredDeadLetter], bool]) -> list[StoredDeadLetter]:
+        letters = sorted(filter(wanted, self._kept()), key=lambda letter: letter.time)
+        return letters[::-1][:limit]
+
+    async def get(self, letter_id: str) -> StoredDeadLetter | None:
+        return next((letter for letter in self._kept() if letter.id == letter_id), None)
+
+    async def replay(self, letter: StoredDeadLetter) -> str | None:
+        if not self._take(letter):
+            return None
+        return self._partitions[letter.stream].add({ORIGIN_FIELD: letter.original_id, **letter.fields})
+
+    async def drop(self, letters: Sequence[StoredDeadLetter]) -> int:
+        return sum(map(self._take, letters))
+
+    def _take(self, letter: StoredDeadLetter) -> bool:
+        stream = self._partitions[letter.stream]
+        left = [kept for kept in stream.dead_letters if kept.entry_id != letter.id]
+        taken = len(left) < len(stream.dead_letters)
+        stream.dead_letters = left
+        return taken
+
+    def _kept(self) -> list[StoredDeadLetter]:
+        return [_stored(stream, letter) for stream in self._partitions.values() for letter in stream.dead_letters]
+
+
+def _stored(stream: InMemoryStream, letter: DeadLetter) -> StoredDeadLetter:
+    return StoredDeadLetter(
+        stream=stream.name,
+        id=letter.entry_id,
+        kind=letter.kind,
+        reason=letter.reason,
+        public_reason=letter.public_reason,
+        original_id=letter.entry_id,
+        deliveries=letter.deliveries,
+        time=stream.parked[letter.entry_id],
+        truncated=letter.truncated,
+        fields=letter.fields,
+    )
+
+
+class InMemoryFailedScores:
+    """FailedScoresPort on InMemoryStreams, the partitions."""
+
+    def __init__(self, boards: InMemoryLeaderboard, *partitions: InMemoryStream) -> None:
+        self._boards = boards
+        self._partitions = {stream.name: stream for stream in partitions}
+
+    async def all(self) -> list[FailedScore]:
+        return [
+            FailedScore(stream.name, board, user, seconds)
+            for stream in self._partitions.values()
+            for (board, user), seconds in sorted(stream.failed_scores.items())
+        ]
+
+    async def replay(self, score: FailedScore) -> bool:
+        kept, name = self._partitions[score.stream].failed_scores, (score.board, score.user_id)
+        if score.board in self._boards.refusing:
+            return name not in kept
+        if (seconds := kept.pop(name, None)) is not None:
+            self._boards.add(score.board, score.user_id, seconds)
+        return True
+
+
+class InMemoryStreamFigures:
+    """StreamFiguresPort on InMemoryStreams, the partitions."""
+
+    def __init__(self, *partitions: InMemoryStream) -> None:
+        self._partitions = partitions
+
+    async def streams(self) -> list[StreamFigures]:
+        return [self._of(stream) for stream in self._partitions]
+
+    async def ping(self) -> None:
+        return
+
+    def _of(self, stream: InMemoryStream) -> StreamFigures:
+        now, held = monotonic(), list(stream.pending.values())
+        return StreamFigures(
+            stream=stream.name,
+            entries=len(stream.entries),
+            undelivered=len(stream.undelivered),
+            undelivered_exact=True,
+            oldest_undelivered_seconds=max((now - stream.published[it] for it in stream.undelivered), default=0.0),
+            pending=len(held),
+            oldest_pending_seconds=max((now - stream.published[it] for it in stream.pending), default=0.0),
+            dead_letters=len(stream.dead_letters),
+            failed_scores=len(stream.failed_scores),
+            unannounced_sessions=len(stream.noted_ends),
+            deferred=len(stream.deferred),
+            instances=[Instance(name, held.count(name), now - asked) for name, asked in stream.asked.items()],
+        )
+
+
+class InMemoryTasks:
+    """The requests and what all instances share of them."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[str] = deque()
+        self.processing: list[str] = []
+        self.sent: set[str] = set()
+        self.patterns = 0
+        self.holder: object = None
+        self.held_until = 0.0
+        self.changed = asyncio.Condition()
+        self.listeners: list[asyncio.Queue[TaskStatus]] = []
+
+
+class InMemoryTaskQueue:
+    """TaskQueuePort of one instance. A request of one id is remembered for as long as the process lives."""
+
+    def __init__(self, tasks: InMemoryTasks) -> None:
+        self._tasks = tasks
+
+    async def turn(self) -> Turn:
+        tasks, now = self._tasks, monotonic()
+        ours = tasks.holder in (None, self) or tasks.held_until < now
+        if ours:
+            tasks.holder, tasks.held_until = self, now + LEASE_SECONDS
+        return Turn(ours, str(tasks.patterns), tasks.processing[0] if ours and tasks.processing else None)
+
+    async def take(self, seconds: int) -> str | None:
+        tasks = self._tasks
+        try:
+            async with asyncio.timeout(seconds), tasks.changed:
+                await tasks.changed.wait_for(lambda: tasks.waiting)
+                request = tasks.waiting.popleft()
+        except TimeoutError:
+            return None
+        tasks.processing.append(request)
+        return request
+
+    async def finished(self, request: str) -> None:
+        if request in self._tasks.processing:
+            self._tasks.processing.remove(request)
+
+    async def send(self, request: str) -> None:
+        async with self._tasks.changed:
+            self._tasks.waiting.append(request)
+            self._tasks.changed.notify()
+
+    async def send_once(self, request_id: str, request: str) -> bool:
+        if request_id in self._tasks.sent:
+            return False
+        self._tasks.sent.add(request_id)
+        await self.send(request)
+        return True
+
+    async def patterns_changed(self) -> None:
+        self._tasks.patterns += 1
+
+    async def publish(self, status: TaskStatus) -> None:
+        for listener in self._tasks.listeners:
+            listener.put_nowait(status)
+
+    @asynccontextmanager
+    async def statuses(self) -> AsyncIterator[AsyncIterator[TaskStatus]]:
+        heard: asyncio.Queue[TaskStatus] = asyncio.Queue()
+        self._tasks.listeners.append(heard)
+        try:
+            yield _heard(heard)
+        finally:
+            self._tasks.listeners.remove(heard)
+
+
+async def _heard(queue: asyncio.Queue[TaskStatus]) -> AsyncIterator[TaskStatus]:
+    while True:
+        yield await queue.get()

@@ -1,0 +1,64 @@
+"""The tasks that Spring, the schedule or an operator can ask for: a new one is an entry here and its function.
+
+The function is the method of `infrastructure.operations.tasks.Tasks` that has the task's name. From this list come
+the settings SCHEDULE_*, the help of `cmd.send`, docs/tasks.md and the labels of metrics.
+"""
+
+from datetime import date
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from domains.leaderboard.model import Period
+
+
+class Params(msgspec.Struct, forbid_unknown_fields=True):
+    """Of a task that has none. The description of a parameter says what happens where it is not given."""
+
+
+class ReplayParams(Params, forbid_unknown_fields=True):
+    reason: Annotated[str, msgspec.Meta(description="only those whose reason contains this text, in any case")] = ""
+    older_than: Annotated[str, msgspec.Meta(description="only those older than this: 90s, 15m, 12h, 7d")] = ""
+    ids: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern=r"^\d{1,20}-\d{1,20}$")]],
+        msgspec.Meta(description="only the dead letters with these ids"),
+    ] = []
+
+
+class RebuildParams(Params, forbid_unknown_fields=True):
+    period: Annotated[Period | None, msgspec.Meta(description="day, week or month; not given: all three")] = None
+    day: Annotated[
+        date | None, msgspec.Meta(description="a day of the periods, such as 2025-09-02; not given: today")
+    ] = msgspec.field(default=None, name="date")
+
+
+class TaskEntry(NamedTuple):
+    """`help` says what the task does. One that is not `scheduled` has no setting SCHEDULE_*."""
+
+    name: str
+    help: str
+    params: type[Params] = Params
+    scheduled: bool = True
+
+    @property
+    def schedule_setting(self) -> str:
+        """The name of the field of Settings that says when it runs."""
+        return f"schedule_{self.name}"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """{name: description}."""
+        properties = msgspec.json.schema_components([self.params])[1][self.params.__name__]["properties"]
+        return {name: each["description"] for name, each in properties.items()}
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        TaskEntry("ping", "does nothing, but says so", scheduled=False),
+        TaskEntry("reload_patterns", "makes every instance load the category patterns within a second or two"),
+        TaskEntry("replay_dead_letters", "puts dead letters back on the stream", ReplayParams),
+        TaskEntry("reclassify", "asks the LLM now about the messages that it did not answer in time"),
+        TaskEntry("rebuild_leaderboard", "recomputes the boards of a period from the usage logs", RebuildParams),
+    )
+}

@@ -1,0 +1,82 @@
+"""What the tasks do, each under its name in the registry."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from domains.kernel.errors import TaskRefused
+from domains.leaderboard.model import Period
+from domains.operations.model import Selection
+from domains.operations.ports import DeadLettersPort, TaskQueuePort
+from domains.operations.service import replay_letters
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt
+from domains.pomodoro.reclassification import Reclassification
+from infrastructure.operations.task_registry import TASKS, Params, RebuildParams, ReplayParams
+
+Data = Mapping[str, object]
+"""What is told of a task, by name; JSON values."""
+Progress = Callable[[Data], Awaitable[None]]
+
+
+class Task(NamedTuple):
+    """`run` is given an object of `params`, and returns what is told at the end.
+
+    It raises PipelineError, or ValueError where a parameter is wrong.
+    """
+
+    params: type[Params]
+    run: Callable[[Any, Progress], Awaitable[Data]]
+
+
+class Tasks:
+    """`reclassifications` are those of all partitions, `today` is the current day in TIMEZONE."""
+
+    def __init__(
+        self,
+        queue: TaskQueuePort,
+        classifier: PatternClassifier,
+        dead_letters: DeadLettersPort,
+        reclassifications: Sequence[Reclassification],
+        leaderboards: LeaderboardRebuild,
+        today: Callable[[], date],
+    ) -> None:
+        self._queue = queue
+        self._classifier = classifier
+        self._dead_letters = dead_letters
+        self._reclassifications = reclassifications
+        self._leaderboards = leaderboards
+        self._today = today
+        self.by_name = {name: Task(entry.params, getattr(self, name)) for name, entry in TASKS.items()}
+
+    async def ping(self, params: Params, progress: Progress) -> Data:
+        return {}
+
+    async def reload_patterns(self, params: Params, progress: Progress) -> Data:
+        await self._classifier.load()
+        await self._queue.patterns_changed()
+        return {"patterns": self._classifier.snapshot.rules.size}
+
+    async def replay_dead_letters(self, params: ReplayParams, progress: Progress) -> Data:
+        selection = Selection(params.ids, params.reason, params.older_than)
+        replayed, left = await replay_letters(self._dead_letters, selection)
+        return {"replayed": len(replayed), "truncated": len(left)}
+
+    async def reclassify(self, params: Params, progress: Progress) -> Data:
+        if not self._classifier.can_ask:
+            raise TaskRefused("there is no LLM that may be asked now")
+        moved = 0
+        for reclassification in self._reclassifications:
+            moved += await reclassification.reclassify_all(asyncio.Event(), at_once=True)
+            await progress({"moved": moved})
+        return {"moved": moved}
+
+    async def rebuild_leaderboard(self, params: RebuildParams, progress: Progress) -> Data:
+        async def told(state: Rebuilt) -> None:
+            await progress({"logs": state.logs})
+
+        periods = list(Period) if params.period is None else [params.period]
+        day = params.day or self._today()
+        done = await self._leaderboards.rebuild(periods, day, told)
+        return {"date": day.isoformat(), "periods": [period.value for period in periods], **done._asdict()}
