@@ -222,7 +222,7 @@ async def test_a_consumer_that_hangs_is_not_alive(
     door: tuple[Pipeline, str, asyncio.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline, address, _ = door
-    monkeypatch.setitem(pipeline.container.consumer()._turned, "tidy", -1e6)
+    monkeypatch.setitem(pipeline.container.consumer()._reader._turned, "tidy", -1e6)
 
     status, _, text = await ask(address, "/healthz")
     assert status == 503
