@@ -136,7 +136,7 @@ async def test_answers_that_are_counted_from_one_belong_to_other_windows(client:
 
     llm.behave(counting)  # type: ignore[arg-type]
 
-    with pytest.raises(ClassificationFailed, match="counted"):
+    with pytest.raises(ClassificationFailed, match="numbered"):
         await names(client)
 
 
