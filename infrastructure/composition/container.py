@@ -5,15 +5,15 @@ Building connects to nothing: clients do so at their first call, and `running_co
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from dependency_injector import containers, providers
 
 from domains.categoryPattern.model import CategoryPattern
-from domains.kernel.errors import PipelineError
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
@@ -29,7 +29,7 @@ from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
 from infrastructure.mongo import client as mongo_client
 from infrastructure.mongo import repositories as mongo_repositories
-from infrastructure.observing.logs import LoggingObserver, announce_no_model
+from infrastructure.observing.logs import LoggingObserver, announce_not_loaded
 from infrastructure.observing.metrics import MetricsObserver, make_registry
 from infrastructure.observing.observers import Observers
 from infrastructure.operations.health import PipelineHealth
@@ -53,10 +53,12 @@ from infrastructure.redis.rebuild import RedisBoardRebuild
 from infrastructure.redis.stream import RedisStreamConsumer
 from infrastructure.redis.stream_figures import RedisStreamFigures
 from infrastructure.redis.task_queue import RedisTaskQueue
-from infrastructure.settings import Settings, SettingsError, names_of
+from infrastructure.settings import Settings, names_of
 from infrastructure.spring.message_parser import MessageParser
 from infrastructure.sqlite import repositories as sqlite_repositories
 from infrastructure.sqlite.database import SqliteDatabase
+
+T = TypeVar("T")
 
 
 def _store_kind(settings: Settings) -> str:
@@ -93,13 +95,36 @@ def _defaults(settings: Settings) -> list[CategoryPattern]:
     return default_patterns() if settings.mongo_uri is None else []
 
 
-def _openai(settings: Settings, budget: LLMBudgetPort) -> Any:
-    from infrastructure.openai.client import make_client  # half of the start's time: only where there is a key
+def _optional(part: str, build: Callable[[], T]) -> T | None:
+    """What `build` makes; None if it fails, which is logged: the pipeline goes on without that part."""
+    try:
+        return build()
+    except Exception as cause:
+        announce_not_loaded(part, cause)
+        return None
 
-    return make_client(settings, budget)
+
+def _openai(settings: Settings, budget: LLMBudgetPort) -> Any:
+    """None without a key."""
+    if settings.openai_api_key is None:
+        return None
+
+    def build() -> Any:
+        from infrastructure.openai.client import make_client  # half of the start's time: only where there is a key
+
+        return make_client(settings, budget)
+
+    # the package would obey further variables: another organisation, headers, a log that shows titles
+    hidden = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("OPENAI_")}
+    try:
+        return _optional("LLM", build)
+    finally:
+        os.environ.update(hidden)
 
 
 def _llm(client: Any, model: str, temperature: float | None) -> Any:
+    if client is None:
+        return None
     from infrastructure.openai.client import LLMClient
 
     return LLMClient(client, model, temperature)
@@ -145,13 +170,13 @@ def _model(settings: Settings) -> LocalClassifierPort | None:
     """None without a model file, and where it cannot be used."""
     if settings.model_file is None and not settings.model_path.exists():
         return None
-    try:
+
+    def build() -> LocalClassifierPort:
         from infrastructure.local_classifier.linear import load_model  # numpy: only where there is a model
 
         return load_model(settings.model_path)
-    except (ImportError, PipelineError) as cause:
-        announce_no_model(cause)
-        return None
+
+    return _optional("Local classifier", build)
 
 
 def _limits(settings: Settings) -> ConsumerLimits:
@@ -168,19 +193,16 @@ def _limits(settings: Settings) -> ConsumerLimits:
     )
 
 
-_OTEL_PACKAGES = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-
-
 def _tracing(settings: Settings) -> Any:
     if settings.otel_exporter_otlp_endpoint is None:
         return None
-    try:
+
+    def build() -> Any:
         from infrastructure.observing.tracing import make_provider
-    except ImportError as cause:
-        raise SettingsError(
-            f"OTEL_EXPORTER_OTLP_ENDPOINT: {cause.name} is not installed; pip install {_OTEL_PACKAGES}"
-        ) from cause
-    return make_provider(settings)
+
+        return make_provider(settings)
+
+    return _optional("Tracing (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http)", build)
 
 
 def _observer(settings: Settings, metrics: MetricsObserver, tracing: Any) -> Observers:
@@ -288,11 +310,7 @@ class Container(containers.DeclarativeContainer):
     metrics = providers.Singleton(MetricsObserver, registry, option.llm_cost_per_million_tokens)
     tracing = providers.Singleton(_tracing, settings)
     observer = providers.Singleton(_observer, settings, metrics, tracing)
-    llm = providers.Selector(
-        providers.Callable(lambda settings: "none" if settings.openai_api_key is None else "openai", settings),
-        none=providers.Object(None),
-        openai=providers.Singleton(_llm, openai, option.openai_model, option.openai_temperature),
-    )
+    llm = providers.Singleton(_llm, openai, option.openai_model, option.openai_temperature)
     privacy = providers.Singleton(_privacy, settings)
     questions = providers.Singleton(Questions, privacy, option.llm_send_titles)
     answer_memory = providers.Singleton(_memory, observer, classification_cache, settings)
@@ -396,8 +414,8 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             stack.callback(embedded.close)
             settings = settings.model_copy(update={"redis_addr": embedded.address})
         container = await stack.enter_async_context(running_store(settings))
-        if settings.openai_api_key is not None:
-            stack.push_async_callback(container.openai().close)
+        if (openai := container.openai()) is not None:
+            stack.push_async_callback(openai.close)
         if (tracing := container.tracing()) is not None:
             stack.push_async_callback(_close, tracing.shutdown)
         stack.push_async_callback(container.redis().aclose)

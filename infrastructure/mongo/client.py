@@ -1,10 +1,11 @@
 """MongoDB clients of either driver, and the one place that translates PyMongo's exceptions."""
 
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
@@ -38,12 +39,18 @@ def make_client(settings: Settings) -> Any:
     """
     assert settings.mongo_uri is not None, "the URI is known before a client is made"
     uri = settings.mongo_uri.get_secret_value()
-    given = parse_qs(urlsplit(uri.lower()).query)
+    path, _, query = uri.partition("://")[2].partition("/")[2].partition("?")
+    if "@" in path:  # the driver would take half of the password for the name of the server
+        raise SettingsError("MONGO_URI: @ : / ? # and % must be percent-encoded in the user's name and password")
+    given = {option.partition("=")[0].lower() for option in re.split("[&;]", query)}
     options = {name: value for name, value in _OPTIONS.items() if name.lower() not in given}
     maker: Any = AsyncMongoClient if settings.mongo_driver == "pymongo" else AsyncIOMotorClient
     try:
-        return maker(uri, **options)
-    except (PyMongoError, ValueError) as error:  # without the error's text, which may contain the password
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # the driver only warns of an option that it does not know
+            return maker(uri, **options)
+    # without the error's text, which may contain the password
+    except (PyMongoError, ValueError, OSError, UserWarning) as error:
         raise SettingsError(f"MONGO_URI: not a URI that the driver accepts ({type(error).__name__})") from None
 
 

@@ -69,9 +69,12 @@ def describe_stores(settings: Settings) -> str:
     return f"Consuming {settings.stream_key} from {redis}, documents in {store}"
 
 
-def announce_no_model(cause: Exception) -> None:
+def announce_not_loaded(part: str, cause: Exception) -> None:
     structlog.stdlib.get_logger("pomocore").warning(
-        "Local classifier not loaded, the pipeline runs without it", action="model_not_loaded", cause=str(cause)
+        f"{part} not loaded, the pipeline runs without it",
+        action="not_loaded",
+        part=part,
+        cause=f"{type(cause).__name__}: {cause}",
     )
 
 

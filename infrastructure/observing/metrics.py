@@ -294,6 +294,7 @@ class LoopLag:
 def make_registry() -> CollectorRegistry:
     """A registry of our own, with the figures of the process and of Python."""
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    prometheus_client.values.ValueClass = prometheus_client.values.MutexValue  # not files in PROMETHEUS_MULTIPROC_DIR
     registry = CollectorRegistry()
     for collector in (
         prometheus_client.ProcessCollector,

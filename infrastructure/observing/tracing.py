@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from time import monotonic, time_ns
 from typing import Any
 
+import requests
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -47,7 +48,9 @@ def make_provider(settings: Settings) -> TracerProvider:
         shutdown_on_exit=False,
     )
     endpoint = f"{str(settings.otel_exporter_otlp_endpoint).rstrip('/')}/v1/traces"
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    session = requests.Session()
+    session.trust_env = False  # no proxies and no .netrc but what is configured
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, session=session)))
     return provider
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import re
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -103,7 +104,8 @@ def make_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI:
 
     Before a retry it waits as long as `Retry-After` says, else 0.5 s, 1 s, 2 s … to 8 s, less up to a quarter. If
     `Retry-After` is above two minutes it does not retry, and `ClassificationFailed.retry_after` tells the queue. Each
-    retry is booked on `budget`.
+    retry is booked on `budget`. Redirects are not followed, since they lead to a server that was not configured.
+    Proxies and certificates are those of the settings alone.
     """
 
     async def book(request: Any) -> None:
@@ -114,10 +116,16 @@ def make_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI:
     assert settings.openai_api_key is not None, "without a key there is no LLM"
     return AsyncOpenAI(
         api_key=settings.openai_api_key.get_secret_value(),
-        base_url=settings.openai_base_url,
+        base_url=str(settings.openai_base_url),
         timeout=settings.openai_timeout,
         max_retries=settings.openai_max_retries,
-        http_client=DefaultAsyncHttpxClient(event_hooks={"request": [book]}),
+        http_client=DefaultAsyncHttpxClient(
+            event_hooks={"request": [book]},
+            trust_env=False,
+            follow_redirects=False,
+            proxy=str(settings.openai_proxy) if settings.openai_proxy else None,
+            verify=ssl.create_default_context(cafile=settings.openai_tls_ca) if settings.openai_tls_ca else True,
+        ),
     )
 
 

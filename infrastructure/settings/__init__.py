@@ -2,6 +2,7 @@
 
 import os
 import socket
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -15,6 +16,10 @@ from domains.patternClassifier.privacy import Privacy
 from infrastructure.operations.task_registry import TASKS, TaskEntry
 
 HOST_NAME = socket.gethostname()
+
+_LISTS = frozenset({"private_hosts", "private_apps", "classification_tiers"})
+_NOT_IN_VALUES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories: controls, halves of surrogate pairs, line and paragraph separators."""
 
 OPTIONAL_TIERS = (Tier.MEMORY, Tier.CACHE, Tier.DOCUMENTS, Tier.MODEL, Tier.LLM)
 
@@ -217,8 +222,14 @@ class Settings(ScheduleSettings):
         json_schema_extra=_unit("s"),
     )
     openai_api_key: SecretStr | None = Field(None, description="key of the LLM; not set: no LLM is asked")
-    openai_base_url: str | None = Field(
-        None, description="address of a server that speaks the OpenAI API; not set: OpenAI's"
+    openai_base_url: AnyHttpUrl = Field(
+        AnyHttpUrl("https://api.openai.com/v1"), description="address of a server that speaks the OpenAI API"
+    )
+    openai_proxy: AnyHttpUrl | None = Field(
+        None, description="HTTP proxy for OPENAI_BASE_URL, whatever the environment names for others; not set: none"
+    )
+    openai_tls_ca: Path | None = Field(
+        None, description="file of CA certificates for OPENAI_BASE_URL; not set: those of the system"
     )
     openai_model: str = Field("gpt-4o-mini", min_length=1, description="name of the model that is asked")
     openai_temperature: float | None = Field(
@@ -362,11 +373,17 @@ class Settings(ScheduleSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
-        """`NAME=` in a compose file or `.env` means the default."""
-        if value != "" or info.field_name is None:
+    def _trimmed(cls, value: Any, info: ValidationInfo) -> Any:
+        """Files of secrets end in a line break, and `NAME=` in a compose file or `.env` means the default."""
+        if not isinstance(value, str) or info.field_name is None:
             return value
-        return cls.model_fields[info.field_name].get_default(call_default_factory=True, validated_data={})
+        value = value.strip()
+        if not value:
+            return cls.model_fields[info.field_name].get_default(call_default_factory=True, validated_data={})
+        # a list may go over several lines, and each of its names is trimmed
+        if info.field_name not in _LISTS and any(unicodedata.category(each) in _NOT_IN_VALUES for each in value):
+            raise ValueError("holds a line break or another character that does not show")
+        return value
 
     @field_validator("mongo_uri", "redis_addr")
     @classmethod
@@ -385,7 +402,7 @@ class Settings(ScheduleSettings):
             raise ValueError("must be host:port or unix:///path")
         return value
 
-    @field_validator("redis_tls_ca")
+    @field_validator("redis_tls_ca", "openai_tls_ca")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):

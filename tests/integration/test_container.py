@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -20,7 +22,7 @@ from infrastructure.memory.repositories import (
     InMemoryPomodoroUsageLogRepository,
 )
 from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemoryStream
-from infrastructure.settings import Settings, SettingsError
+from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import DEVELOPMENT, SNS, categorized, linked_message, message, parser, patterns, usage_log
 
@@ -37,26 +39,65 @@ async def test_every_provider_can_be_resolved_and_none_connects(
 ) -> None:
     mongo = {"mongo_uri": MONGO_NOWHERE, "mongo_driver": driver} if driver else {}
     # a client cannot be made for a server that no setting names
-    absent = (set() if driver else {"mongo", "mongo_database"}) | (set() if llm else {"openai"})
+    absent = set() if driver else {"mongo", "mongo_database"}
     settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path, openai_api_key=llm, **mongo)  # type: ignore[arg-type]
 
     async with running_container(settings) as container:
         built = {name: provider() for name, provider in container.providers.items() if name not in absent}
 
-    without_llm = set() if llm else {"llm", "lane"}
+    without_llm = set() if llm else {"openai", "llm", "lane"}
     assert {name for name, made in built.items() if made is None} == {"model", "tracing"} | without_llm
     assert [tier.name for tier in built["tiers"]] == (["cache", "documents"] if llm else [])
     futures = [name for name, made in built.items() if asyncio.isfuture(made) or inspect.iscoroutine(made)]
     assert futures == []
 
 
-def test_traces_want_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_without_their_packages_are_warned_of_and_done_without(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     monkeypatch.delitem(sys.modules, "infrastructure.observing.tracing", raising=False)
     settings = Settings(otel_exporter_otlp_endpoint="http://127.0.0.1:4318")  # type: ignore[arg-type]
 
-    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT: .* pip install opentelemetry-sdk"):
-        Container(settings=providers.Object(settings)).observer()
+    assert Container(settings=providers.Object(settings)).tracing() is None
+    assert re.search("Tracing .*pip install opentelemetry-sdk .* not loaded", capsys.readouterr().out)
+
+
+async def test_an_llm_that_cannot_be_built_is_warned_of_and_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.delitem(sys.modules, "infrastructure.openai.client", raising=False)
+    settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path, openai_api_key="sk-test")  # type: ignore[arg-type]
+
+    async with running_container(settings) as container:
+        assert container.lane() is None
+
+    told = capsys.readouterr().out
+    assert "LLM not loaded" in told
+    assert "sk-test" not in told
+
+
+async def test_what_others_read_in_the_environment_does_not_reach_the_llm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surprises = {
+        "OPENAI_BASE_URL": "http://elsewhere.invalid",
+        "OPENAI_ORG_ID": "org",
+        "OPENAI_PROJECT_ID": "project",
+        "OPENAI_CUSTOM_HEADERS": "X-Surprise: header",
+        "ALL_PROXY": "socks5://127.0.0.1:1",
+    }
+    settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path, openai_api_key="sk-test")  # type: ignore[arg-type]
+    for name, value in surprises.items():
+        monkeypatch.setenv(name, value)
+    async with running_container(settings) as container:
+        client = container.openai()
+
+        assert str(client.base_url) == "https://api.openai.com/v1/"
+        assert (client.organization, client.project) == (None, None)
+        assert "X-Surprise" not in client.default_headers
+    assert {name: os.environ[name] for name in surprises} == surprises, "children of this process may want them"
 
 
 async def test_the_lane_is_closed_before_the_clients_that_it_uses(

@@ -1,7 +1,7 @@
 """The LLM client against a server that answers well, badly, with lies, or not at all."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -11,7 +11,9 @@ from openai import AsyncOpenAI
 from domains.kernel.errors import ClassificationFailed, LLMFailure
 from domains.kernel.window import Window
 from domains.patternClassifier.questions import Question, Questions
-from infrastructure.openai.client import LLMClient
+from infrastructure.memory.repositories import InMemoryLLMBudget
+from infrastructure.openai.client import LLMClient, make_client
+from infrastructure.settings import load_settings
 from tests.llm_server import (
     TOKENS,
     Behaviour,
@@ -271,6 +273,47 @@ async def test_a_wait_that_makes_no_sense(llm: LLMServer, said: str, expected: f
     llm.behave(status(429, retry_after=said))
     async with AsyncOpenAI(api_key="sk-test", base_url=llm.url, max_retries=0) as openai:
         assert (await failure(LLMClient(openai, "a-model"))).retry_after == expected
+
+
+# Settings are the only source
+
+
+@pytest.fixture
+def own_client(llm: LLMServer) -> Callable[..., AsyncOpenAI]:
+    """A client as the pipeline makes it, of `settings`."""
+
+    def make(**settings: str) -> AsyncOpenAI:
+        given = {"openai_api_key": "sk-test", "openai_base_url": llm.url, "openai_max_retries": "0"}
+        return make_client(load_settings(**given | settings), InMemoryLLMBudget())
+
+    return make
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://127.0.0.1:1"])
+async def test_proxies_of_the_environment_are_not_used(
+    own_client: Callable[..., AsyncOpenAI], monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "http_proxy"):
+        monkeypatch.setenv(name, proxy)
+    async with own_client() as openai:
+        assert await names(LLMClient(openai, "a-model")) == ["Music", "Documentation"]
+
+
+async def test_the_proxy_of_the_settings_is_used(own_client: Callable[..., AsyncOpenAI], llm: LLMServer) -> None:
+    """The proxy here is the server itself, which gets the request for a host that there is not."""
+    async with own_client(
+        openai_base_url="http://llm.invalid/v1", openai_proxy=llm.url.removesuffix("/v1")
+    ) as openai:
+        assert await names(LLMClient(openai, "a-model")) == ["Music", "Documentation"]
+
+
+async def test_a_redirect_is_not_followed(own_client: Callable[..., AsyncOpenAI], llm: LLMServer) -> None:
+    async with LLMServer() as elsewhere, own_client() as openai:
+        llm.behave(status(307, location=f"{elsewhere.url}/chat/completions"))
+        failed = await failure(LLMClient(openai, "a-model"))
+
+    assert "307" in str(failed)
+    assert elsewhere.requests == []
 
 
 # Servers that do not know every response format

@@ -1,6 +1,9 @@
 """What is counted, under which names, and what the level of the whole is."""
 
 import inspect
+import os
+import subprocess
+import sys
 from math import isnan, nan
 from pathlib import Path
 from typing import Any
@@ -351,3 +354,10 @@ def test_a_loop_that_does_not_turn_is_stuck_unless_it_waits(
 @pytest.mark.parametrize("page", REFERENCE_PAGES)
 def test_the_reference_pages_name_all_there_is(page: str) -> None:
     assert (ROOT / page).read_text(encoding="utf-8") == REFERENCE_PAGES[page](), "run `make docs`"
+
+
+def test_no_variable_of_the_environment_turns_metrics_into_files(tmp_path: Path) -> None:
+    script = "from infrastructure.observing.metrics import *; MetricsObserver(make_registry(), 0.0).batch_read(1)"
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "nowhere")}
+
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)

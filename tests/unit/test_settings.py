@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.mongo.client import make_client
 from infrastructure.observing.logs import announce_stores, configure_logging
-from infrastructure.settings import HOST_NAME, Settings, SettingsError, describe_settings, load_settings
+from infrastructure.settings import HOST_NAME, Settings, SettingsError, describe_settings, load_settings, names_of
 
 SECRETS = {"MONGO_URI": "mongodb://user:s3cret-m@host/", "REDIS_PASSWORD": "s3cret-r", "OPENAI_API_KEY": "s3cret-o"}
 
@@ -81,6 +82,28 @@ def test_empty_means_unset(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert getattr(load_settings(), name) == default
 
 
+@pytest.mark.parametrize("name", ["MONGO_DATABASE", "STREAM_KEY", "OPENAI_API_KEY", "REDIS_ADDR", "BATCH_SIZE"])
+def test_blanks_around_a_value_are_no_part_of_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = {"REDIS_ADDR": "host:6379", "BATCH_SIZE": "7"}.get(name, "value")
+    monkeypatch.setenv(name, value)
+    plain = getattr(load_settings(), name.lower())
+    monkeypatch.setenv(name, f" \t{value}\r\n")
+
+    assert getattr(load_settings(), name.lower()) == plain
+
+
+def test_a_list_may_go_over_several_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRIVATE_HOSTS", "corp.example,\n  10.0.0.0/8\n")
+
+    assert names_of(load_settings().private_hosts) == ["corp.example", "10.0.0.0/8"]
+
+
+def test_the_llm_is_found_where_its_setting_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "")
+
+    assert str(load_settings().openai_base_url) == "https://api.openai.com/v1"
+
+
 def test_the_consumer_name_is_unique_to_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     name = load_settings().consumer_name
     assert name.startswith(f"pomodoro_pattern_match_consumer-{HOST_NAME}-")
@@ -121,6 +144,12 @@ def test_the_consumer_name_is_unique_to_the_process(monkeypatch: pytest.MonkeyPa
         ("PRIVATE_HOSTS", "corp.example, not a host", "'not a host' is no host"),
         ("PRIVATE_APPS", "Slack, ---", "'---' is no name of an app"),
         ("REDIS_TLS", "perhaps", "a valid boolean"),
+        ("STREAM_KEY", "pomodoro\nstream", "a line break or another character that does not show"),
+        ("OPENAI_API_KEY", "sk-\x1b[31m", "a line break or another character that does not show"),
+        ("REDIS_PASSWORD", "half \udcff", "a line break or another character that does not show"),
+        ("OPENAI_BASE_URL", "api.openai.com/v1", "a valid URL"),
+        ("OPENAI_PROXY", "socks5://127.0.0.1:1080", "should be 'http' or 'https'"),
+        ("OPENAI_TLS_CA", "/nowhere/ca.pem", "not a readable file"),
         ("SCHEDULE_RECLASSIFY", "daily", "must be a cron expression such as 0 4 * * *"),
         ("SCHEDULE_RECLASSIFY", "0 25 * * *", "must be a cron expression such as 0 4 * * *"),
         ("SCHEDULE_REBUILD_LEADERBOARD", "0 4 * * 1", "have to be named (mon)"),
@@ -202,6 +231,48 @@ def test_secrets_never_show_in_an_error() -> None:
 
 def test_a_password_put_into_the_address_does_not_show() -> None:
     assert "s3cret" not in error_of(REDIS_ADDR="redis://:s3cret@host:6379/0")
+
+
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://u:s3cret@s3cret/s3:cret@host",
+        "mongodb://u:s3cret/@host/",
+        "mongodb://u:s3%cret@host",
+        "mongodb://u:s3?cret=1@host/",
+        "mongodb://u:s3cret@host:99999",
+        "mongodb://u:s3cret@[::1",
+        "mongodb://u:s3cre℀t@s3cret@host/a@b",
+        "mongodb://u:s3cret@",
+        "mongodb://u:s3cret@host,",
+        "mongodb://u:s3cret@host/?s3cret=1",
+        "mongodb://u:s3cret@host/?tls=s3cret",
+        "mongodb://u:s3cret@host/?tlsCAFile=/s3cret",
+        "mongodb://u:s3cret@host/db/s3cret",
+    ],
+)
+def test_a_mongodb_uri_with_odd_characters_is_one_line_that_does_not_quote_it(uri: str, driver: str) -> None:
+    with pytest.raises(SettingsError) as offence:
+        make_client(load_settings(mongo_uri=uri, mongo_driver=driver))
+
+    told = str(offence.value)
+    assert told.startswith("MONGO_URI: ")
+    assert "\n" not in told
+    assert "s3cret" not in told
+    assert offence.value.__suppress_context__ or offence.value.__context__ is None, "a traceback would quote it"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://u:p%40ss%2F@[::1]:27017,b:1/db?replicaSet=a&appName=@cosmos@&W=1",
+        "mongodb://u:s3#cret@host",
+        "mongodb://h/?ssl=true&retrywrites=false&maxIdleTimeMS=120000",
+    ],
+)
+async def test_a_mongodb_uri_that_is_right_is_taken(uri: str) -> None:
+    await make_client(load_settings(mongo_uri=uri, mongo_driver="pymongo")).close()
 
 
 def test_secrets_never_show_at_start(capsys: pytest.CaptureFixture[str]) -> None:
