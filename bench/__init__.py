@@ -1,1 +1,1 @@
-"""The benchmark: `python -m bench`. What is measured, how, and what came out stands in README.md beside this."""
+"""The benchmark: `python -m bench`. README.md in this folder says what is measured, how, and with which results."""

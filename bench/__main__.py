@@ -23,11 +23,12 @@ def main(
     quick: Annotated[bool, typer.Option(help="smaller and fewer: about a minute, to see that it works")] = False,
     only: Annotated[str, typer.Option(help="parts to run, of a (with b), c, d, e, f, g, h, i")] = ",".join(SCENARIOS),
     messages: Annotated[
-        int | None, typer.Option(help="backlog of (a), (c), (f), (h) and (i); (e) takes twice as many")
+        int | None, typer.Option(help="backlog of (a), (c), (f), (h) and (i) in messages; (e) uses twice as many")
     ] = None,
-    repeats: Annotated[int | None, typer.Option(help="measurements of each, by turns")] = None,
+    repeats: Annotated[int | None, typer.Option(help="how often each is measured, by turns")] = None,
     kind: Annotated[
-        Literal["linked", "unlinked", "mixed"], typer.Option(help="messages with both ids, without, or by turns")
+        Literal["linked", "unlinked", "mixed"],
+        typer.Option(help="messages with both ids (linked), without ids, or both kinds by turns"),
     ] = "linked",
     order: Annotated[
         Literal["sessions", "random"], typer.Option(help="a session's spans together, as Spring sends them, or mixed")
@@ -37,7 +38,7 @@ def main(
 ) -> None:
     """Measures the pipeline on private servers and prints one table.
 
-    The MongoDB side acknowledges at once and keeps nothing; MONGO_TEST_URI names a server that really stores.
+    MongoDB is a stand-in that acknowledges at once and keeps nothing; MONGO_TEST_URI names a real server instead.
     """
     given = {"messages": messages, "repeats": repeats}
     options = Options(

@@ -1,10 +1,10 @@
-"""The ceiling: the pipeline's reads and its commit script, fed precomputed payloads by a bare loop.
+"""The ceiling: a bare loop makes the pipeline's reads and runs its commit script with payloads that were made before.
 
 python -m bench.ceiling REDIS_PORT MESSAGES BATCH    on a stream that bench.workload has filled; prints JSON
 
-The payloads are made beforehand by the pipeline's own code and are what it would send. The loop sends them from
-memory, keeps a few batches on the way so that Redis never waits, and takes of the replies the bytes alone: behind
-each batch goes an ECHO whose text, when it comes back, says that the batch is done.
+The pipeline's own code makes the payloads, so they are what the pipeline would send. The loop sends them from memory
+and keeps a few batches on the way, so that Redis never waits. It does not decode the replies: it sends an ECHO after
+each batch, and the batch is done when the ECHO's text comes back.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""One stream on one node, and other layouts: partitions, and a cluster of three masters on this machine."""
+"""One stream on one node compared with other layouts: partitions, and a cluster of three masters on this machine."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -28,7 +28,7 @@ class Layout:
         return "REDIS_CLUSTER" in self.variables
 
     def partitions(self) -> list[StreamKeys]:
-        """As the pipeline names them."""
+        """The streams, named as the pipeline names them."""
         given: dict[str, Any] = {name.lower(): value for name, value in self.variables.items()}
         settings = Settings(_env_file=None, **given)
         return list(Container(settings=providers.Object(settings)).partition_keys())
@@ -59,7 +59,7 @@ class Cluster:
         self._slots: RedisCluster = stack.enter_context(RedisCluster("127.0.0.1", masters[0].port))
 
     def eat(self, layout: Layout, workload: Workload, count: int) -> Eaten:
-        """Empties all nodes, fills the streams, each where it belongs, and lets the pipeline eat them."""
+        """Empties all nodes, fills each stream on its node, and lets the pipeline consume them."""
         bed = self._bed
         nodes = self._masters if layout.clustered else {bed.redis_port: bed.redis}
         for node in nodes.values():

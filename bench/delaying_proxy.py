@@ -2,11 +2,11 @@
 
 python -m bench.delaying_proxy ROUND_TRIP_MS HOST:PORT …    prints the ports that stand for them, and a control port
 
-Half of the round trip is spent each way, in order, on as many bytes at once as come. A round trip is a request that
-follows a reply on its connection (or is the first): that is what a client that waits pays for, whether it sent one
-command or a pipeline of them. Whoever connects to the control port gets the count so far, as text.
+All bytes that arrive together are delayed by half of the round trip, in each direction and in order. The proxy counts
+a round trip for each request that is the first on its connection or follows a reply: a waiting client pays for these,
+whether it sent one command or a pipeline of them. The control port answers each connection with the count so far.
 
-The selector is select(): epoll's timeouts, and so uvloop's and asyncio's timers, are whole milliseconds.
+It uses select(), since the timeouts of epoll, and so the timers of uvloop and asyncio, are whole milliseconds.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class _Way:
 
 
 class _End(asyncio.Protocol):
-    """Either end of a connection: what comes in here goes out `onward`."""
+    """One end of a connection. Bytes that arrive here go out at the other end, `onward`."""
 
     def __init__(self, onward: _Way, back: _Way) -> None:
         self._onward, self._back = onward, back

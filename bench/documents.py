@@ -1,4 +1,4 @@
-"""The documents that Spring has made before it sends messages with ids, for stores that really store."""
+"""The documents that Spring inserts before it sends messages with ids, for stores that keep data."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def fill_mongo(database: Any, workload: Workload, count: int) -> None:
 
 
 def fill_sqlite(file: Path, workload: Workload, count: int) -> None:
-    """Into a file in which the pipeline has made its tables."""
+    """Inserts them into a file in which the pipeline has created its tables."""
     with sqlite3.connect(file) as connection:
         connection.executemany(
             "INSERT INTO categorized_data (id, app, url, title, is_llm_based) VALUES (?, ?, ?, ?, 0)",

@@ -1,4 +1,4 @@
-"""What the measurements tell: medians with their spread, ratios of pairs, lines of the table."""
+"""Results of measurements: medians with their spread, ratios of pairs, lines of the table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `holds`: whether the target is reached, None where there is none."""
+    """One line of the table. `holds` says whether the target is reached; None if there is no target."""
 
     part: str
     what: str
@@ -25,7 +25,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of several measurements, with the least and the greatest."""
+    """The median of several measurements, with the lowest and the highest."""
 
     values: Sequence[float]
 
@@ -42,11 +42,11 @@ class Spread:
 
 
 def turns(repeats: int, names: tuple[str, ...]) -> Iterator[str]:
-    """A B, B A, A B, …: what drifts meets all of them alike."""
+    """The order A B, B A, A B, …, so that drift of the machine affects all alike."""
     for repeat in range(repeats):
         yield from names if repeat % 2 == 0 else reversed(names)
 
 
 def ratios_of(over: Sequence[float], under: Sequence[float]) -> Spread:
-    """Pair by pair."""
+    """The ratio of each pair."""
     return Spread([a / b for a, b in zip(over, under, strict=True)])

@@ -1,15 +1,15 @@
-"""From XADD to visible on the board.
+"""The time from XADD until a message is visible on its board.
 
 python -m bench.latency REDIS_PORT RATE SECONDS [SHARE]    with a pipeline at work on the stream; prints JSON
 
-SHARE of the messages are of apps that no rule knows, each app three times; they are no probes.
+A SHARE of the messages is of apps that no rule knows, three messages for each app. These are not probes.
 
-Messages go out by the clock, RATE a second. A probe is a message of a user of its own; it is visible when ZMSCORE
-shows that user on the day's board. All probes under way are asked for together, once a millisecond; of more than
-1,000 messages a second, only so many are probes and the others come from the benchmark's 1,000 users. A probe's time
-runs from the moment at which it was due, so that a prober that comes too late counts against the pipeline, never for
-it: what is told is an upper bound that includes the prober's own millisecond and round trip. The round trip is told
-beside it, and how late the prober came.
+Messages are sent at RATE a second, whatever the pipeline does. A probe is a message of a user of its own; it is
+visible when ZMSCORE shows that user on the day's board. One request a millisecond asks for all probes under way. At
+more than 1,000 messages a second only 1,000 of them are probes; the others come from the benchmark's 1,000 users. A
+probe's time starts at the moment at which it was due, so a prober that is late counts against the pipeline and never
+for it. The result is therefore an upper bound, which includes the prober's own millisecond and round trip. The round
+trip and the prober's lateness are printed beside it.
 """
 
 import json
@@ -53,7 +53,7 @@ class Prober:
         self.round_trips: list[float] = []
 
     def run(self, seconds: float) -> None:
-        """Sends for `seconds` after the warm-up, which counts nowhere, and waits for the last probe."""
+        """Sends for `seconds` after a warm-up that is not measured, and waits for the last probe."""
         self._begun = time.perf_counter()
         number, last = 0, int((seconds + _WARM_UP_SECONDS) * self._rate)
         while number < last or self.under_way:
@@ -136,13 +136,13 @@ class Prober:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The least value that is not below `share` of them."""
+    """The lowest value that at least `share` of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def _letters(number: int) -> str:
-    """A name of its own for each number; figures in names are masked."""
+    """A different name for each number, in letters, since digits in names would be masked."""
     return "".join(chr(ord("a") + int(digit)) for digit in str(number))
 
 

@@ -1,8 +1,8 @@
-"""An LLM that answers after two seconds, hangs, or gives nothing that can be used.
+"""An LLM that answers after two seconds, hangs, or gives unusable answers.
 
 python -m bench.llm_stand_in MODE    prints its port and its control port, serves until it is killed
 
-Whoever connects to the control port is told how many requests there were.
+The control port answers each connection with the number of requests.
 """
 
 import asyncio

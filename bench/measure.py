@@ -1,4 +1,4 @@
-"""A backlog and the pipeline that eats it, watched from outside."""
+"""A backlog and the pipeline that consumes it, watched from outside."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ DATABASE = "pomocore_bench"
 
 
 class Testbed:
-    """A private redis-server (AOF off) and the MongoDB side: our stand-in, or the server of MONGO_TEST_URI."""
+    """A private redis-server (AOF off), and MongoDB: our stand-in, or the server of MONGO_TEST_URI."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self.directory = directory
@@ -77,7 +77,7 @@ class Testbed:
         self.fill_documents(workload, count)
 
     def mongo_requests(self) -> int | None:
-        """Requests so far, where the server counts them."""
+        """The number of requests so far; None if the server does not count them."""
         try:
             status = self.mongo.admin.command("serverStatus")
         except Exception:
@@ -85,7 +85,7 @@ class Testbed:
         return status.get("network", {}).get("numRequests")  # type: ignore[no-any-return]
 
     def fill_documents(self, workload: Workload, count: int) -> None:
-        """What Spring has inserted; the stand-in keeps nothing."""
+        """Inserts Spring's documents, unless the server is the stand-in, which keeps nothing."""
         if not self.real_mongo:
             return
         from bench.documents import fill_mongo
@@ -107,7 +107,7 @@ def testbed() -> Iterator[Testbed]:
 
 @dataclass(frozen=True)
 class Eaten:
-    """What eating a backlog took, from when all instances had begun to read to the last commit."""
+    """The cost of consuming a backlog, from when all instances had begun to read until the last commit."""
 
     messages: int
     seconds: float
@@ -117,7 +117,7 @@ class Eaten:
     peak_mb: float
     machine_share: float
     requests: int | None
-    """What `counter` of `eat` counted."""
+    """The increase of `counter` during `eat`."""
 
     @property
     def rate(self) -> float:
@@ -133,7 +133,7 @@ class Eaten:
 
     @property
     def redis_share(self) -> float:
-        """Of one core."""
+        """The share of one core."""
         return self.redis_cpu / self.seconds
 
     def as_json(self) -> dict[str, Any]:
@@ -153,9 +153,9 @@ class _Moment:
 
 
 class Watch:
-    """Watches a group's progress by XINFO every few ms; that costs Redis about a thousandth of its core.
+    """Watches a group's progress by XINFO every few milliseconds, which costs Redis about a thousandth of its core.
 
-    `streams`: each with a client of its server; `servers`: all that share the work.
+    `streams` has a client of its server for each stream; `servers` are all servers that share the work.
     """
 
     def __init__(self, streams: Sequence[tuple[StreamKeys, redis.Redis]], servers: Sequence[redis.Redis]) -> None:
@@ -187,7 +187,7 @@ class Watch:
 def _groups(client: Any, stream: str) -> list[dict[str, Any]]:
     try:
         return list(client.xinfo_groups(stream))
-    except redis.ResponseError:  # no stream yet
+    except redis.ResponseError:  # the stream does not exist yet
         return []
 
 
@@ -241,7 +241,10 @@ def eat(
 
 
 def _first(pipelines: list[PipelineProcess], moment: Callable[[], _Moment]) -> _Moment:
-    """When every instance has begun to read. Not at the first commit: by then, work on what follows it is done."""
+    """Returns when every instance has begun to read.
+
+    The first commit would be too late: work on later batches is done by then.
+    """
     wait_for(lambda: all(p.has_begun() for p in pipelines), _START_SECONDS, "the pipeline does not begin")
     return moment()
 

@@ -1,9 +1,10 @@
-"""A MongoDB that acknowledges at once and keeps nothing, so that our own cost is what is measured.
+"""A MongoDB that acknowledges at once and keeps nothing, so that only our own cost is measured.
 
 python -m bench.mongo_stand_in    prints its port, serves until it is killed
 
-It reads of each request the lengths and the name of the command, nothing else. `find` has no documents, but those
-of `category_pattern`: the default patterns. `serverStatus` tells the number of requests, as a real server does.
+Of each request it reads only the lengths and the name of the command. `find` returns no documents, except for
+`category_pattern`, where it returns the default patterns. `serverStatus` has the number of requests, as a real
+server's.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from infrastructure.patterns.pattern_file import default_patterns
 _HEADER = Struct("<iiii")
 _OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013
 _OF_THE_DRIVER = frozenset({b"hello", b"isMaster", b"ismaster", b"ping", b"endSessions", b"serverStatus"})
-"""How a driver looks after its connections: not counted."""
+"""Commands by which a driver maintains its connections; they are not counted."""
 
 _HELLO = {
     "isWritablePrimary": True,
@@ -67,9 +68,9 @@ class MongoStandIn:
         self.requests = 0
 
     def answer(self, message: bytes | memoryview, opcode: int) -> bytes:
-        """The reply's document."""
+        """The document of a reply."""
         if opcode == _OP_QUERY:
-            return _HELLO_REPLY  # the handshake of old
+            return _HELLO_REPLY  # the legacy handshake
         name, start = _command(bytes(message[:200]))
         self.requests += name not in _OF_THE_DRIVER
         if name in (b"hello", b"isMaster", b"ismaster"):
@@ -85,9 +86,9 @@ class MongoStandIn:
 
 
 def _command(head: bytes) -> tuple[bytes, int]:
-    """The name of an OP_MSG's command, and where its value begins: flags, section kind, length, type, name."""
+    """The name of an OP_MSG's command and the offset of its value, behind flags, kind, length, type and name."""
     if head[20] != 0:
-        raise ValueError("the first section is no document")
+        raise ValueError("the first section is not a document")
     end = head.index(0, 26)
     return head[26:end], end + 1
 

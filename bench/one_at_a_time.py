@@ -1,13 +1,13 @@
-"""The N+1 version: one message at a time, every access a command of its own that is waited for.
+"""The N+1 version: one message at a time, and it waits for each single command.
 
 python -m bench.one_at_a_time REDIS_PORT MONGO_URI DATABASE MESSAGES SEPARATE    prints JSON
 
-For each message: XREADGROUP COUNT 1, look up its window, write the window's category, write the log (updates by id,
-or inserts where the message came without), ZINCRBY for each of its 3 or 6 boards, XADD where its session ends, XACK.
-SEPARATE 0: the boards, the event and XACK go in one pipeline, as a frugal author would have it.
+For each message: XREADGROUP COUNT 1, look up its window, write the window's category, write the log (an update by id,
+or an insert if the message has no ids), ZINCRBY for each of its 3 or 6 boards, XADD if its session ends, XACK. With
+SEPARATE 0, the boards, the event and XACK go in one pipeline, as a frugal author would write it.
 
-It uses the synchronous drivers, which are faster for one command at a time than the asynchronous ones, the
-pipeline's own parser, rules and keys, and it has none of the pipeline's guarantees.
+It uses the synchronous drivers, which are faster for single commands than the asynchronous ones, and the pipeline's
+own parser, rules and keys. It has none of the pipeline's guarantees.
 """
 
 import json
@@ -88,7 +88,7 @@ def main(port: int, mongo_uri: str, database: str, count: int, separate: bool) -
     with mongo:
         client.xgroup_create(STREAM, GROUP, id="0")
         version = OneAtATime(client, mongo[database], separate)
-        for _ in range(count // 10):  # makes the connections, warms the caches
+        for _ in range(count // 10):  # opens the connections and warms the caches
             version.next()
         started, cpu = time.perf_counter(), time.process_time()
         for _ in range(count):

@@ -1,4 +1,4 @@
-"""The pieces of the pipeline that need no server, put together as its container does, and what they would send."""
+"""The parts of the pipeline that need no server, wired as its container does, and the payloads they would send."""
 
 import asyncio
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from infrastructure.spring.message_parser import MessageParser
 
 
 class NullStore:
-    """A store that takes everything, does nothing and has nothing."""
+    """A store that accepts everything and keeps nothing."""
 
     async def find_many_by_app_url_title_batch(self, keys: Any) -> dict[Any, Any]:
         return {}
@@ -31,14 +31,14 @@ class NullStore:
 
 
 class _Silent:
-    """Whatever an observer is told."""
+    """An observer that ignores everything."""
 
     def __getattr__(self, _: str) -> Any:
         return lambda *_, **__: None
 
 
 class RecordedScript:
-    """Stands for the Redis client of a RedisCommit and keeps what it would send."""
+    """Takes the place of a RedisCommit's Redis client, and keeps what would be sent."""
 
     def __init__(self) -> None:
         self.script = ""
@@ -54,7 +54,7 @@ class RecordedScript:
 
 
 class Parts:
-    """The pieces of the pipeline that need no server, put together as its container does."""
+    """The parts of the pipeline that need no server, wired as its container does."""
 
     def __init__(self) -> None:
         settings = Settings(_env_file=None)
@@ -77,7 +77,7 @@ class Parts:
         return parsed  # type: ignore[return-value]
 
     def decided(self, messages: list[PomodoroPatternClassifyMessage]) -> list[Decided]:
-        """Of windows that the store does not know."""
+        """For windows that the store does not know."""
         decided, undecided = self.batches.decide(messages, {})
         assert not undecided
         return decided

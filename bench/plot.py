@@ -1,6 +1,6 @@
 """The plot: `python -m bench.plot RESULTS.json OUT.png`, or `python -m bench --plot OUT.png`.
 
-It needs matplotlib and nothing else of this project, so that any Python that has it will do.
+It needs only matplotlib and no other part of this project, so any Python with matplotlib can run it.
 """
 
 import json
@@ -14,7 +14,7 @@ _BLUE, _GREY, _RED = "#2f6fab", "#9aa5b1", "#c0504d"
 
 
 def draw(result: dict[str, Any], file: Path) -> None:
-    """Raises ImportError where there is no matplotlib."""
+    """Draws the plot. Raises ImportError without matplotlib."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -77,7 +77,7 @@ _PANELS = {"a": _ceiling, "c": _n_plus_one, "d": _latency, "e": _instances, "f":
 
 
 def _bars(axis: Any, spreads: dict[str, dict[str, Any]], colour: str) -> None:
-    """Medians, with a line from the least to the greatest."""
+    """Medians, each with a line from the lowest to the highest value."""
     middles = [spread["median"] for spread in spreads.values()]
     below = [spread["median"] - min(spread["values"]) for spread in spreads.values()]
     above = [max(spread["values"]) - spread["median"] for spread in spreads.values()]

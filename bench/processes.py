@@ -1,4 +1,4 @@
-"""The processes of a measurement: servers, the pipeline as a user starts it, and what /proc says of them (Linux)."""
+"""The processes of a measurement: servers, the pipeline as a user starts it, and their figures from /proc (Linux)."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ PIPELINE = (sys.executable, "-m", "cmd.stream_consumer")
 
 @contextmanager
 def module(name: str, *arguments: str) -> Iterator[list[int]]:
-    """Runs one of our own servers; yields the numbers that it prints first, its own process id at the end."""
+    """Runs one of our own servers. Yields the numbers that it prints at its start, followed by its process id."""
     process = subprocess.Popen(
         [sys.executable, "-m", name, *arguments], cwd=ROOT, stdout=subprocess.PIPE, env=_environment({}), text=True
     )
@@ -38,7 +38,7 @@ def module(name: str, *arguments: str) -> Iterator[list[int]]:
 
 
 def output_of(name: str, *arguments: str, timeout: float = 600) -> str:
-    """What one of our own programs prints."""
+    """Runs one of our own programs and returns the JSON that it prints."""
     result = subprocess.run(
         [sys.executable, "-m", name, *arguments],
         cwd=ROOT,
@@ -54,7 +54,7 @@ def output_of(name: str, *arguments: str, timeout: float = 600) -> str:
 
 
 def build_go_peer(directory: Path) -> Path | None:
-    """The program of bench/go, built into `directory`; None where there is no Go, or its modules cannot be had."""
+    """The program of bench/go, built into `directory`; None if Go or the program's modules are not available."""
     if not (go := shutil.which("go")):
         return None
     program = directory / "go-peer"
@@ -63,7 +63,7 @@ def build_go_peer(directory: Path) -> Path | None:
 
 
 class PipelineProcess:
-    """The consumer, or a peer of it, with the given variables and no others of ours; logs go to a file."""
+    """The consumer or its peer. Of our settings it gets only the given variables; its log goes to a file."""
 
     def __init__(self, variables: Mapping[str, str], log: Path, command: Sequence[str] = PIPELINE) -> None:
         self._log = log
@@ -81,12 +81,12 @@ class PipelineProcess:
         return self._process.pid
 
     def has_begun(self) -> bool:
-        """Whether it knows its patterns: from then on it reads."""
+        """Whether it has loaded its patterns, after which it reads."""
         self.check()
         return "Loaded category patterns" in self._log.read_text(encoding="utf-8", errors="replace")
 
     def check(self) -> None:
-        """Raises where it has ended by itself."""
+        """Raises an error if the process has ended by itself."""
         if (code := self._process.poll()) is not None:
             raise RuntimeError(f"the pipeline ended with {code}:\n{self._tail()}")
 
@@ -106,7 +106,7 @@ class PipelineProcess:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children, and theirs."""
+    """The process and all its descendants."""
     pids = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -119,7 +119,7 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process with its children, also those that have ended."""
+    """User and system time of a process and its children, including children that have ended."""
     total = 0
     for member in family(pid):
         fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
@@ -139,14 +139,14 @@ def peak_mb(pid: int) -> float:
 
 
 def machine_seconds() -> tuple[float, float]:
-    """Seconds that all cores together were busy, and seconds in all, since the start of the machine."""
+    """Busy seconds and all seconds, summed over all cores, since the start of the machine."""
     values = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     idle = values[3] + values[4]
     return (sum(values) - idle) / _TICKS, sum(values) / _TICKS
 
 
 def read_number(port: int) -> int:
-    """What a control port says."""
+    """The number that a control port answers."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         data = b""
         while received := connection.recv(64):

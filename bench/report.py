@@ -1,4 +1,4 @@
-"""The table, the JSON and what the machine was."""
+"""The table, the JSON and a description of the machine."""
 
 import json
 import os

@@ -2,7 +2,7 @@
 
 Targets: with 10,000 patterns at least 200,000 distinct and 1,000,000 repeated
 classifications a second; a snapshot of 100,000 patterns built in under 2 s. Distinct windows are all new to
-the rule set; half of them no URL pattern decides. The naive matcher of the tests runs the same windows.
+the rule set, and no URL pattern decides half of them. The naive matcher of the tests runs the same windows.
 """
 
 import random
@@ -45,7 +45,7 @@ def patterns_of(count: int, rng: random.Random) -> list[CategoryPattern]:
 
 
 def windows_of(patterns: list[CategoryPattern], count: int, rng: random.Random) -> list[Window]:
-    """Distinct windows: hosts that have a pattern and hosts that have none, under names with and without."""
+    """Distinct windows: hosts with and without a pattern, in apps with and without one."""
     hosts = [p if "." in p else f"{p}.dev" for document in patterns for p in document.domain_patterns]
     names = [name for document in patterns for name in document.app_patterns]
     names += [f"{name} {rng.randint(2015, 2025)}.{rng.randint(1, 4)}" for name in names]

@@ -1,7 +1,7 @@
-"""The measurements. Each gives figures for the JSON and rows for the table.
+"""The measurements. Each one returns figures for the JSON and rows for the table.
 
-What is compared is measured by turns (A B, B A, …) on the same servers, and the ratio is that of a pair; the median
-of the pairs is told, with the least and the greatest.
+The two sides of a comparison are measured by turns (A B, B A, …) on the same servers. A ratio is that of a pair; the
+table has the median of the pairs with the lowest and the highest.
 """
 
 import json
@@ -70,7 +70,7 @@ def end_to_end(bed: Testbed, options: Options, say: Say) -> Outcome:
 
 
 def go_peer(bed: Testbed, options: Options, say: Say) -> Outcome:
-    """(i): the same backlog eaten by a Go program as the first version was described, without its guarantees."""
+    """(i): the same backlog, consumed by a Go program written as the first version was, without guarantees."""
     if not (build := build_go_peer(bed.directory)):
         return Outcome(
             rows=[Row("i", "the Go program", "not measured: there is no go on PATH, or it does not build")]
@@ -234,7 +234,7 @@ def embedded(bed: Testbed, options: Options, say: Say) -> Outcome:
 
 
 def llm_lane(bed: Testbed, options: Options, say: Say) -> Outcome:
-    """(g): what 20 % of messages that no rule knows cost those that a rule decides, whatever the LLM does."""
+    """(g): the latency of messages that rules decide, while 20 % of all need an LLM that behaves in several ways."""
     outcome = Outcome()
     for mode in ("answers", "hangs", "500", "prose", "lies"):
         alone, beside = [], []
@@ -261,7 +261,7 @@ def llm_lane(bed: Testbed, options: Options, say: Say) -> Outcome:
 
 
 def beyond_one_node(bed: Testbed, options: Options, say: Say) -> Outcome:
-    """(h): the same backlog on a cluster of three masters, and on three partitions, against (a)."""
+    """(h): the same backlog on a cluster of three masters and on three partitions, compared with (a)."""
     workload, count = Workload(options.kind, options.order), options.messages
     runs: dict[str, list[Eaten]] = {name: [] for name in LAYOUTS}
     with ExitStack() as stack:
@@ -331,7 +331,7 @@ def _ceiling_rows(eaten: list[Eaten], ceilings: list[dict[str, float]], outcome:
 
 
 def _two_at_most(one: Eaten) -> float:
-    """How many times as fast two instances could be: they share Redis's core, and all share the machine's cores."""
+    """The greatest possible speed-up of two instances, which share Redis's core and the cores of the machine."""
     alone = 1 / max(one.cpu_us, one.redis_us)
     all_together = one.cpu_us + one.redis_us + one.store_cpu / one.messages * 1e6
     return min(2 / one.cpu_us, 1 / one.redis_us, (os.cpu_count() or 1) / all_together) / alone
@@ -396,7 +396,7 @@ class _Network:
 
 
 def _latency(bed: Testbed, rate: float, seconds: float, llm: str = "") -> dict[str, float]:
-    """`llm`: one message in five is of a window that no rule knows, and this is how the LLM answers."""
+    """If `llm` is given, no rule knows the window of one message in five, and the LLM behaves as `llm` says."""
     bed.redis.flushall()
     with ExitStack() as stack:
         variables, control = {}, 0
@@ -421,7 +421,7 @@ def _latency(bed: Testbed, rate: float, seconds: float, llm: str = "") -> dict[s
 
 
 def _embedded(bed: Testbed, workload: Workload, count: int) -> Eaten:
-    """On a data directory of its own: the pipeline makes it, then it is filled, then a new pipeline eats."""
+    """Uses a new data directory: one pipeline creates it, then it is filled, then another pipeline consumes it."""
     directory = Path(bed.log().with_suffix(""))
     variables = {"DATA_DIR": str(directory)}
     server = EmbeddedRedis(directory)

@@ -1,9 +1,9 @@
-"""What each stage of the hot path costs a message: `python -m bench.stages`.
+"""The cost of each stage of the hot path for a message: `python -m bench.stages`.
 
-Each stage is the pipeline's own code on one batch of 1,000 messages, without sockets and event loop, timed alone in
-CPU time: the best of many runs, since whatever disturbs only adds. What Redis spends is the CPU time that it tells,
-the median of 20 batches.
-What a whole process needs beyond the sum (see (a): CPU a message) is event loop, drivers, sockets and logs.
+Each stage runs the pipeline's own code on one batch of 1,000 messages, without sockets and event loop. Its CPU time
+is that of the best of many runs, since disturbances only add to it. Redis's share is the CPU time that Redis reports,
+as the median of 20 batches. A whole process needs more than the sum (see (a): CPU a message), for its event loop,
+drivers, sockets and logs.
 """
 
 import socket
@@ -49,7 +49,7 @@ class RawClient:
 
 
 class EncodingCollection:
-    """A MongoDB collection that encodes what it is given, as the driver does, and throws it away."""
+    """A MongoDB collection that encodes documents as the driver does and discards them."""
 
     async def bulk_write(self, operations: Any, ordered: bool) -> None:
         for operation in operations:
@@ -82,7 +82,7 @@ class Stages:
         )
 
     def timed(self) -> dict[str, float]:
-        """µs a message of each stage, in the order of a message's way."""
+        """µs a message of each stage, in the order in which a message passes them."""
         messages = _result(self._source.read_new(MESSAGES, 0)).messages
         assert len(messages) == MESSAGES
         decided = self._parts.decided(messages)
@@ -110,7 +110,7 @@ class Stages:
 
 
 def in_redis(server: RedisServer, kind: Kind) -> tuple[dict[str, float], bytes]:
-    """µs a message that redis-server spends on the read and on the commit; and the reply of one read, raw."""
+    """µs a message that redis-server spends on the read and on the commit, and the raw reply of one read."""
     fill_stream(server.port, Workload(kind), MESSAGES * _BATCHES)
     with server.client() as client:
         parts = Parts()
@@ -136,7 +136,7 @@ def _cpu_seconds(client: Any) -> float:
 
 
 def _raw_reply(port: int) -> bytes:
-    """What XREADGROUP answers for the first batch, in RESP2."""
+    """The reply of XREADGROUP for the first batch, in RESP2."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(command("XGROUP", "CREATE", STREAM, "again", "0"))
         assert connection.recv(64) == b"+OK\r\n"
@@ -159,7 +159,7 @@ def _best(work: Callable[[], Any]) -> float:
 
 
 def _result(work: Coroutine[Any, Any, Any]) -> Any:
-    """Of a coroutine that never waits, without an event loop's cost."""
+    """The result of a coroutine that never waits, without the cost of an event loop."""
     try:
         work.send(None)
     except StopIteration as end:

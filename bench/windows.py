@@ -2,7 +2,8 @@
 
 A line is `{"app", "title", "url", "want", "also", "kind"}`: the category that people would give, those that are
 accepted beside it, and what makes the window difficult. `unknown` stands for no answer, and a provisional one counts
-as that. An answer is right where it is wanted or accepted; else no answer is unknown, and any other is wrong.
+as that. An answer is right if it is wanted or accepted. Otherwise no answer counts as unknown, and any other as
+wrong.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Messages as the Spring server sends them, many and always the same ones.
+"""Many messages as the Spring server sends them, the same ones in every run.
 
 In the order "sessions" a session's spans, ten on average, come together, as Spring sends them when a session ends. In
 the order "random" 1,000 users' spans are mixed, so that a batch holds nearly as many (user, category) pairs as
@@ -17,10 +17,10 @@ from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.spring.message_spelling import java_double
 
 Kind = Literal["linked", "unlinked", "mixed"]
-"""With both document ids (today's server), without (the earlier flow), or by turns."""
+"""Messages with both document ids (today's server), without ids (the earlier flow), or both kinds by turns."""
 
 Order = Literal["sessions", "random"]
-"""A session's spans together, or all users mixed."""
+"""The order of spans: a session's together, or all users mixed."""
 
 STREAM = "pomodoro_pattern_match_stream"
 GROUP = "pomodoro_pattern_match_group"
@@ -49,7 +49,7 @@ class Span(NamedTuple):
 
 
 class Workload:
-    """A seeded, endless supply of spans. `windows` differ in how often they are seen, as windows do."""
+    """An endless, seeded sequence of spans. Some `windows` are much more frequent than others, as in real life."""
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Workload:
     def commands(
         self, count: int, stream: str = STREAM, ids: bool = True, takes: Callable[[str], bool] = lambda _: True
     ) -> Iterator[bytes]:
-        """XADD commands on the wire; `ids`: with entry ids of our own instead of `*`, so that no reply is needed.
+        """Encoded XADD commands for those of the first `count` spans whose users `takes` accepts.
 
-        Of the `count` spans, those of users whom the stream `takes`.
+        With `ids`, entries get ids of our own instead of `*`, so that no reply is needed.
         """
         here = [takes(user) for user in self.users]
         users = [_field("userId", user) for user in self.users]
@@ -131,12 +131,12 @@ class Workload:
 
 
 def document_ids(number: int) -> tuple[str, str]:
-    """The ids of the two documents that Spring has made for a span: `categorized_data`, `pomodoro_usage_log`."""
+    """The ids of the two documents that Spring inserts for a span, in `categorized_data` and `pomodoro_usage_log`."""
     return f"{0xDA7A << 80 | number:024x}", f"{0x106 << 80 | number:024x}"
 
 
 def command(*parts: str | bytes | int) -> bytes:
-    """A command on the wire."""
+    """An encoded command."""
     encoded = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
     return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in encoded)
 
@@ -148,7 +148,7 @@ def fill_stream(
     stream: str = STREAM,
     takes: Callable[[str], bool] = lambda _: True,
 ) -> None:
-    """Puts `count` messages, or those that it takes of them, on the stream of a server (port or path), and fast."""
+    """Puts the messages of the first `count` spans that `takes` accepts on the stream of a server (port or path)."""
     with _connected(server) as connection:
         send_commands(connection, workload.commands(count, stream, takes=takes))
 
@@ -162,7 +162,10 @@ def _connected(server: int | str) -> socket.socket:
 
 
 def send_commands(connection: socket.socket, commands: Iterator[bytes]) -> None:
-    """Sends commands without replies and returns when the last one is executed. Check what they did yourself."""
+    """Sends commands without replies, and returns when the last one is executed.
+
+    The caller has to check their effect.
+    """
     connection.sendall(b"CLIENT REPLY OFF\r\n")
     block, size = [], 0
     for command in commands:
@@ -176,7 +179,7 @@ def send_commands(connection: socket.socket, commands: Iterator[bytes]) -> None:
 
 
 def _windows(rng: random.Random, count: int) -> list[Window]:
-    """60 % pages of known hosts in a browser, 30 % apps that a rule knows, 10 % that none does."""
+    """60 % pages of known hosts in a browser, 30 % apps that a rule knows, and 10 % apps that no rule knows."""
     patterns = default_patterns()
     hosts = [d.split("/")[0] for pattern in patterns for d in pattern.domain_patterns if "." in d]
     apps = [app for pattern in patterns for app in pattern.app_patterns]
@@ -210,7 +213,7 @@ def _timestamp(ms: int) -> bytes:
 
 
 def _java_seconds(ms: int) -> bytes:
-    """`java_double` of a time of this century, without Decimal: 1.756771234E9."""
+    """`java_double` for times of this century, without Decimal: 1.756771234E9."""
     digits = str(ms)
     return f"{digits[0]}.{digits[1:].rstrip('0') or '0'}E9".encode()
 
