@@ -17,7 +17,7 @@ import typer
 from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
 from domains.pomodoro.model import CategorizedData, PomodoroUsageLog
-from infrastructure.composition.container import Container, partitions, running_container
+from infrastructure.composition.container import Container, running_container
 from infrastructure.http.server import open_door
 from infrastructure.observing.logs import configure_logging, describe_stores
 from infrastructure.process.signals import reload_on_signal, stop_on_signals
@@ -52,12 +52,12 @@ async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
     say(describe_stores(settings))
     async with AsyncExitStack() as stack:
         container = await stack.enter_async_context(running_container(settings))
-        parts = partitions(container)
-        door = open_door(container.state(), container.api(), [part.consumer() for part in parts], stop)
+        consumers = [part.consumer() for part in container.partitions()]
+        door = open_door(container.state(), container.api(), consumers, stop)
         if address := await stack.enter_async_context(door):
             say(f"Watch it in your browser: {address}/?period=week&date={_LAST_DAY}")
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        group.create_task(run_pipeline(container, parts, stop, reload), name="pipeline")
+        group.create_task(run_pipeline(container, stop, reload), name="pipeline")
         await _show_sample(container, stop)
         if exit_when_done or stop.is_set():
             stop.set()

@@ -8,12 +8,11 @@ import os
 import sys
 from cmd._output import say
 from cmd._run import run, settings_or_exit
-from collections.abc import Sequence
 
 import typer
 
 from domains.kernel.resilience import cancel_all
-from infrastructure.composition.container import Container, partitions, running_container, task_runner
+from infrastructure.composition.container import Container, running_container, task_runner
 from infrastructure.http.server import child_ports, open_door
 from infrastructure.observing.logs import announce_stores, configure_logging
 from infrastructure.operations.schedule import run_schedule
@@ -60,29 +59,27 @@ async def consume(settings: Settings) -> int:
         return await _supervise(settings, stop, reload)
     async with running_container(settings) as container:
         announce_stores(settings)
-        parts = partitions(container)
-        async with open_door(container.state(), container.api(), [part.consumer() for part in parts], stop):
-            await run_pipeline(container, parts, stop, reload)
+        consumers = [part.consumer() for part in container.partitions()]
+        async with open_door(container.state(), container.api(), consumers, stop):
+            await run_pipeline(container, stop, reload)
     return 0
 
 
-async def run_pipeline(
-    container: Container, parts: Sequence[Container], stop: asyncio.Event, reload: asyncio.Event
-) -> None:
-    """All that works side by side in one process on the partitions `parts`, until `stop` is set."""
+async def run_pipeline(container: Container, stop: asyncio.Event, reload: asyncio.Event) -> None:
+    """All that works side by side in one process, until `stop` is set."""
     classifier, seconds = container.classifier(), container.settings().pattern_refresh_seconds
     async with asyncio.TaskGroup() as group:
         if parent := os.environ.get(SUPERVISOR_PID):
             group.create_task(stop_when_orphaned(stop, int(parent)), name="orphan")
         beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
         consumers = []
-        for part in parts:
+        for part in container.partitions():
             name = part.keys().stream
             consumers.append(group.create_task(part.consumer().run(stop), name=f"consumer of {name}"))
             reclassifying = part.reclassification().run(stop)
             beside.append(group.create_task(reclassifying, name=f"reclassification of {name}"))
         if container.settings().commands:
-            running = task_runner(container, parts).run(stop, reload)
+            running = task_runner(container).run(stop, reload)
             beside.append(group.create_task(running, name="tasks"))
             scheduling = run_schedule(container.task_queue(), container.settings())
             beside.append(group.create_task(scheduling, name="schedule"))

@@ -5,12 +5,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
-from typing import Any
+from typing import Any, cast
 
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     BulkWriteError,
     DocumentTooLarge,
@@ -23,7 +24,9 @@ from pymongo.errors import (
 from domains.kernel.errors import StoreOutage, StoreRefused
 from infrastructure.settings import Settings, SettingsError
 
-_OPTIONS: dict[str, Any] = {
+Document = dict[str, Any]
+
+_OPTIONS: Document = {
     "appname": "pomocore-data-pipeline",
     "serverSelectionTimeoutMS": 5000,
     "connectTimeoutMS": 5000,
@@ -32,7 +35,7 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def make_client(settings: Settings) -> Any:
+def make_client(settings: Settings) -> AsyncMongoClient[Document]:
     """A Motor or a PyMongo client. The adapters use only calls that both drivers have.
 
     Options in the URI, such as `w`, win over ours.
@@ -44,17 +47,18 @@ def make_client(settings: Settings) -> Any:
         raise SettingsError("MONGO_URI: @ : / ? # and % must be percent-encoded in the user's name and password")
     given = {option.partition("=")[0].lower() for option in re.split("[&;]", query)}
     options = {name: value for name, value in _OPTIONS.items() if name.lower() not in given}
-    maker: Any = AsyncMongoClient if settings.mongo_driver == "pymongo" else AsyncIOMotorClient
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # the driver only warns of an option that it does not know
-            return maker(uri, **options)
+            if settings.mongo_driver == "pymongo":
+                return AsyncMongoClient(uri, **options)
+            return cast("AsyncMongoClient[Document]", AsyncIOMotorClient(uri, **options))
     # without the error's text, which may contain the password
     except (PyMongoError, ValueError, OSError, UserWarning) as error:
         raise SettingsError(f"MONGO_URI: not a URI that the driver accepts ({type(error).__name__})") from None
 
 
-def make_database(client: Any, name: str) -> Any:
+def make_database(client: AsyncMongoClient[Document], name: str) -> AsyncDatabase[Document]:
     return client.get_database(name, codec_options=CodecOptions(tz_aware=True, tzinfo=UTC))
 
 

@@ -4,14 +4,16 @@ An insert is an `insert_many(ordered=False)` for which a duplicate key is a succ
 Category updates are grouped by the values that they set, and go out as one bulk of `UpdateMany`.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
 from pymongo import UpdateMany, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 from domains.categoryPattern.model import (
@@ -25,7 +27,7 @@ from domains.categoryPattern.model import (
 from domains.kernel.errors import StoreOutage, StoreRefused
 from domains.kernel.window import Window
 from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window, start_of_day
-from infrastructure.mongo.client import translated_errors
+from infrastructure.mongo.client import Document, translated_errors
 
 CATEGORY_PATTERN = "category_pattern"
 CATEGORIZED_DATA = "categorized_data"
@@ -43,7 +45,7 @@ _OUTAGE_CODES = frozenset({6, 7, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107, 
 class CategoryPatternRepositoryAdapter:
     """CategoryPatternRepositoryPort on MongoDB."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._collection = database[CATEGORY_PATTERN]
 
     async def find_all(self) -> list[CategoryPattern]:
@@ -92,7 +94,7 @@ class CategoryPatternRepositoryAdapter:
 class PatternProposalRepositoryAdapter:
     """PatternProposalRepositoryPort on MongoDB, in a collection that Spring does not use."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._collection = database[PATTERN_PROPOSAL]
 
     async def find_all(self) -> list[PatternProposal]:
@@ -119,7 +121,7 @@ class PatternProposalRepositoryAdapter:
 class CategorizedDataRepositoryAdapter:
     """CategorizedDataRepositoryPort on MongoDB."""
 
-    def __init__(self, database: Any, create_index: bool = True) -> None:
+    def __init__(self, database: AsyncDatabase[Document], create_index: bool = True) -> None:
         self._collection = database[CATEGORIZED_DATA]
         self._index_wanted = create_index
 
@@ -200,7 +202,7 @@ class CategorizedDataRepositoryAdapter:
 class PomodoroUsageLogRepositoryAdapter:
     """PomodoroUsageLogRepositoryPort on MongoDB. A date is stored as midnight in `zone`, the Spring server's zone."""
 
-    def __init__(self, database: Any, zone: ZoneInfo) -> None:
+    def __init__(self, database: AsyncDatabase[Document], zone: ZoneInfo) -> None:
         self._collection = database[POMODORO_USAGE_LOG]
         self._zone = zone
 
@@ -263,7 +265,9 @@ class PomodoroUsageLogRepositoryAdapter:
             yield page
 
 
-async def _insert(collection: Any, documents: list[dict[str, Any]]) -> tuple[dict[str, str], set[str]]:
+async def _insert(
+    collection: AsyncCollection[Document], documents: list[Document]
+) -> tuple[dict[str, str], set[str]]:
     """Inserts the documents whose id is not stored yet.
 
     Returns {id: reason} for the documents that the server refused, and the ids that were stored before.
@@ -284,17 +288,17 @@ class _Group(NamedTuple):
     """Documents that get the same values. If these are `provisional`, only documents without a category get them."""
 
     ids: list[str]
-    fields: dict[str, Any]
+    fields: Document
     provisional: bool
 
     def update(self) -> UpdateMany:
-        chosen: dict[str, Any] = {"_id": {"$in": [ObjectId(document_id) for document_id in self.ids]}}
+        chosen: Document = {"_id": {"$in": [ObjectId(document_id) for document_id in self.ids]}}
         if self.provisional:
             chosen["categoryId"] = None  # matches an absent field, too
         return UpdateMany(chosen, {"$set": self.fields})
 
 
-async def _update(collection: Any, groups: list[_Group]) -> dict[str, str]:
+async def _update(collection: AsyncCollection[Document], groups: list[_Group]) -> dict[str, str]:
     """Updates all groups in one bulk. Returns {id: reason} for the documents that the server refused."""
     if not groups:
         return {}
@@ -322,7 +326,7 @@ def _raise_if_unconfirmed(error: BulkWriteError) -> None:
             raise StoreOutage(str(failed["errmsg"])) from error
 
 
-def _part(text: str) -> Any:
+def _part(text: str) -> object:
     """Matches an empty part and an absent one: Spring leaves absent fields out."""
     return text if text else {"$in": ["", None]}
 
@@ -331,7 +335,7 @@ def _category(category_id: str | None) -> dict[str, ObjectId]:
     return {} if category_id is None else {"categoryId": ObjectId(category_id)}
 
 
-def _data_of(document: Mapping[str, Any]) -> CategorizedData:
+def _data_of(document: Document) -> CategorizedData:
     category_id = document.get("categoryId")
     return CategorizedData(
         str(document["_id"]),
@@ -341,7 +345,7 @@ def _data_of(document: Mapping[str, Any]) -> CategorizedData:
     )
 
 
-def _pattern_of(document: Mapping[str, Any]) -> CategoryPattern:
+def _pattern_of(document: Document) -> CategoryPattern:
     """Accepts any document, since a malformed one must not stop the pipeline."""
     category, priority = document.get("category"), document.get("priority")
     return CategoryPattern(
@@ -353,7 +357,7 @@ def _pattern_of(document: Mapping[str, Any]) -> CategoryPattern:
     )
 
 
-def _proposal_document(proposal: PatternProposal) -> dict[str, Any]:
+def _proposal_document(proposal: PatternProposal) -> Document:
     evidence = proposal.evidence
     return {
         "_id": proposal.id,
@@ -369,7 +373,7 @@ def _proposal_document(proposal: PatternProposal) -> dict[str, Any]:
     }
 
 
-def _proposal_of(document: Mapping[str, Any]) -> PatternProposal:
+def _proposal_of(document: Document) -> PatternProposal:
     others = {other["category"]: other["answers"] for other in document["others"]}
     return PatternProposal(
         document["_id"],
@@ -381,12 +385,12 @@ def _proposal_of(document: Mapping[str, Any]) -> PatternProposal:
     )
 
 
-def _texts(values: Any) -> tuple[str, ...]:
+def _texts(values: object) -> tuple[str, ...]:
     listed = values if isinstance(values, list) else [values]
     return tuple(value for value in listed if isinstance(value, str))
 
 
-def _log_of(document: Mapping[str, Any], zone: ZoneInfo) -> PomodoroUsageLog:
+def _log_of(document: Document, zone: ZoneInfo) -> PomodoroUsageLog:
     category_id = document.get("categoryId")
     return PomodoroUsageLog(
         id=str(document["_id"]),

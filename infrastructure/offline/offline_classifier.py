@@ -89,4 +89,5 @@ class OfflineClassifier:
     async def _close(self) -> None:
         if (lane := self._container.lane()) is not None:
             await lane.aclose()
-            await self._container.openai().close()
+        if (openai := self._container.openai()) is not None:
+            await openai.close()

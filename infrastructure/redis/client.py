@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -19,7 +19,7 @@ from infrastructure.settings import Settings
 _GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")
 
 
-def make_client(settings: Settings, reply_timeout: float = 5.0) -> Any:
+def make_client(settings: Settings, reply_timeout: float = 5.0) -> Redis:
     """A client that decodes text, keeps undecodable bytes as surrogates, and never repeats a command by itself.
 
     What is repeated, and when, is the breaker's to decide. `reply_timeout` is in seconds. On a cluster it is a
@@ -41,7 +41,8 @@ def make_client(settings: Settings, reply_timeout: float = 5.0) -> Any:
     assert address is not None, "the address is known before a client is made"
     host, _, port = address.rpartition(":")
     if settings.redis_cluster:
-        return RedisCluster(host=host.strip("[]"), port=int(port), retry=Retry(NoBackoff(), 0), **options)
+        cluster = RedisCluster(host=host.strip("[]"), port=int(port), retry=Retry(NoBackoff(), 0), **options)
+        return cast("Redis", cluster)
     options |= {"db": settings.redis_db, "retry": Retry(NoBackoff(), 0)}
     if address.startswith("unix://"):
         return Redis(unix_socket_path=address.removeprefix("unix://"), **options)
@@ -73,7 +74,7 @@ def _out_of_client(error: Exception) -> bool:
     return any(frame.f_globals.get("__name__") in modules for frame, _ in walk_tb(error.__traceback__))
 
 
-async def guarded(client: Redis, reply: Awaitable[Any]) -> Any:
+async def guarded(client: Redis, reply: Awaitable[object]) -> Any:
     """The reply, with errors translated. After one, connections are made anew: the master may have moved."""
     try:
         with translated_errors():

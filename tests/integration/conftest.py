@@ -122,7 +122,7 @@ def pipeline_on(redis_server: RedisServer) -> StartPipeline:
                 if prepare is not None:
                     await prepare(container)
                 stop = asyncio.Event()
-                running = asyncio.create_task(container.consumer().run(stop))
+                running = asyncio.create_task(container.partition().consumer().run(stop))
                 try:
                     yield Pipeline(container, settings, client, running)
                 finally:

@@ -73,7 +73,9 @@ async def door(pipeline_on: StartPipeline, settings: Settings, admin_token: str 
     chosen = load_settings(**settings.model_dump(exclude_unset=True), http_port=free_port(), admin_token=admin_token)
     async with pipeline_on(chosen) as pipeline, ClientSession() as session:
         container = pipeline.container
-        async with open_door(container.state(), container.api(), [container.consumer()], asyncio.Event()) as address:
+        async with open_door(
+            container.state(), container.api(), [container.partition().consumer()], asyncio.Event()
+        ) as address:
             await pipeline.process(message())  # so that the patterns are there
             assert address is not None
             yield Door(pipeline, session, address)

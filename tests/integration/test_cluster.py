@@ -14,7 +14,7 @@ from domains.kernel.window import Window
 from domains.leaderboard.model import LeaderboardEntry
 from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import Commit, DeferredMessage, Move, SessionEnd
-from infrastructure.composition.container import Container, partitions, running_container
+from infrastructure.composition.container import Container, running_container
 from infrastructure.redis.client import guarded
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
@@ -63,11 +63,11 @@ async def boards_of(container: Container, masters: list[RedisServer]) -> dict[st
 
 async def committed(container: Container, *ids: str) -> OutboxCommit:
     """A commit port, with entries of these ids pending in the stream."""
-    keys, commits = container.keys(), container.commits()
-    await container.source().ensure_group()
+    keys, commits = container.keys(), container.partition().commits()
+    await container.partition().source().ensure_group()
     for entry_id in ids:
         await container.redis().xadd(keys.stream, {"n": "1"}, id=entry_id)
-    await container.source().read_new(100, 10)
+    await container.partition().source().read_new(100, 10)
     return commits
 
 
@@ -86,7 +86,7 @@ async def test_the_sample_week_gives_exact_boards_and_one_event_a_session(
     expected = _expected(container, whole)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        for part in partitions(container):
+        for part in container.partitions():
             group.create_task(part.consumer().run(stop))
         for first in range(0, len(whole), 500):
             await container.publisher().publish([_fields(span) for span in whole[first : first + 500]])
@@ -259,7 +259,9 @@ async def deferring(container: Container, *ids: str) -> OutboxCommit:
 
 
 async def moves(container: Container) -> list[Move]:
-    return [Move(r.id, r.user_id, r.duration, OLD, BOARDS) for r in await container.deferred().after("0", 100)]
+    return [
+        Move(r.id, r.user_id, r.duration, OLD, BOARDS) for r in await container.partition().deferred().after("0", 100)
+    ]
 
 
 async def test_deferred_messages_move_once_through_the_outbox(
@@ -279,7 +281,7 @@ async def test_deferred_messages_move_once_through_the_outbox(
 
     assert sum(result.moved for result in results) == 1
     assert await boards_of(container, masters) == {board: {"u": 4.5} for board in BOARDS}
-    assert await container.deferred().after("0", 100) == []
+    assert await container.partition().deferred().after("0", 100) == []
 
 
 async def test_a_move_that_a_board_does_not_take_adds_up_after_its_replay(
@@ -308,4 +310,4 @@ async def test_answers_budget_and_lease_are_shared_on_a_cluster(container: Conta
 
     assert await container.classification_cache().get_many([question]) == {question: "SNS"}
     assert await container.llm_budget().take() == 0
-    assert await container.deferred().lease(30.0)
+    assert await container.partition().deferred().lease(30.0)

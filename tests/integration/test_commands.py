@@ -13,7 +13,7 @@ from dependency_injector import providers
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.pomodoro.model import Commit, DeadLetter
-from infrastructure.composition.container import Container, partitions, running_container, task_runner
+from infrastructure.composition.container import Container, running_container, task_runner
 from infrastructure.operations.schedule import run_schedule
 from infrastructure.operations.task_registry import Params
 from infrastructure.operations.task_runner import TaskRunner, request_for
@@ -75,7 +75,7 @@ async def container(settings: Settings) -> AsyncIterator[Container]:
     async with running_container(settings) as container:
         await container.category_patterns().save_all(patterns())
         await container.classifier().load()
-        await container.source().ensure_group()
+        await container.partition().source().ensure_group()
         yield container
 
 
@@ -93,16 +93,16 @@ async def going(runner: TaskRunner, reload: asyncio.Event | None = None) -> Asyn
 
 @pytest.fixture
 async def running(container: Container) -> AsyncIterator[asyncio.Task[None]]:
-    async with going(task_runner(container, partitions(container))) as task:
+    async with going(task_runner(container)) as task:
         yield task
 
 
 async def parked(container: Container, *reasons: str) -> None:
     for number, reason in enumerate(reasons):
         await container.publisher().publish([message(title=str(number))])
-        batch = await container.source().read_new(1, 100)
+        batch = await container.partition().source().read_new(1, 100)
         letter = DeadLetter(batch.messages[0].entry_id, reason, batch.messages[0].fields)
-        await container.commits().commit(Commit(dead_letters=[letter]))
+        await container.partition().commits().commit(Commit(dead_letters=[letter]))
 
 
 # Every task
@@ -139,8 +139,8 @@ async def test_patterns_are_reloaded_in_every_instance(
     async with running_container(settings.model_copy(update={"instance_id": "another"})) as other:
         runners = [(container, reload), (other, elsewhere)]
         async with (
-            going(task_runner(*_with_parts(container)), reload),
-            going(task_runner(*_with_parts(other)), elsewhere),
+            going(task_runner(container), reload),
+            going(task_runner(other), elsewhere),
         ):
             spring.send("ping")
             await spring.hears("started", "completed")
@@ -159,10 +159,6 @@ async def test_patterns_are_reloaded_in_every_instance(
             async with asyncio.timeout(DEADLINE):
                 for _, event in runners:
                     await event.wait()
-
-
-def _with_parts(container: Container) -> tuple[Container, list[Container]]:
-    return container, partitions(container)
 
 
 @pytest.mark.usefixtures("running")
@@ -205,8 +201,10 @@ async def test_every_partition_is_reclassified_at_once(container: Container, spr
     container.lane.override(providers.Object(_Asking()))
     container.classifier.reset()
     await container.classifier().load()
-    container.reclassification.override(providers.Object(Reclassifying()))
-    async with going(task_runner(container, [container, container])):
+    partition = container.partition()
+    partition.reclassification.override(providers.Object(Reclassifying()))
+    container.partitions.override(providers.Object([partition, partition]))
+    async with going(task_runner(container)):
         spring.send("reclassify")
         assert (await spring.hears("started", "completed"))["data"] == {"moved": 4}
 
@@ -222,10 +220,10 @@ class _Asking:
 @pytest.mark.parametrize("period", ["day", "week", "month", None])
 async def test_boards_are_rebuilt(container: Container, spring: Spring, period: str | None) -> None:
     await container.publisher().publish([message(timestamp=unix_seconds("2025-09-02T12:00:00"))])
-    batch = await container.source().read_new(1, 100)
-    decided, _ = container.batches().decide(batch.messages, {})
-    await container.batches().write(decided)
-    await container.commits().commit(container.batches().commit_of(decided))
+    batch = await container.partition().source().read_new(1, 100)
+    decided, _ = container.partition().batches().decide(batch.messages, {})
+    await container.partition().batches().write(decided)
+    await container.partition().commits().commit(container.partition().batches().commit_of(decided))
     boards = {"day": "2025-09-02", "week": "2025-W36", "month": "2025-M9"}
     for label in boards.values():
         spring.client.zincrby(f"leaderboard:Development:{label}", 1000, "user-1")
@@ -405,7 +403,7 @@ async def test_an_outage_of_redis_is_waited_out(tmp_path: Path) -> None:
     try:
         async with (
             running_container(Settings(redis_addr=server.address, data_dir=tmp_path)) as container,
-            going(task_runner(container, [container])) as task,
+            going(task_runner(container)) as task,
         ):
             for _ in range(2):
                 with server.client() as client:
@@ -453,7 +451,7 @@ async def test_a_time_of_the_schedule_sends_one_command_from_all_instances(
     queues = [RedisTaskQueue(container.redis(), container.task_keys(), "pomocore:status") for _ in range(3)]
     schedules = [asyncio.create_task(run_schedule(queue, settings)) for queue in queues]
     try:
-        async with going(task_runner(container, [container])):
+        async with going(task_runner(container)):
             told = await spring.hears("started", "completed")
         await _until(lambda: len(spring.client.keys("pomocore:commands:sent:*")) >= 1, "it is remembered")
     finally:
@@ -493,7 +491,7 @@ async def test_on_a_cluster_boards_can_be_rebuilt_where_one_step_reaches_them(
     async with running_container(settings) as container:
         await container.category_patterns().save_all(patterns())
         queue = container.task_queue()
-        async with going(task_runner(container, partitions(container))), queue.statuses() as statuses:
+        async with going(task_runner(container)), queue.statuses() as statuses:
             await queue.send(request_for("rebuild_leaderboard", "1", {"date": "2025-09-02"}))
             async with asyncio.timeout(DEADLINE):
                 told = [await anext(statuses) for _ in range(2)]

@@ -44,11 +44,17 @@ async def test_every_provider_can_be_resolved_and_none_connects(
 
     async with running_container(settings) as container:
         built = {name: provider() for name, provider in container.providers.items() if name not in absent}
+        of_partition = {name: provider() for name, provider in container.partition().providers.items()}
 
     without_llm = set() if llm else {"openai", "llm", "lane"}
     assert {name for name, made in built.items() if made is None} == {"model", "tracing"} | without_llm
     assert [tier.name for tier in built["tiers"]] == (["cache", "documents"] if llm else [])
-    futures = [name for name, made in built.items() if asyncio.isfuture(made) or inspect.iscoroutine(made)]
+    assert not [name for name, made in of_partition.items() if made is None]
+    futures = [
+        name
+        for name, made in [*built.items(), *of_partition.items()]
+        if asyncio.isfuture(made) or inspect.iscoroutine(made)
+    ]
     assert futures == []
 
 
@@ -131,6 +137,17 @@ async def test_what_is_built_once_is_shared(tmp_path: Path) -> None:
         assert [name for name in shared if singletons[name]() is not singletons[name]()] == []
 
 
+async def test_partitions_share_what_a_process_has_once_and_have_the_rest_of_their_own(tmp_path: Path) -> None:
+    async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path, stream_partitions=2)) as container:
+        one, two = container.partitions()
+
+        assert one.shared.classifier() is two.shared.classifier() is container.classifier()
+        assert [part.keys() for part in (one, two)] == container.partition_keys()
+        for name, provider in one.providers.items():
+            if isinstance(provider, providers.Singleton):
+                assert provider() is not two.providers[name]()
+
+
 async def test_repositories_can_be_replaced(pipeline_on: StartPipeline, settings: Settings) -> None:
     windows, logs = InMemoryCategorizedDataRepository(), InMemoryPomodoroUsageLogRepository()
     own = CategoryPattern("f" * 24, "Game", 1, ("Visual Studio Code",))
@@ -159,8 +176,8 @@ async def test_the_whole_pipeline_runs_on_adapters_in_memory(tmp_path: Path) -> 
         container.category_patterns.override(providers.Object(InMemoryCategoryPatternRepository(patterns())))
         container.categorized_data.override(providers.Object(windows))
         container.usage_logs.override(providers.Object(logs))
-        container.source.override(providers.Object(InMemoryMessageSource(stream, parser(), "one")))
-        container.commits.override(providers.Object(InMemoryCommit(stream, boards)))
+        container.partition().source.override(providers.Object(InMemoryMessageSource(stream, parser(), "one")))
+        container.partition().commits.override(providers.Object(InMemoryCommit(stream, boards)))
         container.leaderboard.override(providers.Object(boards))
         for entry in (linked_message(1, app="카카오톡", title="방"), message(userId=""), message(isEnd="true")):
             stream.add(entry)
@@ -178,7 +195,7 @@ async def test_the_whole_pipeline_runs_on_adapters_in_memory(tmp_path: Path) -> 
 
 async def _run_until(container: Container, done: object) -> None:
     stop = asyncio.Event()
-    running = asyncio.create_task(container.consumer().run(stop))
+    running = asyncio.create_task(container.partition().consumer().run(stop))
     deadline = time.monotonic() + DEADLINE
     while not done():  # type: ignore[operator]
         assert time.monotonic() < deadline, "not all is committed"

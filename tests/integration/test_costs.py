@@ -68,13 +68,13 @@ class Batches:
     async def prepare(self, workload: Workload, batches: int) -> None:
         fill_stream(self._server.port, workload, batches * BATCH)
         await self._container.classifier().load()
-        await self._container.source().ensure_group()
+        await self._container.partition().source().ensure_group()
 
     async def process(self, batches: int = 1) -> None:
         for _ in range(batches):
-            batch = await self._container.source().read_new(BATCH, block_ms=5000)
+            batch = await self._container.partition().source().read_new(BATCH, block_ms=5000)
             assert len(batch.messages) == BATCH, "all of them in one batch, none rejected"
-            await self._container.consumer().process_batch_messages(batch)
+            await self._container.partition().consumer().process_batch_messages(batch)
 
     def commands(self) -> Counter[str]:
         """The commands that Redis has executed since `reset`, those of scripts included."""
@@ -132,7 +132,7 @@ async def test_a_whole_backlog_costs_at_most_eight_requests_per_thousand_message
     fill_stream(redis_server.port, Workload("linked", "random"), messages)
     async with running_container(settings) as container:
         stop = asyncio.Event()
-        running = asyncio.create_task(container.consumer().run(stop))
+        running = asyncio.create_task(container.partition().consumer().run(stop))
         with redis_server.client() as client:
             await _until_committed(client, settings, messages)
         cost = redis.counted() + mongo.counted()

@@ -47,9 +47,9 @@ async def test_before_there_is_a_group_all_entries_wait(container: Container, re
 
 
 async def test_what_is_delivered_and_what_waits(container: Container) -> None:
-    await container.source().ensure_group()
+    await container.partition().source().ensure_group()
     await container.publisher().publish([message()] * 5)
-    batch = await container.source().read_new(2, 10)
+    batch = await container.partition().source().read_new(2, 10)
     figures = await figures_of(container)
 
     assert len(batch) == 2
@@ -65,10 +65,10 @@ async def test_the_lag_does_not_lie_after_deletions(
     container: Container, redis_server: RedisServer, read: int
 ) -> None:
     """XINFO's own lag is unknown or wrong once unread entries were deleted."""
-    await container.source().ensure_group()
+    await container.partition().source().ensure_group()
     ids = await container.publisher().publish([message()] * 2000)
     if read:
-        await container.source().read_new(read, 10)
+        await container.partition().source().read_new(read, 10)
     with redis_server.client() as client:
         deleted = client.xdel(container.settings().stream_key, *ids[read + 1 : read + 11])
     figures = await figures_of(container)
@@ -77,9 +77,9 @@ async def test_the_lag_does_not_lie_after_deletions(
 
 
 async def test_where_both_sides_are_long_it_says_that_it_does_not_know(container: Container) -> None:
-    await container.source().ensure_group()
+    await container.partition().source().ensure_group()
     await container.publisher().publish([message()] * 1300)
-    await container.source().read_new(600, 10)
+    await container.partition().source().read_new(600, 10)
     figures = await figures_of(container)
 
     assert not figures.undelivered_exact
@@ -117,7 +117,7 @@ async def test_each_partition_has_figures_of_its_own(settings: Settings) -> None
 
 async def test_a_pipeline_at_work_is_healthy(pipeline: Pipeline) -> None:
     state = pipeline.container.state()
-    state.attend([pipeline.container.consumer()], asyncio.Event())
+    state.attend([pipeline.container.partition().consumer()], asyncio.Event())
     await pipeline.process(message(), message(duration="-1"))
     await state.refresh()
     document = await state.snapshot()
@@ -161,7 +161,7 @@ async def test_a_redis_that_answers_but_takes_no_writes_is_not_ready(container: 
 
 def door_of(pipeline: Pipeline, stop: asyncio.Event) -> AbstractAsyncContextManager[str | None]:
     container = pipeline.container
-    return open_door(container.state(), container.api(), [container.consumer()], stop)
+    return open_door(container.state(), container.api(), [container.partition().consumer()], stop)
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ async def door(pipeline_on: StartPipeline, settings: Settings) -> AsyncIterator[
     async with (
         pipeline_on(settings) as pipeline,
         open_door(
-            pipeline.container.state(), pipeline.container.api(), [pipeline.container.consumer()], stop
+            pipeline.container.state(), pipeline.container.api(), [pipeline.container.partition().consumer()], stop
         ) as address,
     ):
         assert address is not None
@@ -222,7 +222,7 @@ async def test_a_consumer_that_hangs_is_not_alive(
     door: tuple[Pipeline, str, asyncio.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline, address, _ = door
-    monkeypatch.setitem(pipeline.container.consumer()._reader._turned, "tidy", -1e6)
+    monkeypatch.setitem(pipeline.container.partition().consumer()._reader._turned, "tidy", -1e6)
 
     status, _, text = await ask(address, "/healthz")
     assert status == 503

@@ -337,8 +337,8 @@ async def test_no_event_comes_before_all_logs_of_its_session_are_categorised(
 
 async def _read_as_another(settings: Settings) -> None:
     async with running_container(other_instance(settings)) as other:
-        await other.source().ensure_group()
-        assert len(await other.source().read_new(10, 5000)) == 1
+        await other.partition().source().ensure_group()
+        assert len(await other.partition().source().read_new(10, 5000)) == 1
 
 
 async def _until_pending_is(pipeline: Pipeline, ids: list[str]) -> None:
@@ -363,24 +363,26 @@ async def test_a_message_that_is_processed_again_after_a_crash_makes_no_second_d
     """One instance dies between its writes and its commit; another takes its messages over."""
     entries = [message(userId=f"user-{n}", title=f"t {n % 3}", isEnd="true") for n in range(9)]
     async with running_container(other_instance(any_settings)) as crashing:
-        await crashing.source().ensure_group()
+        await crashing.partition().source().ensure_group()
         await crashing.publisher().publish(entries)
-        batch = await crashing.source().read_new(50, 5000)
+        batch = await crashing.partition().source().read_new(50, 5000)
     uncommitted: list[Commit] = []
 
     async def crash(container: Container) -> None:
         await container.classifier().load()
-        decided, undecided = container.batches().decide(batch.messages, {})
+        decided, undecided = container.partition().batches().decide(batch.messages, {})
         assert not undecided
-        assert await container.batches().write(decided) == {}
-        uncommitted.append(container.batches().commit_of(decided))
+        assert await container.partition().batches().write(decided) == {}
+        uncommitted.append(container.partition().batches().commit_of(decided))
 
     async with pipeline_on(any_settings, crash) as pipeline:
         await pipeline.settled()
 
         assert await pipeline.count("pomodoro_usage_log") == 9
         assert await pipeline.count("categorized_data") == 3
-        late = await pipeline.container.commits().commit(uncommitted[0])  # the first one was not dead after all
+        late = (
+            await pipeline.container.partition().commits().commit(uncommitted[0])
+        )  # the first one was not dead after all
         assert (late.messages, late.scores, late.ended_sessions) == (0, 0, 0)
         assert pipeline.board("leaderboard:work:2025-09-02") == {f"user-{n}": 120.0 for n in range(9)}
         assert len(pipeline.events()) == 9

@@ -62,12 +62,12 @@ class Traffic:
                 await self._container.publisher().publish([message(title=f"title {number}", **fields)])
 
     async def read(self, count: int = 5) -> None:
-        self._read += (await self._container.source().read_new(count, 1)).messages
+        self._read += (await self._container.partition().source().read_new(count, 1)).messages
 
     async def write(self, count: int = 3) -> None:
         """Decides and writes the documents; what no rule knows is deferred."""
         taken, self._read = self._read[:count], self._read[count:]
-        batches, classifier = self._container.batches(), self._container.classifier()
+        batches, classifier = self._container.partition().batches(), self._container.classifier()
         for each in taken:
             found = classifier.at_once(each.window) or classifier.snapshot.fallback(each.window)
             item = Decided(Span(each), found, deferred=each.window.app == UNKNOWN)
@@ -78,7 +78,11 @@ class Traffic:
         self._rng.shuffle(self._written)
         taken, self._written = self._written[:count], self._written[count:]
         for item in taken:
-            result = await self._container.commits().commit(self._container.batches().commit_of([item]))
+            result = (
+                await self._container.partitions()[0]
+                .commits()
+                .commit(self._container.partition().batches().commit_of([item]))
+            )
             assert result.messages == 1
             self._count(item.classification.category, item.span.message, item.span.message.duration)
 
@@ -87,20 +91,22 @@ class Traffic:
         for item in self._written[:1]:
             self._written.remove(item)
             letter = DeadLetter(item.span.message.entry_id, "cannot be committed", item.span.message.fields)
-            assert (await self._container.commits().commit(Commit(dead_letters=[letter]))).dead_letters == 1
+            assert (
+                await self._container.partition().commits().commit(Commit(dead_letters=[letter]))
+            ).dead_letters == 1
 
     async def replay(self) -> None:
         await replay_letters(self._container.dead_letters(), Selection())
 
     async def move(self) -> None:
         """The oldest deferred message becomes Development: documents first, and then the boards, unless they wait."""
-        for record in await self._container.deferred().after("0", 1):
+        for record in await self._container.partition().deferred().after("0", 1):
             updates = [CategoryUpdate(record.pomodoro_usage_log_id, DEVELOPMENT, True)]
             await self._container.usage_logs().update_category_all(updates)
             calendar = self._container.calendar()
             old, new = (calendar.boards(name, record.timestamp).keys for name in (record.category, "Development"))
             move = Move(record.id, record.user_id, record.duration, old, new)
-            if (await self._container.commits().commit(Commit(moves=[move]))).moved:
+            if (await self._container.partition().commits().commit(Commit(moves=[move]))).moved:
                 self._count(record.category, record, -record.duration)
                 self._count("Development", record, record.duration)
 
@@ -111,7 +117,7 @@ class Traffic:
             await self.read(100)
             await self.write(100)
             await self.commit(100)
-        while await self._container.deferred().after("0", 1):
+        while await self._container.partition().deferred().after("0", 1):
             await self.move()
 
     async def step(self) -> None:
@@ -151,7 +157,7 @@ async def container(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Asyn
     async with running_container(settings) as container:
         await container.category_patterns().save_all(patterns())
         await container.classifier().load()
-        await container.source().ensure_group()
+        await container.partition().source().ensure_group()
         yield container
 
 
@@ -306,7 +312,7 @@ async def test_a_deferred_message_counts_where_its_record_says(container: Contai
     await traffic.read()
     await traffic.write()
     await traffic.commit()
-    (record,) = await container.deferred().after("0", 1)
+    (record,) = await container.partition().deferred().after("0", 1)
     assert document_ids(Span(next(iter([await _message(container, entry_id)]))), container.keys().stream)[1] == (
         record.pomodoro_usage_log_id
     )
@@ -336,7 +342,7 @@ async def test_a_move_waits_for_the_end_of_a_rebuild(container: Container, traff
 
     async def between(done: Rebuilt) -> None:
         await traffic.move()
-        waiting.extend(await container.deferred().after("0", 1))
+        waiting.extend(await container.partition().deferred().after("0", 1))
 
     await Interrupted(container, between).run()
 
@@ -361,10 +367,10 @@ async def test_the_stream_is_not_trimmed_of_what_a_rebuild_has_to_look_at(
     await traffic.write(5)
     await traffic.commit(5)
 
-    await container.source().tidy()
+    await container.partition().source().tidy()
     fresh = len(set(await begun.uncounted()) - uncounted)
     await begun.abandon()
-    await container.source().tidy()
+    await container.partition().source().tidy()
 
     assert (len(uncounted), fresh) == (10, 5)
     assert redis_client.xlen(container.keys().stream) <= 1

@@ -44,7 +44,7 @@ def with_llm(llm: LLM, commits: Any = None) -> Callable[[Container], Any]:
         lane = LLMQueue(llm, container.llm_budget(), container.answer_memory(), container.observer(), limits)
         container.lane.override(providers.Object(lane))
         if commits is not None:
-            container.commits.override(providers.Object(commits))
+            container.partition().commits.override(providers.Object(commits))
 
     return prepare
 
@@ -110,7 +110,7 @@ async def _reclassify(container: Container) -> None:
     keys, redis = container.keys(), container.redis()
 
     async def none_left() -> bool:
-        await container.reclassification().reclassify_all(asyncio.Event())
+        await container.partition().reclassification().reclassify_all(asyncio.Event())
         return bool(await redis.xlen(keys.deferred) == 0)
 
     await until(none_left)

@@ -29,7 +29,7 @@ class Counted:
 
     async def batch(self, first: int, count: int) -> Counter[str]:
         """Reads and processes `count` messages as one batch. Answers the commands that it cost."""
-        source, consumer = self.container.source(), self.container.consumer()
+        source, consumer = self.container.partition().source(), self.container.partition().consumer()
         await self._publish(range(first, first + count))
         self.redis.counted()
         self.mongo.counted()
@@ -93,7 +93,7 @@ async def _counted(settings: Settings, mongo_uri: str) -> AsyncIterator[Counted]
         async with running_container(through) as container:
             await container.category_patterns().save_all(patterns())
             await container.classifier().load()
-            await container.source().ensure_group()
+            await container.partition().source().ensure_group()
             counted = Counted(container, through, redis, mongo)
             await counted.batch(0, 4)  # makes the connections, the index and the script
             yield counted
@@ -134,10 +134,10 @@ async def test_windows_with_many_documents_cost_one_look_up(counted: Counted) ->
 @pytest.mark.parametrize("broken", [1, 200])
 async def test_dead_letters_cost_one_commit_however_many(counted: Counted, broken: int) -> None:
     await counted.container.publisher().publish([message(userId="")] * broken)
-    batch = await counted.container.source().read_new(broken, block_ms=5000)
+    batch = await counted.container.partition().source().read_new(broken, block_ms=5000)
     counted.redis.counted()
 
-    await counted.container.consumer().process_batch_messages(batch)
+    await counted.container.partition().consumer().process_batch_messages(batch)
 
     assert counted.redis.counted() + counted.mongo.counted() == {"EVALSHA": 1}
 

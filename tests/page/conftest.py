@@ -33,7 +33,7 @@ class Console:
         """As of a process that has just been started."""
         container = self.pipeline.container
         container.api.reset()
-        return open_door(container.state(), container.api(), [container.consumer()], asyncio.Event())
+        return open_door(container.state(), container.api(), [container.partition().consumer()], asyncio.Event())
 
     async def open(self, query: str = "") -> None:
         await self.page.goto(self.address + query)

@@ -1,0 +1,229 @@
+"""What the settings decide: which adapter is used, within which limits, and which optional parts there are.
+
+The container calls these functions. What is slow to import is imported where it is made, so that a command that does
+not need it does not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
+from domains.leaderboard.ports import LeaderboardCachePort
+from domains.operations.ports import DeadLettersPort
+from domains.patternClassifier.classifier import PatternClassifier
+from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
+from domains.patternClassifier.model import Tier
+from domains.patternClassifier.ports import (
+    ClassificationCachePort,
+    ClassifiedWindowsPort,
+    ClassifierObserver,
+    LLMBudgetPort,
+    LLMClientPort,
+    LocalClassifierPort,
+)
+from domains.patternClassifier.privacy import Privacy
+from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, SlowTier
+from domains.pomodoro.capacity import ConsumerLimits
+from infrastructure.observing.logs import LoggingObserver, announce_not_loaded
+from infrastructure.observing.metrics import MetricsObserver
+from infrastructure.observing.observers import Observer, Observers
+from infrastructure.operations.health import PipelineHealth
+from infrastructure.patterns.pattern_file import default_patterns
+from infrastructure.redis import client as redis_client
+from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.keys import StreamKeys
+from infrastructure.redis.outbox import OutboxCommit
+from infrastructure.settings import Settings, names_of
+from infrastructure.sqlite.database import SqliteDatabase
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from opentelemetry.sdk.trace import TracerProvider
+    from redis.asyncio import Redis
+
+    from infrastructure.http.api import Api
+
+T = TypeVar("T")
+
+
+def store_kind(settings: Settings) -> str:
+    return "sqlite" if settings.mongo_uri is None else "mongo"
+
+
+def patterns_to_start_with(settings: Settings) -> list[CategoryPattern]:
+    """Spring's initialiser fills the store that it shares with us; nobody else fills the embedded one."""
+    return default_patterns() if settings.mongo_uri is None else []
+
+
+def sqlite_database(settings: Settings) -> SqliteDatabase:
+    return SqliteDatabase(settings.data_dir / "pomocore.db")
+
+
+def reading_redis(settings: Settings) -> Redis:
+    return redis_client.make_client(settings, reply_timeout=settings.block_ms / 1000 + 5)
+
+
+def boards_elsewhere(settings: Settings) -> bool:
+    """On a cluster, unless a prefix with a hash tag puts all keys into one slot."""
+    return settings.redis_cluster and "{" not in settings.key_prefix
+
+
+def partition_keys(settings: Settings) -> list[StreamKeys]:
+    streams = [settings.stream_key]
+    if settings.stream_partitions > 1:
+        streams = [f"{settings.stream_key}:{number}" for number in range(settings.stream_partitions)]
+    return [StreamKeys(stream, settings.key_prefix, settings.redis_cluster) for stream in streams]
+
+
+def commits(client: Redis, keys: StreamKeys, settings: Settings) -> RedisCommit:
+    kind = OutboxCommit if boards_elsewhere(settings) else RedisCommit
+    return kind(client, keys, settings.stream_group, settings.dead_letters_max, settings.deferred_max)
+
+
+def consumer_limits(settings: Settings) -> ConsumerLimits:
+    return ConsumerLimits(
+        batch_size=settings.batch_size,
+        batch_max=settings.batch_max,
+        worker_pool_size=settings.worker_pool_size,
+        max_in_flight=max(1, settings.max_inflight_messages // settings.stream_partitions),
+        max_in_flight_bytes=settings.max_inflight_bytes // settings.stream_partitions,
+        block_ms=settings.block_ms,
+        claim_interval_seconds=settings.claim_idle_ms / 3000,
+        max_deliveries=settings.max_deliveries,
+        shutdown_timeout_seconds=settings.shutdown_timeout,
+    )
+
+
+def _optional(part: str, build: Callable[[], T]) -> T | None:
+    """What `build` makes; None if it fails, which is logged: the pipeline goes on without that part."""
+    try:
+        return build()
+    except Exception as cause:
+        announce_not_loaded(part, cause)
+        return None
+
+
+def openai_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI | None:
+    """None without a key."""
+    if settings.openai_api_key is None:
+        return None
+
+    def build() -> AsyncOpenAI:
+        from infrastructure.openai.client import make_client  # half of the time that a start takes
+
+        return make_client(settings, budget)
+
+    # the package would obey further variables: another organisation, headers, a log that shows titles
+    hidden = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("OPENAI_")}
+    try:
+        return _optional("LLM", build)
+    finally:
+        os.environ.update(hidden)
+
+
+def llm_client(client: AsyncOpenAI | None, model: str, temperature: float | None) -> LLMClientPort | None:
+    if client is None:
+        return None
+    from infrastructure.openai.client import LLMClient
+
+    return LLMClient(client, model, temperature)
+
+
+def privacy(settings: Settings) -> Privacy:
+    return Privacy(names_of(settings.private_hosts), names_of(settings.private_apps))
+
+
+def llm_queue(
+    llm: LLMClientPort | None,
+    budget: LLMBudgetPort,
+    memory: AnswerMemory,
+    observer: ClassifierObserver,
+    settings: Settings,
+) -> LLMQueue | None:
+    if llm is None or Tier.LLM not in settings.tiers:
+        return None
+    limits = LLMQueueLimits(
+        batch=settings.llm_batch_size,
+        concurrency=settings.worker_pool_size,
+        linger_seconds=settings.llm_linger_ms / 1000,
+        wait_seconds=settings.llm_wait,
+        waiting=settings.llm_max_waiting,
+        longest_pause_seconds=settings.llm_longest_pause,
+    )
+    return LLMQueue(llm, budget, memory, observer, limits)
+
+
+def answer_memory(observer: ClassifierObserver, cache: ClassificationCachePort, settings: Settings) -> AnswerMemory:
+    shared = cache if Tier.CACHE in settings.tiers else None
+    limit = settings.classification_memory_max if Tier.MEMORY in settings.tiers else 0
+    return AnswerMemory(observer, shared, limit)
+
+
+def slow_tiers(
+    memory: AnswerMemory,
+    categorized: ClassifiedWindowsPort,
+    model: LocalClassifierPort | None,
+    lane: LLMQueue | None,
+    settings: Settings,
+) -> list[SlowTier]:
+    """Without an LLM nobody fills the cache, and documents hold no more than what the rules said."""
+    tiers: list[SlowTier] = []
+    if lane is not None and Tier.CACHE in settings.tiers:
+        tiers.append(CacheTier(memory))
+    if lane is not None and Tier.DOCUMENTS in settings.tiers:
+        tiers.append(DocumentsTier(categorized))
+    if model is not None and Tier.MODEL in settings.tiers:
+        tiers.append(ModelTier(model))
+    return tiers
+
+
+def local_classifier(settings: Settings) -> LocalClassifierPort | None:
+    """None without a model file, and where it cannot be used."""
+    if settings.model_file is None and not settings.model_path.exists():
+        return None
+
+    def build() -> LocalClassifierPort:
+        from infrastructure.local_classifier.linear import load_model  # imports numpy
+
+        return load_model(settings.model_path)
+
+    return _optional("Local classifier", build)
+
+
+def tracer_provider(settings: Settings) -> TracerProvider | None:
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+
+    def build() -> TracerProvider:
+        from infrastructure.observing.tracing import make_provider
+
+        return make_provider(settings)
+
+    return _optional("Tracing (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http)", build)
+
+
+def all_observers(settings: Settings, metrics: MetricsObserver, tracing: TracerProvider | None) -> Observers:
+    observers: list[Observer] = [LoggingObserver(settings.stream_max_backlog), metrics]
+    if tracing is not None:
+        from infrastructure.observing.tracing import TracingObserver
+
+        observers.append(TracingObserver(tracing, settings))
+    return Observers(*observers)
+
+
+def api(
+    settings: Settings,
+    state: PipelineHealth,
+    leaderboard: LeaderboardCachePort,
+    dead_letters: DeadLettersPort,
+    proposals: PatternProposalRepositoryPort,
+    patterns: CategoryPatternRepositoryPort,
+    classifier: PatternClassifier,
+) -> Api:
+    from infrastructure.http.api import Api  # aiohttp.web is only for what serves HTTP
+
+    return Api(settings, state, leaderboard, dead_letters, proposals, patterns, classifier)
