@@ -5,36 +5,27 @@ python -m cmd.status
 
 from cmd._output import Json, print_json, print_tables, shown, table
 from cmd._run import run, settings_or_exit
-from collections.abc import Collection
-from contextlib import nullcontext, suppress
-from math import isnan
+from contextlib import nullcontext
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 import typer
-from aiohttp import ClientError, ClientSession, ClientTimeout
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from yarl import URL
 
-from domains.kernel.errors import RedisOutage
 from domains.kernel.resilience import pause
 from infrastructure.composition.container import running_container
-from infrastructure.http.server import DEFAULT_PORT, INSTANCE_HEADER
-from infrastructure.observing.metrics import values_of
 from infrastructure.operations.health import DEGRADED, DOWN, HEALTHY, PipelineHealth
+from infrastructure.operations.inspection import inspect
 from infrastructure.process.signals import stop_on_signals
 from infrastructure.settings import Settings
 
 CODES = {HEALTHY: 0, DEGRADED: 1, DOWN: 2}
 _WRONG_SETTINGS = 3
 _COLOURS = {HEALTHY: "green", DEGRADED: "yellow", DOWN: "red"}
-_DOOR_SECONDS = 2.0
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -58,7 +49,7 @@ def main(
 async def _show(settings: Settings, every: float | None, as_json: bool) -> int:
     async with running_container(settings) as container:
         state = container.state()
-        document = await _look(state)
+        document = await inspect(state)
         if every is None:
             _print(document, as_json)
         else:
@@ -79,7 +70,7 @@ async def _watch(state: PipelineHealth, document: dict[str, Any], every: float, 
             before = document
             await pause(stop, every)
             if not stop.is_set():
-                document = await _look(state)
+                document = await inspect(state)
     return document
 
 
@@ -88,33 +79,6 @@ def _print(document: dict[str, Any], as_json: bool) -> None:
         print_json(document)
     else:
         print_tables(*_page(document, {}, 0))
-
-
-async def _look(state: PipelineHealth) -> dict[str, Any]:
-    with suppress(RedisOutage):  # the checks say so
-        await state.refresh()
-    document = await state.snapshot()
-    instances = {instance["name"] for stream in document["streams"] for instance in stream["instances"]}
-    return document | {"metrics": await _figures_of_the_door(state.settings, instances)}
-
-
-async def _figures_of_the_door(settings: Settings, instances: Collection[str]) -> dict[str, float | None] | None:
-    """Of the one of `instances` that serves HTTP here; None where none does, or it is another pipeline's."""
-    if settings.http_port == 0:
-        return None
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)  # noqa: S104
-    address = URL.build(scheme="http", host=host, port=settings.http_port or DEFAULT_PORT, path="/metrics")
-    try:
-        async with (
-            ClientSession(timeout=ClientTimeout(total=_DOOR_SECONDS)) as session,
-            session.get(address) as answer,
-        ):
-            if unquote(answer.headers.get(INSTANCE_HEADER, "")) not in instances:
-                return None
-            values = values_of(text_string_to_metric_families(await answer.text()))
-    except (ClientError, OSError, TimeoutError, ValueError):
-        return None
-    return {name: None if isnan(value) else value for name, value in values.items()} or None
 
 
 def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> list[Table | Text]:

@@ -16,6 +16,7 @@ import promql_parser
 import pytest
 import yaml
 
+from infrastructure.composition.pipeline import SUPERVISED_SECONDS
 from infrastructure.composition.reference_pages import metrics_page
 from infrastructure.http.api import Api
 from infrastructure.http.server import make_app
@@ -30,8 +31,6 @@ UNIT = DEPLOY / "systemd" / "pomocore-data-pipeline.service"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 SETTINGS = {name.upper() for name in Settings.model_fields}
 SECRETS = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
-SUPERVISED_SECONDS = 5
-"""What a supervisor gives its children beyond SHUTDOWN_TIMEOUT. Source: cmd/stream_consumer.py."""
 
 
 def text_of(*path: str) -> str:

@@ -1,0 +1,81 @@
+"""The pipeline as a whole: what works side by side in one process, and several such processes on one machine."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from domains.kernel.resilience import cancel_all
+from infrastructure.composition.container import Container, running_container, task_runner
+from infrastructure.http.server import child_ports, open_door
+from infrastructure.observing.logs import announce_stores
+from infrastructure.operations.schedule import run_schedule
+from infrastructure.process.signals import stop_when_orphaned
+from infrastructure.process.supervisor import SUPERVISOR_PID, Supervisor
+from infrastructure.settings import Settings
+
+SUPERVISED_SECONDS = 5
+"""What a supervisor gives its children beyond SHUTDOWN_TIMEOUT before it kills them."""
+
+_CHILD = [sys.executable, "-m", "cmd.stream_consumer"]
+
+
+@asynccontextmanager
+async def running_pipeline(
+    settings: Settings, stop: asyncio.Event, reload: asyncio.Event
+) -> AsyncIterator[tuple[Container, str | None]]:
+    """The pipeline of this process: its container, and the address of its console, if it has one.
+
+    The block ends once `stop` is set and everything has been drained. `reload` has the patterns loaded.
+    """
+    async with running_container(settings) as container:
+        announce_stores(settings)
+        consumers = [part.consumer() for part in container.partitions()]
+        async with (
+            open_door(container.state(), container.api(), consumers, stop) as address,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(_run(container, stop, reload), name="pipeline")
+            yield container, address
+
+
+async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event) -> None:
+    """All that works side by side in one process, until `stop` is set."""
+    classifier, seconds = container.classifier(), container.settings().pattern_refresh_seconds
+    async with asyncio.TaskGroup() as group:
+        if parent := os.environ.get(SUPERVISOR_PID):
+            group.create_task(stop_when_orphaned(stop, int(parent)), name="orphan")
+        beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
+        consumers = []
+        for part in container.partitions():
+            name = part.keys().stream
+            consumers.append(group.create_task(part.consumer().run(stop), name=f"consumer of {name}"))
+            reclassifying = part.reclassification().run(stop)
+            beside.append(group.create_task(reclassifying, name=f"reclassification of {name}"))
+        if container.settings().commands:
+            running = task_runner(container).run(stop, reload)
+            beside.append(group.create_task(running, name="tasks"))
+            scheduling = run_schedule(container.task_queue(), container.settings())
+            beside.append(group.create_task(scheduling, name="schedule"))
+        await asyncio.wait(consumers)
+        await cancel_all(beside)  # they can be broken off anywhere, and may wait for a server that stalls
+
+
+async def supervise(settings: Settings, stop: asyncio.Event, reload: asyncio.Event) -> None:
+    """Runs CONSUMER_PROCESSES pipelines as child processes until `stop` is set.
+
+    An embedded redis-server is started once for all of them. Raises SettingsError where a child's port cannot be had.
+    """
+    environments = [
+        {
+            "CONSUMER_PROCESSES": "1",
+            "INSTANCE_ID": f"{settings.instance_id}-{number}",
+            "HTTP_PORT": "" if port is None else str(port),
+        }
+        for number, port in enumerate(child_ports(settings), 1)
+    ]
+    async with running_container(settings):
+        announce_stores(settings)
+        seconds = settings.shutdown_timeout + SUPERVISED_SECONDS
+        await Supervisor(_CHILD, environments, seconds).run(stop, reload)
