@@ -7,7 +7,7 @@
 | cache     | what the LLM answered to any instance (Redis)                | in the slow lane                 |
 | documents | what `categorized_data` says of exactly this window          | in the slow lane                 |
 | model     | the local classifier, where it is sure enough                | in the slow lane                 |
-| llm       | the LLM (`lane.py`)                                          | in the slow lane, with a bound   |
+| llm       | the LLM (`llm_queue.py`)                                     | in the slow lane, with a bound   |
 | fallback  | nobody: `Uncategorized`, and a browser is `Browsing`         | not at all                       |
 
 A browser's name decides nothing about a page that no URL rule knows, as long as a tier below may know it. `at_once`
@@ -38,8 +38,8 @@ _QUESTIONS = 4096
 class PatternClassifier:
     """Classifies windows. `load` before anything else, and again whenever the patterns may have changed.
 
-    `memory` holds the LLM's answers, which come by `lane`; `tiers` are asked before it. `defaults` are saved where
-    the store has no patterns at all.
+    `memory` holds the LLM's answers, which come by `llm_queue`; `tiers` are asked before it. `defaults` are saved
+    where the store has no patterns at all.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class PatternClassifier:
         questions: Questions | None = None,
         memory: AnswerMemory | None = None,
         tiers: Sequence[SlowTier] = (),
-        lane: LLMQueue | None = None,
+        llm_queue: LLMQueue | None = None,
     ) -> None:
         self._patterns = patterns
         self._observer = observer
@@ -59,17 +59,17 @@ class PatternClassifier:
         self._question = lru_cache(_QUESTIONS)(self._questions.of)
         self._memory = memory
         self._tiers = tiers
-        self._lane = lane
+        self._llm_queue = llm_queue
         self.snapshot = PatternSnapshot([])
 
     @property
     def can_ask(self) -> bool:
         """Whether the LLM may be asked now: never before the patterns are loaded, which name the categories."""
-        return self._knows_categories and self._lane is not None and not self._lane.is_paused
+        return self._knows_categories and self._llm_queue is not None and not self._llm_queue.is_paused
 
     def would_ask(self, window: Window) -> bool:
         """Whether the LLM would be asked for a window that no other tier knows."""
-        return self._lane is not None and self._questions.may_leave(window)
+        return self._llm_queue is not None and self._questions.may_leave(window)
 
     async def load(self) -> None:
         """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage.
@@ -103,10 +103,10 @@ class PatternClassifier:
     def at_once(self, window: Window) -> Classification | None:
         """What can be said in microseconds; None where a slow tier has to be asked."""
         found = self.snapshot.by_rules(window)
-        if found is None and self._lane is not None and self._memory is not None:
+        if found is None and self._llm_queue is not None and self._memory is not None:
             name = self._memory.get(self._question(window))
             found = None if name is None else self.snapshot.answered(name, window, Tier.MEMORY)
-        if found is None and self._lane is None and not self._tiers:
+        if found is None and self._llm_queue is None and not self._tiers:
             return self.snapshot.fallback(window)
         return found
 
@@ -145,13 +145,13 @@ class PatternClassifier:
 
     async def _names(self, windows: Collection[Window]) -> dict[Window, str]:
         """The category names that the LLM answers: empty where it has none to give, or must not be asked."""
-        if self._lane is None:
+        if self._llm_queue is None:
             return dict.fromkeys(windows, "")
         if not self._knows_categories:
             return {}
         asked = {window: self._question(window) for window in windows if self._questions.may_leave(window)}
         categories = sorted(self.snapshot.categories | LLM_ONLY_CATEGORIES)
-        answers = await self._lane.ask(set(asked.values()), categories)
+        answers = await self._llm_queue.ask(set(asked.values()), categories)
         names = {window: answers[question] for window, question in asked.items() if question in answers}
         return names | dict.fromkeys(windows - asked.keys(), "")
 

@@ -1,4 +1,4 @@
-"""What the classifier wants from the outside: a memory that all instances share, a local model, and an LLM."""
+"""What the classifier wants from the outside: a cache that all instances share, a local classifier, and an LLM."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -41,7 +41,7 @@ class ClassifiedWindowsPort(Protocol):
 
 class LocalClassifierPort(Protocol):
     def predict(self, questions: Sequence[Question]) -> list[str | None]:
-        """A category name for each question; None where the model is not sure enough. Takes CPU time alone."""
+        """A category name for each question; None where it is not sure enough. This needs only CPU time."""
 
 
 class LLMAnswers(NamedTuple):

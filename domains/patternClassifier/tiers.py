@@ -124,20 +124,20 @@ class DocumentsTier:
         return found
 
 
-class ModelTier:
+class LocalClassifierTier:
     """The local classifier, where it is sure enough."""
 
     name = Tier.MODEL
 
-    def __init__(self, model: LocalClassifierPort) -> None:
-        self._model = model
+    def __init__(self, classifier: LocalClassifierPort) -> None:
+        self._classifier = classifier
 
     async def classify(self, windows: Windows, snapshot: PatternSnapshot) -> dict[Question, Classification]:
         questions = list(windows)
-        names = await asyncio.to_thread(self._model.predict, questions)
-        of_model = snapshot.by_tier[self.name]
+        names = await asyncio.to_thread(self._classifier.predict, questions)
+        of_tier = snapshot.by_tier[self.name]
         return {
-            question: of_model[name]
+            question: of_tier[name]
             for question, name in zip(questions, names, strict=True)
-            if name in of_model and name != UNCATEGORIZED
+            if name in of_tier and name != UNCATEGORIZED
         }

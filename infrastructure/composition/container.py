@@ -189,9 +189,11 @@ class Container(containers.DeclarativeContainer):
     privacy = providers.Singleton(from_settings.privacy, settings)
     questions = providers.Singleton(Questions, privacy, option.llm_send_titles)
     answer_memory = providers.Singleton(from_settings.answer_memory, observer, classification_cache, settings)
-    model = providers.Singleton(from_settings.local_classifier, settings)
-    lane = providers.Singleton(from_settings.llm_queue, llm, llm_budget, answer_memory, observer, settings)
-    tiers = providers.Singleton(from_settings.slow_tiers, answer_memory, categorized_data, model, lane, settings)
+    local_classifier = providers.Singleton(from_settings.local_classifier, settings)
+    llm_queue = providers.Singleton(from_settings.llm_queue, llm, llm_budget, answer_memory, observer, settings)
+    tiers = providers.Singleton(
+        from_settings.slow_tiers, answer_memory, categorized_data, local_classifier, llm_queue, settings
+    )
     classifier = providers.Singleton(
         PatternClassifier,
         category_patterns,
@@ -200,7 +202,7 @@ class Container(containers.DeclarativeContainer):
         questions,
         answer_memory,
         tiers,
-        lane,
+        llm_queue,
     )
     leaderboard_rebuild = providers.Singleton(
         LeaderboardRebuild, board_rebuild.provider, usage_logs, category_patterns, calendar
@@ -279,5 +281,5 @@ async def _close(close: Callable[[], Awaitable[None] | None]) -> None:
 
 
 async def _close_lane(container: Container) -> None:
-    if (lane := container.lane()) is not None:
-        await lane.aclose()
+    if (llm_queue := container.llm_queue()) is not None:
+        await llm_queue.aclose()

@@ -26,7 +26,7 @@ from domains.patternClassifier.ports import (
     LocalClassifierPort,
 )
 from domains.patternClassifier.privacy import Privacy
-from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, SlowTier
+from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, LocalClassifierTier, SlowTier
 from domains.pomodoro.capacity import ConsumerLimits
 from infrastructure.observing.logs import LoggingObserver, announce_not_loaded
 from infrastructure.observing.metrics import MetricsObserver
@@ -166,23 +166,23 @@ def answer_memory(observer: ClassifierObserver, cache: ClassificationCachePort, 
 def slow_tiers(
     memory: AnswerMemory,
     categorized: ClassifiedWindowsPort,
-    model: LocalClassifierPort | None,
-    lane: LLMQueue | None,
+    local_classifier: LocalClassifierPort | None,
+    llm_queue: LLMQueue | None,
     settings: Settings,
 ) -> list[SlowTier]:
     """Without an LLM nobody fills the cache, and documents hold no more than what the rules said."""
     tiers: list[SlowTier] = []
-    if lane is not None and Tier.CACHE in settings.tiers:
+    if llm_queue is not None and Tier.CACHE in settings.tiers:
         tiers.append(CacheTier(memory))
-    if lane is not None and Tier.DOCUMENTS in settings.tiers:
+    if llm_queue is not None and Tier.DOCUMENTS in settings.tiers:
         tiers.append(DocumentsTier(categorized))
-    if model is not None and Tier.MODEL in settings.tiers:
-        tiers.append(ModelTier(model))
+    if local_classifier is not None and Tier.MODEL in settings.tiers:
+        tiers.append(LocalClassifierTier(local_classifier))
     return tiers
 
 
 def local_classifier(settings: Settings) -> LocalClassifierPort | None:
-    """None without a model file, and where it cannot be used."""
+    """None if there is no file of it, or one that cannot be used."""
     if settings.model_file is None and not settings.model_path.exists():
         return None
 

@@ -87,7 +87,7 @@ class OfflineClassifier:
         return found | await self._classifier.ask(keys - found.keys())
 
     async def _close(self) -> None:
-        if (lane := self._container.lane()) is not None:
-            await lane.aclose()
+        if (llm_queue := self._container.llm_queue()) is not None:
+            await llm_queue.aclose()
         if (openai := self._container.openai()) is not None:
             await openai.close()

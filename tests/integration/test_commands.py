@@ -198,7 +198,7 @@ async def test_every_partition_is_reclassified_at_once(container: Container, spr
             assert at_once
             return 2
 
-    container.lane.override(providers.Object(_Asking()))
+    container.llm_queue.override(providers.Object(_Asking()))
     container.classifier.reset()
     await container.classifier().load()
     partition = container.partition()

@@ -46,8 +46,8 @@ async def test_every_provider_can_be_resolved_and_none_connects(
         built = {name: provider() for name, provider in container.providers.items() if name not in absent}
         of_partition = {name: provider() for name, provider in container.partition().providers.items()}
 
-    without_llm = set() if llm else {"openai", "llm", "lane"}
-    assert {name for name, made in built.items() if made is None} == {"model", "tracing"} | without_llm
+    without_llm = set() if llm else {"openai", "llm", "llm_queue"}
+    assert {name for name, made in built.items() if made is None} == {"local_classifier", "tracing"} | without_llm
     assert [tier.name for tier in built["tiers"]] == (["cache", "documents"] if llm else [])
     assert not [name for name, made in of_partition.items() if made is None]
     futures = [
@@ -77,7 +77,7 @@ async def test_an_llm_that_cannot_be_built_is_warned_of_and_done_without(
     settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path, openai_api_key="sk-test")  # type: ignore[arg-type]
 
     async with running_container(settings) as container:
-        assert container.lane() is None
+        assert container.llm_queue() is None
 
     told = capsys.readouterr().out
     assert "LLM not loaded" in told
@@ -111,18 +111,18 @@ async def test_the_lane_is_closed_before_the_clients_that_it_uses(
 ) -> None:
     closed: list[str] = []
 
-    class Lane:
+    class Queue:
         async def aclose(self) -> None:
-            closed.append("lane")
+            closed.append("queue")
 
     async def aclose(self: Redis) -> None:
         closed.append("redis")
 
     monkeypatch.setattr(Redis, "aclose", aclose)
     async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path)) as container:
-        container.lane.override(providers.Object(Lane()))
+        container.llm_queue.override(providers.Object(Queue()))
 
-    assert closed == ["lane", "redis", "redis"]
+    assert closed == ["queue", "redis", "redis"]
 
 
 async def test_what_is_built_once_is_shared(tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def with_llm(llm: LLM, commits: Any = None) -> Callable[[Container], Any]:
     async def prepare(container: Container) -> None:
         await container.category_patterns().save_all([CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))])
         limits = LLMQueueLimits(linger_seconds=0.0, first_pause_seconds=0.01, longest_pause_seconds=0.05)
-        lane = LLMQueue(llm, container.llm_budget(), container.answer_memory(), container.observer(), limits)
-        container.lane.override(providers.Object(lane))
+        llm_queue = LLMQueue(llm, container.llm_budget(), container.answer_memory(), container.observer(), limits)
+        container.llm_queue.override(providers.Object(llm_queue))
         if commits is not None:
             container.partition().commits.override(providers.Object(commits))
 

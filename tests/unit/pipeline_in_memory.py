@@ -49,7 +49,7 @@ from tests.messages import SEOUL, parser, patterns
 
 STREAM = "stream"
 LIMITS = ConsumerLimits(block_ms=20, claim_interval_seconds=0.02, shutdown_timeout_seconds=5.0, max_deliveries=3)
-LANE = LLMQueueLimits(batch=5, linger_seconds=0.0, first_pause_seconds=0.01)
+LLM_LIMITS = LLMQueueLimits(batch=5, linger_seconds=0.0, first_pause_seconds=0.01)
 """A failing LLM is tried again soon."""
 
 
@@ -260,7 +260,7 @@ class Instance:
         world: World,
         name: str = "one",
         other: Observer | None = None,
-        lane: LLMQueueLimits = LANE,
+        llm_limits: LLMQueueLimits = LLM_LIMITS,
         **limits: Any,
     ) -> None:
         self.world = world
@@ -269,14 +269,14 @@ class Instance:
         self.seen = Seen()
         observer = Observers(self.seen, other or Observer())
         self.memory = AnswerMemory(observer, world.cache, limit=1000)
-        self.lane = LLMQueue(world.llm, world.budget, self.memory, observer, lane)
+        self.llm_queue = LLMQueue(world.llm, world.budget, self.memory, observer, llm_limits)
         self.classifier = PatternClassifier(
             world.patterns,
             observer,
             questions=world.questions,
             memory=self.memory,
             tiers=[CacheTier(self.memory), DocumentsTier(world.categorized)],
-            lane=self.lane,
+            llm_queue=self.llm_queue,
         )
         calendar = BoardCalendar(SEOUL)
         batches = BatchClassification(self.classifier, world.categorized, world.logs, calendar, STREAM)
@@ -307,7 +307,7 @@ class Instance:
             if not task.done():
                 self.world.llm.gate.set()
             await asyncio.wait_for(task, 10)
-            await self.lane.aclose()
+            await self.llm_queue.aclose()
 
 
 async def until(condition: Callable[[], bool], *watched: asyncio.Task[Any]) -> None:

@@ -17,7 +17,7 @@ from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.rules import PatternProblem
 from domains.patternClassifier.snapshot import PatternSnapshot
-from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, ModelTier, SlowTier
+from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, LocalClassifierTier, SlowTier
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
     InMemoryCategoryPatternRepository,
@@ -132,15 +132,21 @@ class Side:
         self.questions = questions or Questions()
         shared = None if "cache" in without else self.cache
         self.memory = AnswerMemory(self.seen, shared, 0 if "memory" in without else memory)
-        tiers: list[SlowTier] = [CacheTier(self.memory), DocumentsTier(self.documents), ModelTier(self.model)]
-        lane = LLMQueue(self.llm, InMemoryLLMBudget(), self.memory, self.seen, LLMQueueLimits(linger_seconds=0.0))
+        tiers: list[SlowTier] = [
+            CacheTier(self.memory),
+            DocumentsTier(self.documents),
+            LocalClassifierTier(self.model),
+        ]
+        llm_queue = LLMQueue(
+            self.llm, InMemoryLLMBudget(), self.memory, self.seen, LLMQueueLimits(linger_seconds=0.0)
+        )
         self.classifier = PatternClassifier(
             self.store,
             self.seen,
             questions=self.questions,
             memory=self.memory,
             tiers=[tier for tier in tiers if tier.name not in without],
-            lane=None if "llm" in without else lane,
+            llm_queue=None if "llm" in without else llm_queue,
         )
 
     async def classify(self, *keys: Window) -> dict[Window, Classification]:

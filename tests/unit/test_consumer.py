@@ -140,7 +140,7 @@ async def test_what_the_llm_did_not_answer_is_asked_about_again(world: World) ->
 
 async def test_an_answer_that_comes_later_than_is_waited_for_serves_the_next_message(world: World) -> None:
     world.add(message(**SLOW))
-    instance = Instance(world, lane=LLMQueueLimits(linger_seconds=0.0, wait_seconds=0.01))
+    instance = Instance(world, llm_limits=LLMQueueLimits(linger_seconds=0.0, wait_seconds=0.01))
     async with instance.running() as task:
         await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
         world.llm.gate.set()
@@ -647,7 +647,7 @@ async def test_what_is_late_at_the_deadline_stays_pending(world: World) -> None:
     assert list(world.stream.pending) == [slow]
     assert world.seconds(board="Documentation") == 0
     assert world.stream.dead_letters == []
-    await instance.lane.aclose()
+    await instance.llm_queue.aclose()
     assert not [other for other in asyncio.all_tasks() if other is not asyncio.current_task()]
 
     async with Instance(world, "two").running() as task:  # and the next one finds it

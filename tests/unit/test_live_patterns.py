@@ -122,9 +122,9 @@ async def test_an_unchanged_set_is_not_built_again(classifier: PatternClassifier
 
 async def test_the_llm_is_not_asked_before_the_patterns_name_the_categories() -> None:
     """Else it could answer nothing but what no pattern needs to name, and the cache would remember that."""
-    lane: Any = SimpleNamespace(is_paused=False)
+    llm_queue: Any = SimpleNamespace(is_paused=False)
     observer: Any = Observer()
-    classifier = PatternClassifier(InMemoryCategoryPatternRepository([DEVELOPMENT]), observer, lane=lane)
+    classifier = PatternClassifier(InMemoryCategoryPatternRepository([DEVELOPMENT]), observer, llm_queue=llm_queue)
     assert not classifier.can_ask
     await classifier.load()
     assert classifier.can_ask

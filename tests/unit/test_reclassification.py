@@ -305,7 +305,7 @@ async def test_a_first_decision_that_was_written_and_not_counted_gives_way(world
     await until(lambda: bool(world.logs.documents), task)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await instance.lane.aclose()
+    await instance.llm_queue.aclose()
     assert [log.category_id for log in world.logs.documents.values()] == [DOCUMENTATION]
     world.categorized.documents.clear()  # and what the window was is known to nobody
     world.cache = type(world.cache)()
