@@ -7,18 +7,20 @@ import os
 import sys
 from cmd._output import Json, fail, json_line, print_json, print_tables, progress, say, shown, table
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from typing_extensions import override
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.patternClassifier.explain import Trace, explain
-from domains.patternClassifier.model import Classification, Tier
+from domains.patternClassifier.model import Classification, PauseReason, Tier
+from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.rules import RuleMatch, RuleSet
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.offline.offline_classifier import Answer, OfflineClassifier, decide, may_be_there
@@ -79,17 +81,25 @@ def _behind(patterns: Sequence[CategoryPattern]) -> OfflineClassifier:
         fail(f"Wrong settings (--rules-only does without them):\n{error}", 2)
 
 
-class _Complaints:
-    """ClassifierObserver that says on stderr what went wrong, each thing once."""
+class _Complaints(ClassifierObserver):
+    """Says on stderr what went wrong, each thing once."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *told: self._say(name, told) if name in ("llm_failed", "llm_paused", "tier_failed") else None
+    @override
+    def llm_failed(self, windows: int, cause: Exception) -> None:
+        self._say(f"llm failed: {cause}")
 
-    def _say(self, name: str, told: tuple[Any, ...]) -> None:
-        text = f"{name.replace('_', ' ')}: {told[-1] if name != 'llm_paused' else told[0]}"
+    @override
+    def llm_paused(self, reason: PauseReason, seconds: float) -> None:
+        self._say(f"llm paused: {reason}")
+
+    @override
+    def tier_failed(self, tier: Tier, cause: Exception) -> None:
+        self._say(f"tier failed: {cause}")
+
+    def _say(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
             say(shown(text), err=True)

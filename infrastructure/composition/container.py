@@ -1,4 +1,4 @@
-"""The one place where everything is built from settings. Any provider can be overridden.
+"""The one place where everything is built from settings. Every provider can be overridden.
 
 Building connects to nothing: clients do so at their first call, and `running_container` closes them.
 """

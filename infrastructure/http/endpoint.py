@@ -4,7 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
@@ -26,7 +26,7 @@ class Endpoint:
 
     method: Literal["GET", "POST"]
     path: str
-    handler: Callable[..., Awaitable[Any]]
+    handler: Callable[..., Awaitable[web.StreamResponse | BaseModel | Mapping[str, object]]]
     summary: str
     answer: type[BaseModel]
     params: type[BaseModel] | None = None
@@ -57,11 +57,11 @@ class Endpoint:
         return answer if isinstance(answer, web.StreamResponse) else json_response(answer)
 
 
-def json_response(document: BaseModel | Mapping[str, Any]) -> web.Response:
+def json_response(document: BaseModel | Mapping[str, object]) -> web.Response:
     return web.Response(text=json_text(document), content_type="application/json")
 
 
-def json_text(document: BaseModel | Mapping[str, Any]) -> str:
+def json_text(document: BaseModel | Mapping[str, object]) -> str:
     if isinstance(document, BaseModel):
         return document.model_dump_json(by_alias=True)
     return json.dumps(document)

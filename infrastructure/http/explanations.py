@@ -1,20 +1,18 @@
 """What the rules say of a window as a JSON document, for the command and the API alike."""
 
-from typing import Any
-
 from domains.patternClassifier.explain import Trace
 from domains.patternClassifier.model import Classification
 from domains.patternClassifier.rules import RuleMatch
 
 
-def answer_document(found: RuleMatch | Classification | None) -> dict[str, Any]:
+def answer_document(found: RuleMatch | Classification | None) -> dict[str, object]:
     if found is None:
         return {"category": None, "tier": None, "pattern": None}
     pattern = found.pattern if isinstance(found, RuleMatch) else None
     return {"category": found.category, "tier": found.tier, "pattern": pattern}
 
 
-def trace_document(trace: Trace) -> dict[str, Any]:
+def trace_document(trace: Trace) -> dict[str, object]:
     document = trace._asdict()
     for steps in ("matched", "missed"):
         document[steps] = [

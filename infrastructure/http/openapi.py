@@ -1,7 +1,6 @@
 """The API in OpenAPI 3.1, made from the operations that serve it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -23,11 +22,11 @@ _PROBLEMS = {
 }
 
 
-def document(operations: Sequence[Endpoint]) -> dict[str, Any]:
+def document(operations: Sequence[Endpoint]) -> dict[str, object]:
     models = [(operation.answer, "serialization") for operation in operations]
     models += [(operation.body, "validation") for operation in operations if operation.body is not None]
     _, schemas = models_json_schema([*models, (Problem, "serialization")], ref_template=_MODEL)  # type: ignore[list-item]
-    paths: dict[str, Any] = {}
+    paths: dict[str, dict[str, object]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
     return {
@@ -45,9 +44,9 @@ def document(operations: Sequence[Endpoint]) -> dict[str, Any]:
     }
 
 
-def _described(operation: Endpoint) -> dict[str, Any]:
+def _described(operation: Endpoint) -> dict[str, object]:
     content = {EVENT_STREAM: {"schema": {"type": "string"}}} if operation.streams else _json(operation.answer)
-    described: dict[str, Any] = {
+    described: dict[str, object] = {
         "operationId": operation.handler.__name__,
         "summary": operation.summary,
         "responses": {"200": {"description": "OK", "content": content}}
@@ -62,7 +61,7 @@ def _described(operation: Endpoint) -> dict[str, Any]:
     return described
 
 
-def _parameters(params: type[BaseModel], path: str) -> list[dict[str, Any]]:
+def _parameters(params: type[BaseModel], path: str) -> list[dict[str, object]]:
     schema = params.model_json_schema()
     return [
         {
@@ -75,10 +74,10 @@ def _parameters(params: type[BaseModel], path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _json(model: type[BaseModel]) -> dict[str, Any]:
+def _json(model: type[BaseModel]) -> dict[str, object]:
     return {"application/json": {"schema": {"$ref": _MODEL.format(model=model.__name__)}}}
 
 
-def _problem(status: int) -> dict[str, Any]:
+def _problem(status: int) -> dict[str, object]:
     schema = {"$ref": _MODEL.format(model=Problem.__name__)}
     return {"description": _PROBLEMS[status], "content": {"application/problem+json": {"schema": schema}}}

@@ -6,7 +6,7 @@ spells them, but for `State`: that is what `cmd.status --json` shows.
 
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -14,14 +14,14 @@ from pydantic.alias_generators import to_camel
 _ENTRY_ID = r"^[0-9]{1,20}-[0-9]{1,20}$"
 
 
-def _readable(value: Any) -> Any:
+def _readable(value: object) -> object:
     """Redis and its users may hold bytes that no JSON can."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return value
 
 
-def _day(value: Any) -> Any:
+def _day(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
         raise ValueError("not a date such as 2025-09-02")
     return value

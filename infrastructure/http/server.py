@@ -10,7 +10,6 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import quote
 
 import structlog
@@ -211,9 +210,9 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _json(document: dict[str, Any], ok: bool) -> web.Response:
+def _json(document: dict[str, object], ok: bool) -> web.Response:
     return web.json_response(document, status=200 if ok else 503, dumps=_dumps)
 
 
-def _dumps(document: Any) -> str:
+def _dumps(document: object) -> str:
     return json.dumps(document, ensure_ascii=False)

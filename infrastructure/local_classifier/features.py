@@ -1,6 +1,6 @@
 """The features of a window: hashed words and letter sequences, as row numbers of the weights.
 
-Any change here makes existing model files wrong, so it has to raise `VERSION`.
+A change here makes existing model files wrong, so it has to raise `VERSION`.
 """
 
 import re

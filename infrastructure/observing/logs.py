@@ -7,9 +7,9 @@ Window titles and URLs are never logged above debug level.
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
+from structlog.typing import Processor
 from typing_extensions import override
 
 from domains.kernel.errors import Outage, PipelineError
@@ -26,12 +26,12 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
 
     Our own events are logged from `level` (default: LOG_LEVEL) up, those of libraries from warning.
     """
-    shared: list[Any] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendering: list[Any] = (
+    rendering: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if settings.app_env == "prod"
         else [structlog.dev.ConsoleRenderer(pad_event_to=50)]

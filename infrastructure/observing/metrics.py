@@ -9,7 +9,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import nan
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -25,6 +25,8 @@ from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, DeadLetterKind, Lane, Stage, StreamState
 from infrastructure.observing.observers import Observer
 from infrastructure.operations.task_registry import TASKS
+
+M = TypeVar("M", covariant=True)
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
@@ -341,12 +343,18 @@ def _labels(labels: Mapping[str, str]) -> str:
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}" if labels else ""
 
 
-def _maker(kind: Any, registry: CollectorRegistry) -> Any:
-    def make(name: str, meaning: str, labels: Sequence[str] = (), **options: Any) -> Any:
+class _Make(Protocol[M]):
+    def __call__(self, name: str, meaning: str, labels: Sequence[str] = (), **options: Any) -> M: ...
+
+
+def _maker(kind: Callable[..., M], registry: CollectorRegistry) -> _Make[M]:
+    def make(name: str, meaning: str, labels: Sequence[str] = (), **options: Any) -> M:
         return kind(f"pomocore_{name}", meaning, labels, registry=registry, **options)
 
     return make
 
 
-def _gauge(name: str, meaning: str, value: float | None = None, labels: Sequence[str] | None = None) -> Any:
+def _gauge(
+    name: str, meaning: str, value: float | None = None, labels: Sequence[str] | None = None
+) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"pomocore_{name}", meaning, value=value, labels=labels)

@@ -9,7 +9,6 @@ limits (128 links a span).
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from time import monotonic, time_ns
-from typing import Any
 
 import requests
 from opentelemetry.context import Context
@@ -60,7 +59,7 @@ class TracingObserver(Observer):
     def __init__(self, provider: TracerProvider, settings: Settings) -> None:
         self._tracer = provider.get_tracer("pomocore")
         self._name = f"process {settings.stream_key}"
-        self._attributes = {
+        self._attributes: dict[str, str | int] = {
             "messaging.system": "redis",
             "messaging.operation.type": "process",
             "messaging.operation.name": "process",
@@ -73,7 +72,7 @@ class TracingObserver(Observer):
     def batch_started(
         self, messages: Sequence[PomodoroPatternClassifyMessage], started: float, lane: Lane = Lane.FAST
     ) -> None:
-        counted: dict[str, Any] = {"messaging.batch.message_count": len(messages), "pomocore.lane": lane}
+        counted: dict[str, str | int] = {"messaging.batch.message_count": len(messages), "pomocore.lane": lane}
         span = self._tracer.start_span(
             self._name,
             Context(),

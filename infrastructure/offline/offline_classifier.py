@@ -5,11 +5,11 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.window import Window
 from domains.patternClassifier.model import Classification, Tier
+from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.rules import RuleMatch, RuleSet
 from infrastructure.offline.window_lines import BadLine, WindowLine
 
@@ -42,7 +42,7 @@ def decide(
 class OfflineClassifier:
     """Use it as a context manager, in a thread without a running event loop. Raises SettingsError."""
 
-    def __init__(self, patterns: Sequence[CategoryPattern], observer: Any) -> None:
+    def __init__(self, patterns: Sequence[CategoryPattern], observer: ClassifierObserver) -> None:
         from dependency_injector import providers
 
         from infrastructure.composition.container import Container

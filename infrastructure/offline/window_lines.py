@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -54,7 +54,7 @@ def _leniently(line: bytes, number: int) -> WindowLine | BadLine:
     """A line that msgspec refuses but that still has a clear meaning, or what is wrong with it."""
     try:
         text = line.removeprefix(_BOM).decode("utf-8", "surrogatepass")
-        value: Any = json.loads(text, strict=False)
+        value: object = json.loads(text, strict=False)
         return msgspec.convert(value, WindowLine)
     except UnicodeDecodeError:
         return BadLine(number, "not UTF-8")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, isnan
 from time import monotonic
-from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -165,11 +164,11 @@ class PipelineHealth:
                 structlog.stdlib.get_logger("pomocore").exception("No figures of Redis", action="figures")
             await pause(closing, _REFRESH_SECONDS)
 
-    async def snapshot(self) -> dict[str, Any]:
+    async def snapshot(self) -> dict[str, object]:
         """All of it as a JSON document. NaN is null."""
         checks = await self.checks()
         level, problems = assess(checks, self.gauges.streams, self.settings)
-        document: dict[str, Any] = {
+        document: dict[str, object] = {
             "level": level,
             "problems": problems,
             "checks": {name: asdict(check) for name, check in checks.items()},
@@ -215,7 +214,7 @@ class PipelineHealth:
             return Check(False, str(cause)), 0
 
 
-def _json_of(figures: StreamFigures) -> dict[str, Any]:
+def _json_of(figures: StreamFigures) -> dict[str, object]:
     return {name: _number(value) if isinstance(value, float) else value for name, value in asdict(figures).items()}
 
 

@@ -27,7 +27,7 @@ async def inspect(health: PipelineHealth) -> dict[str, Any]:
     with suppress(RedisOutage):  # the checks say so
         await health.refresh()
     document = await health.snapshot()
-    instances = {instance["name"] for stream in document["streams"] for instance in stream["instances"]}
+    instances = {instance.name for stream in health.gauges.streams or () for instance in stream.instances}
     return document | {"metrics": await _metrics_of_one(health.settings, instances)}
 
 

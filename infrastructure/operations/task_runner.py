@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import msgspec
 
@@ -30,7 +29,7 @@ _LONGEST = 65_536
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
     task_type: str
-    params: dict[str, Any] | None = None
+    params: dict[str, object] | None = None
     id: str | int | None = None
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from domains.categoryPattern.model import PATTERN_CATEGORIES
 from domains.patternClassifier.pattern_checks import app_problems, domain_problems, fold
@@ -42,7 +42,7 @@ def starts_with(whole: tuple[str, ...], part: tuple[str, ...]) -> bool:
     return whole[: len(part)] == part
 
 
-def lint(entries: Any, minimum: int = MINIMUM) -> list[str]:
+def lint(entries: object, minimum: int = MINIMUM) -> list[str]:
     """The problems of a set of patterns (the parsed JSON), none if it is good."""
     if not isinstance(entries, list):
         return ["the file is not an array of categories"]
@@ -68,7 +68,7 @@ def lint(entries: Any, minimum: int = MINIMUM) -> list[str]:
     return problems
 
 
-def shape(entry: Any) -> Iterator[str]:
+def shape(entry: object) -> Iterator[str]:
     if not isinstance(entry, dict):
         yield "not an object"
         return

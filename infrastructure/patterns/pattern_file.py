@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -129,7 +129,7 @@ def compare(wanted: Sequence[CategoryPattern], present: Sequence[CategoryPattern
     return news._replace(already_there=there)
 
 
-def _pattern(data: Any) -> CategoryPattern:
+def _pattern(data: object) -> CategoryPattern:
     entry = msgspec.convert(data, _Entry)  # its ValidationError is a ValueError
     if not entry.category:
         raise ValueError("category is empty")

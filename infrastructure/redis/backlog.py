@@ -1,7 +1,5 @@
 """How much of the activity stream is still to be done."""
 
-from typing import Any
-
 from redis.asyncio import Redis
 
 from infrastructure.redis.client import translated_errors
@@ -21,15 +19,15 @@ class StreamBacklog:
         """
         with translated_errors():
             pending, delivered = await self._group_state()
-            waiting: Any = await self._client.xrange(self._stream, min=f"({delivered}", count=at_most)
-        return pending + len(waiting)
+            waiting = await self._client.xrange(self._stream, min=f"({delivered}", count=at_most)
+        return pending + len(waiting or ())
 
     async def seconds_since_seen(self, *names: str) -> float | None:
         """Since a consumer named so, or so with `-` and more, last asked for entries; None: there is none."""
         with translated_errors():
             if not await self._client.exists(self._stream):
                 return None
-            consumers: Any = await self._client.xinfo_consumers(self._stream, self._group)
+            consumers = await self._client.xinfo_consumers(self._stream, self._group)
         prefixes = tuple(f"{name}-" for name in names)
         idle = [consumer["idle"] for consumer in consumers if f"{consumer['name']}-".startswith(prefixes)]
         return min(idle) / 1000 if idle else None

@@ -16,6 +16,9 @@ from redis.exceptions import RedisClusterException, RedisError
 from domains.kernel.errors import GroupMissing, RedisOutage
 from infrastructure.settings import Settings
 
+Entries = list[tuple[str, dict[str, str]]]
+"""What XRANGE replies: ids and fields. The types of redis-py leave open that replies are decoded."""
+
 _GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")
 
 

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
 
 from redis.asyncio import Redis
 
 from domains.operations.model import StoredDeadLetter
 from domains.pomodoro.model import DeadLetterKind
 from infrastructure.redis import scripts
-from infrastructure.redis.client import guarded
+from infrastructure.redis.client import Entries, guarded
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import ORIGIN_FIELD
 
@@ -72,7 +71,7 @@ class RedisDeadLetters:
 
     async def _page(self, stream: str, first: str, last: str, count: int) -> list[StoredDeadLetter]:
         key = self._keys[stream].dead_letters
-        entries: Any = await guarded(self._client, self._client.xrange(key, min=first, max=last, count=count))
+        entries: Entries = await guarded(self._client, self._client.xrange(key, min=first, max=last, count=count))
         return [_stored(stream, letter_id, fields) for letter_id, fields in entries]
 
 

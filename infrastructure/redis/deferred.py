@@ -1,13 +1,12 @@
 """The records of deferred messages: written by `commit.lua`, read here, deleted by the commit that moves them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from redis.asyncio import Redis
 
 from domains.kernel.window import Window
 from domains.pomodoro.model import DeferredMessage
-from infrastructure.redis.client import guarded
+from infrastructure.redis.client import Entries, guarded
 from infrastructure.redis.keys import StreamKeys
 
 _KEPT = 2000
@@ -32,7 +31,7 @@ class RedisDeferredMessages:
 
     async def after(self, record_id: str, limit: int) -> list[DeferredMessage]:
         reading = self._client.xrange(self._keys.deferred, min=f"({record_id}", count=limit)
-        records: Any = await guarded(self._client, reading)
+        records: Entries = await guarded(self._client, reading)
         return [message_of(found_id, fields) for found_id, fields in records]
 
 

@@ -25,6 +25,8 @@ _MARKER_SECONDS = 40 * 86_400
 _ENTRIES = 100
 _TARGETS_AT_ONCE = 50
 
+_Outgoing = dict[str, Any]
+
 
 @dataclass(slots=True)
 class Delivered:
@@ -71,8 +73,8 @@ class OutboxCommit(RedisCommit):
                     break
         return delivered
 
-    async def _serve(self, entries: Mapping[str, Any], delivered: Delivered) -> None:
-        targets: dict[str, list[tuple[str, Any]]] = {}
+    async def _serve(self, entries: Mapping[str, _Outgoing], delivered: Delivered) -> None:
+        targets: dict[str, list[tuple[str, object]]] = {}
         for entry_id, outgoing in entries.items():
             for board, increments in dict(outgoing["boards"]).items():
                 targets.setdefault(board, []).append((entry_id, increments))
@@ -89,11 +91,11 @@ class OutboxCommit(RedisCommit):
             ]
             delivered.failed_scores += await self._settle(entry_id, refused)
 
-    async def _serve_all(self, targets: Mapping[str, list[tuple[str, Any]]]) -> dict[str, tuple[int, list[str]]]:
+    async def _serve_all(self, targets: Mapping[str, list[tuple[str, object]]]) -> dict[str, tuple[int, list[str]]]:
         """{target: (writes made, ids of the entries that it could not take)}."""
         bound = asyncio.Semaphore(_TARGETS_AT_ONCE)
 
-        async def serve(target: str, deliveries: list[tuple[str, Any]]) -> tuple[int, list[str]]:
+        async def serve(target: str, deliveries: list[tuple[str, object]]) -> tuple[int, list[str]]:
             kind = "stream" if target == self._session_scores else "zset"
             arguments: list[str | int | bytes] = [self._outbox, _MARKER_SECONDS, msgpack.encode(deliveries), kind]
             async with bound:
@@ -113,6 +115,6 @@ class OutboxCommit(RedisCommit):
         return int(await guarded(self._client, call))
 
 
-def _unpacked(fields: Mapping[str, str]) -> Any:
+def _unpacked(fields: Mapping[str, str]) -> _Outgoing:
     """An outbox entry; Lua packs an empty table as an empty list."""
-    return msgpack.decode(fields["commit"].encode("utf-8", "surrogateescape"))
+    return msgpack.decode(fields["commit"].encode("utf-8", "surrogateescape"), type=_Outgoing)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 from msgspec import msgpack
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from domains.kernel.errors import TaskRefused
 from domains.pomodoro.model import DeferredMessage
 from infrastructure.redis import scripts
-from infrastructure.redis.client import guarded
+from infrastructure.redis.client import Entries, guarded
 from infrastructure.redis.deferred import message_of
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import log_id_of
@@ -111,7 +111,7 @@ class RedisBoardRebuild:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for entry_id in ids:
                     pipeline.xrange(keys.stream, entry_id, entry_id)
-                found: Any = await guarded(self._client, pipeline.execute())
+                found: list[Entries] = await guarded(self._client, pipeline.execute())
             for entries in found:
                 for entry_id, fields in entries:
                     self._uncounted.add(log_id_of(keys.stream, entry_id, fields))
@@ -124,7 +124,7 @@ class RedisBoardRebuild:
     async def _entries(self, stream: str, after: str, last: str = "+") -> AsyncIterator[tuple[str, dict[str, str]]]:
         while True:
             reading = self._client.xrange(stream, f"({after}", last, count=_PAGE)
-            page: Any = await guarded(self._client, reading)
+            page: Entries = await guarded(self._client, reading)
             for entry_id, fields in page:
                 after = entry_id
                 yield entry_id, fields

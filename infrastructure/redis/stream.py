@@ -13,6 +13,9 @@ from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import MessageParser
 
+_RawEntries = list[tuple[str, list[str] | None]]
+"""Ids, and fields and values in turn; None: the entry is no longer in the stream."""
+
 
 class RedisStreamConsumer:
     """MessageSourcePort on a Redis stream.
@@ -93,7 +96,7 @@ class RedisStreamConsumer:
         )
         return await self._batch(_entries(reply))
 
-    async def _batch(self, entries: list[Any]) -> ReadBatch:
+    async def _batch(self, entries: _RawEntries) -> ReadBatch:
         batch = ReadBatch(cursor=entries[-1][0] if entries else "")
         deleted = []
         for entry_id, flat in entries:
@@ -119,7 +122,7 @@ class RedisStreamConsumer:
         return await guarded(self._client, self._client.execute_command(*arguments))  # type: ignore[no-untyped-call]
 
 
-def _entries(reply: Any) -> list[Any]:
+def _entries(reply: Any) -> _RawEntries:
     """The entries of the one stream that was asked for; RESP3 answers with a map, RESP2 with pairs."""
     if not reply:
         return []
@@ -127,5 +130,5 @@ def _entries(reply: Any) -> list[Any]:
     return entries  # type: ignore[no-any-return]
 
 
-def _raw(response: Any, **_: Any) -> Any:
+def _raw(response: object, **_: object) -> object:
     return response

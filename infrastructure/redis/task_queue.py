@@ -4,11 +4,11 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any
 from uuid import uuid4
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from domains.operations.model import LEASE_SECONDS, TaskStatus, Turn
 from infrastructure.redis import scripts
@@ -65,7 +65,7 @@ class RedisTaskQueue:
                 await channel.subscribe(self._channel)
             yield self._statuses(channel)
 
-    async def _statuses(self, channel: Any) -> AsyncIterator[TaskStatus]:
+    async def _statuses(self, channel: PubSub) -> AsyncIterator[TaskStatus]:
         while True:
             with translated_errors():
                 message = await channel.get_message(timeout=1.0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, create_model, field_validator
+from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domains.patternClassifier.model import Tier
@@ -32,7 +33,7 @@ class SettingsError(Exception):
     """The settings are wrong. The text is for a person and names every wrong setting."""
 
 
-def _unit(unit: str) -> dict[str, Any]:
+def _unit(unit: str) -> JsonDict:
     return {"unit": unit}
 
 
@@ -41,7 +42,7 @@ def names_of(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
-def _schedule_field(task: TaskEntry) -> Any:
+def _schedule_field(task: TaskEntry) -> object:
     meaning = (
         f"when to run the task {task.name}: minute hour day month weekday (mon to sun) in TIMEZONE; not set: never"
     )
@@ -373,7 +374,7 @@ class Settings(ScheduleSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _trimmed(cls, value: Any, info: ValidationInfo) -> Any:
+    def _trimmed(cls, value: object, info: ValidationInfo) -> object:
         """Files of secrets end in a line break, and `NAME=` in a compose file or `.env` means the default."""
         if not isinstance(value, str) or info.field_name is None:
             return value
@@ -387,7 +388,7 @@ class Settings(ScheduleSettings):
 
     @field_validator("mongo_uri", "redis_addr")
     @classmethod
-    def _production_has_stores(cls, value: Any, info: ValidationInfo) -> Any:
+    def _production_has_stores(cls, value: object, info: ValidationInfo) -> object:
         if value is None and info.data.get("app_env") == "prod":
             raise ValueError("must be set where APP_ENV is prod")
         return value
@@ -450,7 +451,7 @@ class Settings(ScheduleSettings):
 
     @field_validator("openai_temperature", mode="before")
     @classmethod
-    def _none_is_none(cls, value: Any) -> Any:
+    def _none_is_none(cls, value: object) -> object:
         return None if value == "none" else value
 
     @field_validator("private_hosts")
@@ -524,7 +525,7 @@ def describe_settings() -> list[SettingDescription]:
     ]
 
 
-def _offence(loc: tuple[int | str, ...], message: str, value: Any) -> str:
+def _offence(loc: tuple[int | str, ...], message: str, value: object) -> str:
     if not loc:
         return message.removeprefix("Value error, ")
     name = str(loc[0])

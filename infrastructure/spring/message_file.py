@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from time import monotonic
-from typing import Any
 
 from infrastructure.spring.message_spelling import MessageSpellingError, spring_fields
 
@@ -14,7 +13,7 @@ Fields = dict[str, str]
 
 
 async def publish_lines(
-    lines: Iterable[str], rate: float | None, publish: Callable[[Sequence[Fields]], Awaitable[Any]]
+    lines: Iterable[str], rate: float | None, publish: Callable[[Sequence[Fields]], Awaitable[object]]
 ) -> AsyncIterator[int]:
     """Publishes the messages, `rate` a second or else as fast as it goes; yields how many are published so far.
 
@@ -60,7 +59,7 @@ def chunks(messages: Iterator[Fields], rate: float | None) -> Iterator[list[Fiel
         yield chunk
 
 
-def _object(line: str) -> dict[str, Any]:
+def _object(line: str) -> dict[str, object]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:

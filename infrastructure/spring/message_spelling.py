@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from math import inf, isfinite
-from typing import Any
 
 
 class MessageSpellingError(ValueError):
@@ -13,7 +12,7 @@ class MessageSpellingError(ValueError):
 _DOUBLES = frozenset({"duration", "timestamp"})
 
 
-def spring_fields(message: Mapping[str, Any]) -> dict[str, str]:
+def spring_fields(message: Mapping[str, object]) -> dict[str, str]:
     """The fields of a stream entry for a message, all values strings, as Spring writes them. None is left out.
 
     Strings are taken as they are. Raises MessageSpellingError for a value that is neither a number, a boolean nor
@@ -25,7 +24,7 @@ def spring_fields(message: Mapping[str, Any]) -> dict[str, str]:
     return fields
 
 
-def _spelled(name: str, value: Any) -> str:
+def _spelled(name: str, value: object) -> str:
     if isinstance(value, str):
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise MessageSpellingError(f"{name} has half a character (a lone surrogate)")

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
-from typing import Any
 
 from domains.categoryPattern.model import (
     CategoryPattern,
@@ -240,7 +239,7 @@ class SqlitePomodoroUsageLogRepository:
             last = rows[-1][0]
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
