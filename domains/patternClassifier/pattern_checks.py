@@ -204,6 +204,7 @@ ALLOWED_APPS = {
     "music": "Apple Music on macOS",
     "음악": "Apple Music on macOS in Korean",
     "home": "Apple Home on macOS",
+    "installer": "the installer of macOS",
     "x": "the social network, formerly Twitter",
     "pi": "Inflection's assistant",
     "qq": "Tencent's messenger",

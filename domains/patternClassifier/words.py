@@ -6,6 +6,7 @@ here is written in folded form (`split_name`): lower case, NFKC, a dot kept only
 
 The table is short on purpose. A missing word costs one question to a later tier; a word too many gives a
 wrong category, which no later tier corrects. So "studio", "online", "player", "tv" and "3d" are not in it.
+`app_names.py` has the spellings of platforms, which no table of words tells.
 """
 
 import re
@@ -25,7 +26,7 @@ VERSIONS = _table("""
 """)
 CHANNELS = _table("""
     alpha, beta, canary, dev, nightly, preview, insider, insiders, rc, ga, stable, unstable, experimental
-    snapshot, prerelease, pre release, release candidate, eap, early access, esr, oss, classic, legacy
+    snapshot, trunk, aurora, prerelease, pre release, release candidate, eap, early access, esr, oss, classic, legacy
     developer preview, technology preview, technical preview, insider preview, work preview
     developer beta, public beta, open beta, closed beta, for testing, extended support release
     beta channel, dev channel, canary channel, stable channel, nightly build, daily, daily build, dev build
@@ -38,7 +39,7 @@ CHANNELS = _table("""
 EDITIONS = _table("""
     edition, community, ce, professional, pro, premium, ultimate, enterprise, education, educational, academic
     student, students, home, business, personal, standard, basic, starter, express, free, trial, demo, lite
-    extended, edu, plus, portable
+    extended, edu, plus, portable, suite, ide, ltr
     cc, dc, goty, remastered, evaluation, registered, unregistered, licensed, unlicensed
     developer edition, dev edition, definitive edition, special edition, deluxe edition, anniversary edition
     limited edition, gold edition, complete edition, first edition, second edition, 2nd edition, 3rd edition
@@ -64,14 +65,19 @@ PLATFORMS = (
     | _table("""
         x64, x86, x86 64, amd64, arm, arm32, arm64, aarch64, bit, bits, intel, apple silicon, universal
         apple m1, apple m2, apple m3, apple m4, apple m5
-        client, app, snap, flatpak, appimage, microsoft store, windows store, app store, mac app store
+        client, app, snap, flatpak, appimage, .appimage, microsoft store, windows store, app store, mac app store
         비트, 앱, 어플, 클라이언트, 인텔, 애플 실리콘, 마이크로소프트 스토어, ms 스토어
     """)
 )
+HELPERS = _table("""
+    helper, helper renderer, helper gpu, helper plugin, helper alerts, web helper, webview helper, web content
+    isolated web content, privileged cont, renderer, renderer process, gpu process, utility process, crash handler
+""")
+"""The processes that a browser or an Electron app shows beside its own."""
 DOMAIN_TAILS = frozenset({".us", ".com", ".ai", ".so", ".co", ".kr"})
 """The app that calls itself by its site: `zoom.us`. Not `.net`, `.js`, `.io`: Paint.NET is no Paint."""
 
-_SAYS = VERSIONS | CHANNELS | EDITIONS | PLATFORMS | DOMAIN_TAILS
+_SAYS = VERSIONS | CHANNELS | EDITIONS | PLATFORMS | HELPERS | DOMAIN_TAILS
 QUALIFIERS = _SAYS | {said + glued for said in _SAYS for glued in ("판", "버전")}  # 베타판, 무료버전, pc버전
 LONGEST_QUALIFIER = max(phrase.count(" ") + 1 for phrase in QUALIFIERS)
 
@@ -89,27 +95,33 @@ MAX_NAME = 512
 _TRADEMARKS = dict.fromkeys(map(ord, "®©™℠"), " ")  # before NFKC, which would turn ™ into the letters TM
 _INVISIBLE = dict.fromkeys([0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF])
 _FOLDED_AWAY = _TRADEMARKS | _INVISIBLE  # WhatsApp on macOS reports a left-to-right mark before its name
-_PATH = re.compile(r"(?:[a-z]:)?[\\/]")
+_PATH = re.compile(r"(?:[a-zA-Z]:)?[\\/]")
 # Letters and digits, with the marks of Latin, Indic and Thai script that stay apart in NFKC. `+` and `#` are
 # part of a name where they end a word: Notepad++ is no Notepad, C# no C.
 _WORD = re.compile(r"\.?[^\W_]++(?:[\u0300-\u036f\u0900-\u0eff]++[^\W_]*+)*+[+#]*+")
 
 
-def split_name(name: str) -> list[str]:
-    """Fold an app's name, or a pattern for one, to its words; no words where it holds no letter or digit.
+def base_name(name: str) -> str:
+    """An app's name in compatibility form, without directories, `.exe`/`.app` and invisible marks.
 
-    Case, NFC/NFD, compatibility forms, punctuation, spaces, `.exe`/`.app` and the directories of a path are
-    folded away. A name of more than `MAX_NAME` characters has no words.
+    Its case stays. Empty where it has more than `MAX_NAME` characters.
     """
     text = name.strip()
     if len(text) > MAX_NAME:
-        return []
+        return ""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_FOLDED_AWAY)).strip()
-    text = text.casefold()
     if _PATH.match(text):
         text = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
-    return _WORD.findall(text[:-4] if text.endswith((".exe", ".app")) else text)
+    return text[:-4] if text[-4:].casefold() in (".exe", ".app") else text
+
+
+def split_name(name: str) -> list[str]:
+    """Fold an app's name, or a pattern for one, to its words; no words where it holds no letter or digit.
+
+    Case, NFC/NFD, punctuation, spaces and what `base_name` leaves out are folded away.
+    """
+    return _WORD.findall(base_name(name).casefold())
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from domains.categoryPattern.model import PATTERN_CATEGORIES
+from domains.patternClassifier.app_names import joined
 from domains.patternClassifier.pattern_checks import app_problems, domain_problems, fold
 from domains.patternClassifier.words import only_qualifiers, split_name
 
@@ -86,25 +87,30 @@ def shape(entry: object) -> Iterator[str]:
 
 def repeated(kind: str, patterns: list[tuple[str, str]]) -> Iterator[str]:
     first: dict[str, tuple[str, str]] = {}
+    first_letters: dict[tuple[str, str], str] = {}
     for category, pattern in patterns:
-        # Matching compares an app's words: "LogiOptions+" and "LogiOptions +" are one name.
-        name = " ".join(split_name(pattern)) if kind == "app" else ""
-        key = name or fold(pattern)
-        if key not in first:
-            first[key] = (category, pattern)
-        elif first[key][0] != category:
+        # Matching compares an app's words: "LogiOptions+" and "LogiOptions +" are one name. Where no words are the
+        # same, it compares letters: R-Studio and RStudio are two products, but one category needs one of them.
+        words = split_name(pattern) if kind == "app" else []
+        key = " ".join(words) or fold(pattern)
+        letters = category, joined(words) or key
+        if key in first and first[key][0] != category:
             yield f"{category}: {kind} {pattern!r}: also in {first[key][0]}, as {first[key][1]!r}"
-        else:
-            yield f"{category}: {kind} {pattern!r}: twice, see {first[key][1]!r}"
+        elif letters in first_letters:
+            yield f"{category}: {kind} {pattern!r}: twice, see {first_letters[letters]!r}"
+        first.setdefault(key, (category, pattern))
+        first_letters.setdefault(letters, pattern)
 
 
 def superfluous_apps(patterns: list[tuple[str, str]]) -> Iterator[str]:
     """Names that are a shorter pattern of the category and a version, edition, channel or platform."""
-    known = {tuple(split_name(pattern)): category for category, pattern in reversed(patterns)}
+    known = {joined(split_name(pattern)): category for category, pattern in reversed(patterns)}
     for category, pattern in patterns:
         words = split_name(pattern)
-        lengths = (n for n in range(len(words) - 1, 0, -1) if tuple(words[:n]) in known and only_qualifiers(words, n))
-        if (n := next(lengths, None)) and known[tuple(words[:n])] == category:
+        lengths = (
+            n for n in range(len(words) - 1, 0, -1) if joined(words[:n]) in known and only_qualifiers(words, n)
+        )
+        if (n := next(lengths, None)) and known[joined(words[:n])] == category:
             yield f"{category}: app {pattern!r}: superfluous beside {' '.join(words[:n])!r}"
 
 

@@ -1,7 +1,8 @@
 """The referee: the matching rules in the plainest form, to check the fast engine against.
 
 It tries each pattern by itself, without trie, automaton, cache or fast path, and takes URLs and names apart
-with code of its own. It shares one thing with the engine: `is_qualifier`, the table of version words.
+with code of its own. It shares two things with the engine: `is_qualifier`, the table of version words, and
+`readings`, the table of spellings (both have rows of their own in the tests).
 """
 
 import ipaddress
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.patternClassifier.app_names import Spelling, readings
 from domains.patternClassifier.words import is_qualifier
 
 TOO_GENERAL = {"com", "net", "org", "co", "www", "http", "https"}
@@ -29,9 +31,9 @@ def candidates(patterns: Iterable[CategoryPattern], app: str, url: str) -> list[
             if strength is not None:
                 found.append((0, *strength, *last, pattern, document.id, "url"))
         for pattern in document.app_patterns:
-            words = app_strength(pattern, app)
-            if words is not None:
-                found.append((1, 0, -words, 0, *last, pattern, document.id, "app"))
+            strength = app_strength(pattern, app)
+            if strength is not None:
+                found.append((1, *strength, *last, pattern, document.id, "app"))
     return [(category, tier, pattern, id_) for *_, category, pattern, id_, tier in sorted(found)]
 
 
@@ -189,11 +191,21 @@ def split_path(path: str) -> list[str]:
 # ---------------------------------------------------------------------------------------------- apps
 
 
-def app_strength(pattern: str, app: str) -> int | None:
-    """The number of words of the pattern where it matches the app's name."""
+def app_strength(pattern: str, app: str) -> tuple[int, int, int] | None:
+    """(number of the reading, -words of the name, 0) where the pattern matches the app's name."""
     wanted, words = app_words(pattern), app_words(app)
-    if wanted and words[: len(wanted)] == wanted and says_nothing_more(words[len(wanted) :]):
-        return len(wanted)
+    if not wanted:
+        return None
+    if words[: len(wanted)] == wanted and says_nothing_more(words[len(wanted) :]):
+        return 0, -len(wanted), 0
+    letters = "".join(wanted).replace(".", "")
+    for number, (read, spelling) in enumerate(readings(app), 1):
+        for end in range(len(read), 0, -1):
+            same = read[:end] == wanted
+            if not same and (len(letters) < 3 or "".join(read[:end]).replace(".", "") != letters):
+                continue
+            if says_nothing_more(read[end:]) and not (spelling is Spelling.MAKER and len(wanted) > 1):
+                return number, -end, 0
     return None
 
 
