@@ -29,14 +29,14 @@ class LLMQueueLimits:
     while, at first `first_pause_seconds`.
     """
 
-    batch: int = 20
-    concurrency: int = 10
-    linger_seconds: float = 0.05
-    wait_seconds: float = 10.0
-    waiting: int = 2000
+    batch: int
+    concurrency: int
+    linger_seconds: float
+    wait_seconds: float
+    waiting: int
+    longest_pause_seconds: float
     failures: int = 3
     first_pause_seconds: float = 2.0
-    longest_pause_seconds: float = 300.0
 
 
 class LLMQueue:

@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ConsumerLimits:
-    """Sizes in messages, times as named. See the settings of the same names."""
+    """Sizes in messages, times as named. The settings of the same names have the defaults."""
 
-    batch_size: int = 50
-    batch_max: int = 1000
-    worker_pool_size: int = 10
-    max_in_flight: int = 10_000
-    max_in_flight_bytes: int = 67_108_864
-    block_ms: int = 2000
-    claim_interval_seconds: float = 5.0
-    max_deliveries: int = 5
-    shutdown_timeout_seconds: float = 10.0
+    batch_size: int
+    batch_max: int
+    worker_pool_size: int
+    max_in_flight: int
+    max_in_flight_bytes: int
+    block_ms: int
+    claim_interval_seconds: float
+    max_deliveries: int
+    shutdown_timeout_seconds: float
 
 
 class InFlight:

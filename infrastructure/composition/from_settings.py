@@ -146,7 +146,11 @@ def llm_queue(
 ) -> LLMQueue | None:
     if llm is None or Tier.LLM not in settings.tiers:
         return None
-    limits = LLMQueueLimits(
+    return LLMQueue(llm, budget, memory, observer, llm_queue_limits(settings))
+
+
+def llm_queue_limits(settings: Settings) -> LLMQueueLimits:
+    return LLMQueueLimits(
         batch=settings.llm_batch_size,
         concurrency=settings.worker_pool_size,
         linger_seconds=settings.llm_linger_ms / 1000,
@@ -154,7 +158,6 @@ def llm_queue(
         waiting=settings.llm_max_waiting,
         longest_pause_seconds=settings.llm_longest_pause,
     )
-    return LLMQueue(llm, budget, memory, observer, limits)
 
 
 def answer_memory(observer: ClassifierObserver, cache: ClassificationCachePort, settings: Settings) -> AnswerMemory:

@@ -51,8 +51,8 @@ def tasks_page() -> str:
         for task in TASKS.values()
     ]
     return (
-        "# Tasks\n\nWhat Spring, the schedule and `python -m cmd.send` can ask for; how is in\n"
-        "[commands.md](commands.md). Made by `make docs`.\n\n"
+        "# Tasks\n\nWhat Spring, the schedule and `python -m cmd.send` can ask for, as\n"
+        "[commands.md](commands.md) says. Made by `make docs`.\n\n"
         + _table(("task", "what it does", "parameters", "schedule"), rows)
     )
 

@@ -55,8 +55,8 @@ class TaskEntry(NamedTuple):
 TASKS = {
     task.name: task
     for task in (
-        TaskEntry("ping", "does nothing, but says so", scheduled=False),
-        TaskEntry("reload_patterns", "makes every instance load the category patterns within a second or two"),
+        TaskEntry("ping", "does nothing; it shows that somebody listens", scheduled=False),
+        TaskEntry("reload_patterns", "has every instance load the category patterns within a second or two"),
         TaskEntry("replay_dead_letters", "puts dead letters back on the stream", ReplayParams),
         TaskEntry("reclassify", "asks the LLM now about the messages that it did not answer in time"),
         TaskEntry("rebuild_leaderboard", "recomputes the boards of a period from the usage logs", RebuildParams),

@@ -11,7 +11,7 @@ from domains.leaderboard.model import LeaderboardEntry
 from domains.operations.ports import DeadLettersPort, FailedScoresPort, StreamFiguresPort, TaskQueuePort
 from domains.pomodoro.model import Commit, DeadLetter
 from domains.pomodoro.ports import CommitPort, MessageSourcePort
-from infrastructure.composition.container import Container, partitions, running_container
+from infrastructure.composition.container import Container, running_container
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.operations import (
     InMemoryDeadLetters,
@@ -115,7 +115,7 @@ class RedisOperations:
     def __init__(self, container: Container) -> None:
         self.container = container
         self.redis = container.redis()
-        self._parts = partitions(container)
+        self._parts = container.partitions()
         self.letters = container.dead_letters()
         self.scores = container.failed_scores()
         self.figures = container.figures()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -10,11 +11,12 @@ from dependency_injector import providers
 
 from domains.categoryPattern.model import UNCATEGORIZED, CategoryPattern, category_id
 from domains.kernel.errors import ClassificationFailed, RedisOutage
-from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
+from domains.patternClassifier.llm_queue import LLMQueue
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import Commit, CommitResult
 from infrastructure.composition.container import Container
+from infrastructure.composition.from_settings import llm_queue_limits
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline, other_instance
 from tests.messages import DOCUMENTATION, categorized, hex_id, linked_message, message, usage_log
@@ -40,7 +42,12 @@ class LLM:
 def with_llm(llm: LLM, commits: Any = None) -> Callable[[Container], Any]:
     async def prepare(container: Container) -> None:
         await container.category_patterns().save_all([CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))])
-        limits = LLMQueueLimits(linger_seconds=0.0, first_pause_seconds=0.01, longest_pause_seconds=0.05)
+        limits = replace(
+            llm_queue_limits(container.settings()),
+            linger_seconds=0.0,
+            first_pause_seconds=0.01,
+            longest_pause_seconds=0.05,
+        )
         llm_queue = LLMQueue(llm, container.llm_budget(), container.answer_memory(), container.observer(), limits)
         container.llm_queue.override(providers.Object(llm_queue))
         if commits is not None:

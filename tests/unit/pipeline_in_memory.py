@@ -16,7 +16,6 @@ from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier
-from domains.pomodoro.capacity import ConsumerLimits
 from domains.pomodoro.consumer import PomodoroPatternConsumer
 from domains.pomodoro.model import (
     CategorizedData,
@@ -30,6 +29,7 @@ from domains.pomodoro.model import (
 )
 from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
+from infrastructure.composition.from_settings import consumer_limits, llm_queue_limits
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
@@ -45,11 +45,19 @@ from infrastructure.memory.stream import (
     InMemoryStream,
 )
 from infrastructure.observing.observers import Observer, Observers
+from infrastructure.settings import Settings
 from tests.messages import SEOUL, parser, patterns
 
 STREAM = "stream"
-LIMITS = ConsumerLimits(block_ms=20, claim_interval_seconds=0.02, shutdown_timeout_seconds=5.0, max_deliveries=3)
-LLM_LIMITS = LLMQueueLimits(batch=5, linger_seconds=0.0, first_pause_seconds=0.01)
+DEFAULTS = Settings.model_construct()
+LIMITS = replace(
+    consumer_limits(DEFAULTS),
+    block_ms=20,
+    claim_interval_seconds=0.02,
+    shutdown_timeout_seconds=5.0,
+    max_deliveries=3,
+)
+LLM_LIMITS = replace(llm_queue_limits(DEFAULTS), batch=5, linger_seconds=0.0, first_pause_seconds=0.01)
 """A failing LLM is tried again soon."""
 
 

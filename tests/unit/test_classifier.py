@@ -11,7 +11,7 @@ from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, Ca
 from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage, StoreRefused
 from domains.kernel.window import Window
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
+from domains.patternClassifier.llm_queue import LLMQueue
 from domains.patternClassifier.model import Classification
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
@@ -26,6 +26,7 @@ from infrastructure.memory.repositories import (
 )
 from infrastructure.patterns.pattern_file import default_patterns
 from tests.messages import DEVELOPMENT, DOCUMENTATION, SNS, categorized, hex_id, patterns
+from tests.unit.pipeline_in_memory import LLM_LIMITS
 
 EDITOR = Window("Visual Studio Code", "", "")
 STRANGE = Window("Frobnicator", "", "notes")
@@ -137,9 +138,7 @@ class Side:
             DocumentsTier(self.documents),
             LocalClassifierTier(self.model),
         ]
-        llm_queue = LLMQueue(
-            self.llm, InMemoryLLMBudget(), self.memory, self.seen, LLMQueueLimits(linger_seconds=0.0)
-        )
+        llm_queue = LLMQueue(self.llm, InMemoryLLMBudget(), self.memory, self.seen, LLM_LIMITS)
         self.classifier = PatternClassifier(
             self.store,
             self.seen,

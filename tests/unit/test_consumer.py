@@ -1,6 +1,7 @@
 """The way of a message through both lanes, on in-memory adapters: what waits for what, and what fails alone."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -9,7 +10,6 @@ from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.errors import ClassificationFailed, GroupMissing, RedisOutage, StoreOutage, StoreRefused
 from domains.kernel.resilience import Breaker
 from domains.kernel.window import Window
-from domains.patternClassifier.llm_queue import LLMQueueLimits
 from domains.patternClassifier.model import Classification
 from domains.pomodoro.model import usage_log_id
 from tests.messages import (
@@ -23,7 +23,7 @@ from tests.messages import (
     message,
     usage_log,
 )
-from tests.unit.pipeline_in_memory import STREAM, Instance, World, turns, until
+from tests.unit.pipeline_in_memory import LLM_LIMITS, STREAM, Instance, World, turns, until
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ async def test_what_the_llm_did_not_answer_is_asked_about_again(world: World) ->
 
 async def test_an_answer_that_comes_later_than_is_waited_for_serves_the_next_message(world: World) -> None:
     world.add(message(**SLOW))
-    instance = Instance(world, llm_limits=LLMQueueLimits(linger_seconds=0.0, wait_seconds=0.01))
+    instance = Instance(world, llm_limits=replace(LLM_LIMITS, wait_seconds=0.01))
     async with instance.running() as task:
         await until(lambda: world.seconds(board="Uncategorized") == 120.0, task)
         world.llm.gate.set()

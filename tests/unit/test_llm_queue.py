@@ -12,11 +12,12 @@ from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question
 from domains.patternClassifier.tiers import AnswerMemory
+from infrastructure.composition.from_settings import llm_queue_limits
 from infrastructure.memory.repositories import InMemoryClassificationCache, InMemoryLLMBudget
-from tests.unit.pipeline_in_memory import Seen, turns, until
+from tests.unit.pipeline_in_memory import DEFAULTS, Seen, turns, until
 
 CATEGORIES = ("Development", "SNS")
-LIMITS = LLMQueueLimits(linger_seconds=0.0, first_pause_seconds=2.0, longest_pause_seconds=10.0)
+LIMITS = replace(llm_queue_limits(DEFAULTS), linger_seconds=0.0, first_pause_seconds=2.0, longest_pause_seconds=10.0)
 NEVER = 3600.0
 """Seconds: longer than any test."""
 
