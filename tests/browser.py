@@ -1,4 +1,4 @@
-"""The Chromium on PATH, in which the page's tests open the console."""
+"""Finds the Chromium on PATH with which the page's tests open the console."""
 
 import shutil
 

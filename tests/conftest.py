@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A test sees no `.env` and no variable of the developer's; what it needs it sets."""
+    """Hides `.env` and the developer's variables from a test, which sets what it needs."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
@@ -45,7 +45,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    """What a test configures ends with it: its stream is closed then, and records that are kept count as memory."""
+    """Undoes a test's logging configuration, whose stream is closed and whose records would count as memory."""
     root, ours = logging.getLogger(), logging.getLogger("pomocore")
     before = root.handlers[:], root.level, ours.level
     yield
@@ -68,7 +68,7 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def mongo_database(mongo_uri: str) -> Iterator[str]:
-    """The name of a database of the test's own."""
+    """The name of a database that belongs to this test."""
     name = f"test_{uuid4().hex[:12]}"
     yield name
     with MongoClient(mongo_uri) as client:
@@ -77,7 +77,7 @@ def mongo_database(mongo_uri: str) -> Iterator[str]:
 
 @pytest.fixture
 def settings(redis_server: RedisServer, tmp_path: Path) -> Iterator[Settings]:
-    """Real Redis on a database emptied for the test, SQLite in the test's own directory."""
+    """Real Redis on a database that is empty for the test, and SQLite in the test's own directory."""
     yield Settings(redis_addr=redis_server.address, data_dir=tmp_path, block_ms=50, claim_idle_ms=300)
     with redis_server.client() as client:
         client.flushall()

@@ -1,4 +1,4 @@
-"""What `kustomize build` makes of deploy/k8s, for machines without it. A field that it does not know is an error."""
+"""Does what `kustomize build` does with deploy/k8s, for machines without kustomize. An unknown field is an error."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ _KNOWN = {
 
 
 def build(directory: Path) -> list[Manifest]:
-    """The manifests, in no certain order. Names of generated ConfigMaps get no hash."""
+    """The manifests, in any order. Names of generated ConfigMaps get no hash."""
     return _apply(directory, [])
 
 
@@ -67,7 +67,7 @@ def _patched(manifests: list[Manifest], patch: Manifest) -> list[Manifest]:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """As a strategic merge patch does it: lists of what has a name are merged by it."""
+    """Merges as a strategic merge patch does: lists whose items have names are merged by name."""
     if isinstance(old, dict) and isinstance(new, dict):
         return old | {key: _merged(old.get(key), value) for key, value in new.items()}
     if isinstance(old, list) and isinstance(new, list) and all("name" in it for it in new):

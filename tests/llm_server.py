@@ -1,4 +1,4 @@
-"""A server that speaks the OpenAI chat completions API, and does what a test tells it, well or badly.
+"""A server that speaks the OpenAI chat completions API and behaves, or misbehaves, as a test tells it.
 
     with llm_server() as llm:                    # in a thread of its own, for tests of real processes
         llm.behave(status(429), well)            # the first request meets 429, all others the last behaviour
@@ -21,7 +21,7 @@ DEFAULT_CATEGORY = "Documentation"
 
 @dataclass(frozen=True)
 class Request:
-    """What the pipeline asked: its windows, the categories its schema offered, and all of the request."""
+    """A request of the pipeline: its windows, the categories that its schema offers, and its whole body."""
 
     windows: list[dict[str, Any]]
     categories: list[str]
@@ -31,7 +31,7 @@ class Request:
 
 
 class LLMServer:
-    """Answers with `answers[app]`, else Documentation, unless it is told to behave otherwise."""
+    """Answers with `answers[app]`, or Documentation for unknown apps, unless it is told to behave otherwise."""
 
     def __init__(self) -> None:
         self.answers: dict[str, str] = {}
@@ -43,11 +43,11 @@ class LLMServer:
         self._released = asyncio.Event()
 
     def behave(self, *behaviours: "Behaviour") -> None:
-        """One behaviour for each request from now on; the last one stays. Those that hang go on hanging."""
+        """Sets a behaviour for each of the next requests; the last one stays. Requests that hang continue to hang."""
         self._behaviours = list(behaviours)
 
     def release(self) -> None:
-        """Lets the requests that hang be answered. May be called from any thread."""
+        """Answers the requests that hang. May be called from any thread."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._released.set)
 
@@ -125,11 +125,11 @@ def llm_server() -> Iterator[LLMServer]:
 
 
 TOKENS = 321
-"""What every completion says that it cost."""
+"""The tokens that every completion reports."""
 
 
 def completion(content: str | None, finish_reason: str = "stop", refusal: str | None = None) -> web.Response:
-    """`content` as the model's answer, in the API's own form."""
+    """A completion whose answer is `content`."""
     message = {"role": "assistant", "content": content, "refusal": refusal}
     choice = {"index": 0, "finish_reason": finish_reason, "message": message}
     usage = {"prompt_tokens": TOKENS - 21, "completion_tokens": 21, "total_tokens": TOKENS}
@@ -154,7 +154,7 @@ async def well(server: LLMServer, request: Request) -> web.Response:
 
 
 async def hang(server: LLMServer, request: Request) -> web.Response:
-    """No answer until the server is told to release; then a good one."""
+    """Gives no answer until `release` is called, and then a good one."""
     await server.hanging()
     return await well(server, request)
 
@@ -168,7 +168,7 @@ def slowly(seconds: float) -> Behaviour:
 
 
 def status(code: int, text: str = "no", **headers: str) -> Behaviour:
-    """An error as the API sends it, which says that it may be asked again at once; `retry_after` says when else."""
+    """An error as the API sends it. Without `retry_after` it says that the client may ask again at once."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def behaviour(server: LLMServer, request: Request) -> web.Response:
@@ -179,7 +179,7 @@ def status(code: int, text: str = "no", **headers: str) -> Behaviour:
 
 
 def says(content: str) -> Behaviour:
-    """Anything at all in place of the answers that were asked for."""
+    """Any content in place of the requested answers."""
 
     async def behaviour(server: LLMServer, request: Request) -> web.Response:
         return completion(content)
@@ -198,7 +198,7 @@ def around(before: str, behind: str) -> Behaviour:
 
 
 def ending(finish_reason: str, refusal: str | None = None) -> Behaviour:
-    """Good answers, of which the server says that they came to a bad end."""
+    """Good answers with a finish reason that says that they are not complete or not allowed."""
 
     async def behaviour(server: LLMServer, request: Request) -> web.Response:
         answers = [server.answer(window) for window in request.windows]
@@ -208,7 +208,7 @@ def ending(finish_reason: str, refusal: str | None = None) -> Behaviour:
 
 
 def body(text: str, content_type: str = "application/json") -> Behaviour:
-    """A response with status 200 that need not be a completion."""
+    """A response with status 200, which may be anything but a completion."""
 
     async def behaviour(server: LLMServer, request: Request) -> web.Response:
         return web.Response(text=text, content_type=content_type)
@@ -231,7 +231,7 @@ def taking(*formats: str) -> Behaviour:
 
 
 async def prose(server: LLMServer, request: Request) -> web.Response:
-    """What a model says that does not care for schemas; like those it repeats what it was asked."""
+    """The refusal of a model that does not support schemas. As real ones do, it repeats the question."""
     return completion(f"{request.windows[0]['title']} looks like Documentation to me.")
 
 
@@ -253,7 +253,7 @@ async def missing(server: LLMServer, request: Request) -> web.Response:
 
 
 async def duplicated(server: LLMServer, request: Request) -> web.Response:
-    """Two different answers for the first window, the same one twice for the others, and one for nobody."""
+    """Two different answers for the first window, the same answer twice for the others, and one for no window."""
     answers = [server.answer(window) for window in request.windows]
     return answers_of([*answers, answers[0] | {"category": "SNS"}, *answers[1:], {"number": 99, "category": "SNS"}])
 

@@ -1,4 +1,4 @@
-"""Builders of what Spring puts on the stream and into MongoDB. Every value of a stream entry is a string."""
+"""Builders of stream entries and MongoDB documents as Spring writes them. Every value of an entry is a string."""
 
 from datetime import date, datetime
 from typing import Any
@@ -31,12 +31,12 @@ _EDITOR = {
 
 
 def hex_id(number: int) -> str:
-    """A document id that is recognised in a failure: 24 hex digits."""
+    """A document id (24 hex digits) that is easy to recognise in a failure."""
     return f"{number:024x}"
 
 
 def message(**changes: str | None) -> dict[str, str]:
-    """An entry without ids, as the earlier flow sends it; a field set to None is left out."""
+    """An entry without ids, as the earlier flow sends it. A field that is None is left out."""
     return {name: value for name, value in (_EDITOR | changes).items() if value is not None}
 
 
@@ -59,13 +59,13 @@ def unix_seconds(local: str, zone: ZoneInfo = SEOUL) -> str:
 
 
 def spring_data(number: int, app: str | None = "Visual Studio Code", **fields: Any) -> dict[str, Any]:
-    """What Spring inserts into `categorized_data` before it sends the message: no category yet."""
+    """The document, without a category, that Spring inserts into `categorized_data` before it sends a message."""
     document = {"_id": ObjectId(data_id(number)), "app": app, "url": None, "title": "README.md — pomocore"}
     return document | {"isLLMBased": False, "_class": "com.pomocore.CategorizedData"} | fields
 
 
 def spring_log(number: int, **fields: Any) -> dict[str, Any]:
-    """What Spring inserts into `pomodoro_usage_log` before it sends the message: no category yet."""
+    """The document, without a category, that Spring inserts into `pomodoro_usage_log` before it sends a message."""
     document = {
         "_id": ObjectId(log_id(number)),
         "userId": "user-1",

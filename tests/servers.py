@@ -1,4 +1,4 @@
-"""Real servers for tests: private, on free ports, gone with the run."""
+"""Real servers for tests. They are private, listen on free ports, and end with the run."""
 
 import os
 import secrets
@@ -20,12 +20,12 @@ from infrastructure.process.embedded_redis import find_redis_server
 
 _START_SECONDS = 60
 _PORTS = range(10_000, 22_768)
-"""These, and those 10,000 above, are none that a system gives to outgoing connections (Linux: from 32,768): such a
-connection could take the port of a server that is just being restarted."""
+"""The system gives none of these ports, nor those 10,000 above, to outgoing connections (Linux: from 32,768). Such a
+connection could take the port of a server that is being restarted."""
 
 
 def free_port(also_free: int = 0) -> int:
-    """A free port, with the port `also_free` above it free, too (a cluster's bus lies 10,000 above)."""
+    """A free port. The port `also_free` above it is free, too (a cluster's bus is 10,000 above)."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as probe, socket.socket() as above:
@@ -38,7 +38,7 @@ def free_port(also_free: int = 0) -> int:
 
 
 class RedisServer:
-    """A redis-server of its own with AOF on; it can be killed and started again on the same port and data."""
+    """A private redis-server with AOF on. It can be killed and restarted on the same port and data."""
 
     def __init__(self, directory: Path, *options: str, executable: str | None = None) -> None:
         self.port = free_port(also_free=10_000 if "--cluster-enabled" in options else 0)
@@ -109,7 +109,7 @@ def _cluster_is_up(client: redis.Redis) -> None:
 
 @contextmanager
 def mongo_server(directory: Path) -> Iterator[tuple[str, str]]:
-    """(URI, what it is): MONGO_TEST_URI, else a container where Docker has one, else nx-27017 from PyPI."""
+    """Yields (URI, description): MONGO_TEST_URI, else a container if Docker runs, else nx-27017 from PyPI."""
     if uri := os.environ.get("MONGO_TEST_URI"):
         yield uri, "the server of MONGO_TEST_URI"
     elif shutil.which("docker") and _docker_answers():
@@ -121,7 +121,7 @@ def mongo_server(directory: Path) -> Iterator[tuple[str, str]]:
 
 
 def mongo_kind() -> str:
-    """What `mongo_server` will start, for the test header."""
+    """A description of what `mongo_server` will use, for the test header."""
     if os.environ.get("MONGO_TEST_URI"):
         return "the server of MONGO_TEST_URI"
     return "a container" if shutil.which("docker") and _docker_answers() else "nx-27017 (PyPI)"

@@ -1,4 +1,4 @@
-"""The fault suite: real servers, real processes, faults between them, and a model that knows what must come out.
+"""The fault suite: real servers, real processes, faults between them, and a model that computes the right results.
 
 python -m tests.chaos --help
 """

@@ -1,4 +1,4 @@
-"""python -m tests.chaos: rounds of faults with an exit code, against what README.md promises."""
+"""python -m tests.chaos: rounds of faults that check the guarantees of docs/guarantees.md, with an exit code."""
 
 import argparse
 import asyncio
@@ -118,7 +118,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _repeat(options: Options, outage: bool) -> str:
-    """The command for this round alone."""
+    """The command that repeats only this round."""
     numbers = {
         "seed": options.seed,
         "seconds": options.seconds,

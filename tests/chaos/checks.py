@@ -1,4 +1,4 @@
-"""The invariants, each against the model. They run when all faults are over and all instances have ended."""
+"""The invariants, which compare the results with the model when all faults are over and all instances have ended."""
 
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -22,15 +22,15 @@ from tests.chaos.world import World
 from tests.chaos.write_faults import REFUSED
 
 _ROUNDING = 1e-5
-"""Seconds, where scores of up to 1e8 were raised and lowered again in any order."""
+"""Seconds. Scores of up to 1e8 are raised and lowered in any order, so they may differ by this much."""
 
 
 async def judge_session(store: SpringStore, logs: Sequence[Log]) -> str | None:
-    """What is wrong with a session's logs at the moment of its event; None: Spring would score it right.
+    """What is wrong with a session's logs at the moment of its event; None if Spring would score it right.
 
-    A log of which the LLM has not been able to say anything yet has the category that is right without it.
+    A log about which the LLM could not say anything yet has the category that is right without the LLM.
 
-    Logs that the store was told to refuse are left out: their messages may be dead letters by now.
+    Logs that the store was told to refuse are left out, since their messages may be dead letters by now.
     """
     if not logs:
         return "no such session was published"
@@ -154,7 +154,7 @@ def _window(fields: Any) -> tuple[str, ...]:
 
 
 def _is_llm_based(world: World, log: Log) -> bool | None:
-    """None where either will do: nobody says who decided that a window is Uncategorized."""
+    """None if both values are right: it is not specified who decided that a window is Uncategorized."""
     if log.category == UNCATEGORIZED:
         return None
     return world.llm is not None and by_llm(log.message.fields)

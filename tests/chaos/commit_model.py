@@ -1,7 +1,7 @@
-"""The commit in memory: what boards, pending list, dead letters and events are to be after each step.
+"""A model of the commit: what boards, pending list, dead letters and events must be after each step.
 
 Source: the guarantee in design.md ("Effectively once", "When a session has ended"), not the script. A deferred
-message moves once: as long as it has a record.
+message moves once, while its record exists.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ NOTHING_SECONDS = 1e-6
 
 
 class Entry(NamedTuple):
-    """An entry of the stream and what it is worth. `position` is its place in the stream, from 1."""
+    """An entry of the stream and its contribution. `position` is its place in the stream, from 1."""
 
     position: int
     user: str
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 
 
 class Move(NamedTuple):
-    """What is to become of the record with this number (they count from 0, as they are made)."""
+    """Moves the deferred message of the record with this number; records are numbered from 0 as they are made."""
 
     record: int
     user: str
@@ -52,11 +52,11 @@ class CommitModel:
     records: dict[int, int] = field(default_factory=dict)
     """The positions of the messages that were deferred and have not moved, by the number of the record."""
     made: list[int] = field(default_factory=list)
-    """The positions of all that ever got a record, by the same numbers."""
+    """The positions of all messages that ever got a record, by the same numbers."""
     announced: list[tuple[str, int]] = field(default_factory=list)
 
     def deliver(self, consumer: str, count: int) -> list[int]:
-        """The next entries that are still in the stream become the consumer's."""
+        """Delivers the next entries that are still in the stream to the consumer."""
         waiting = [e.position for e in self.entries[self.delivered :] if e.position not in self.deleted][:count]
         if waiting:
             self.delivered = waiting[-1]
@@ -73,7 +73,7 @@ class CommitModel:
     ) -> tuple[int, int, int, int]:
         """(messages, dead letters, sessions ended, moved).
 
-        Ends count, and deferred messages get a record, where their message is acknowledged here.
+        An end counts, and a deferred message gets a record, only if this commit acknowledges the message.
         """
         acknowledged = [position for position in dict.fromkeys(entries) if self.pending.pop(position, None)]
         sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
@@ -100,7 +100,7 @@ class CommitModel:
         return len(acknowledged), len(parked), self._announce(), moved
 
     def _raise(self, sums: Mapping[tuple[str, str], list[float]]) -> None:
-        """Of a score that this commit lowers to nothing, nothing is left."""
+        """Removes a score that this commit lowers to zero."""
         for (board, user), parts in sums.items():
             if board in self.broken_boards:
                 self.kept[board, user] += parts

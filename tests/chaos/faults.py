@@ -1,4 +1,7 @@
-"""The faults, and the schedule that a seed makes of them. Each fault heals what it broke, and may overlap others."""
+"""The faults, and the schedule that a seed determines.
+
+Each fault repairs what it broke, and may overlap with others.
+"""
 
 import asyncio
 import contextlib
@@ -25,7 +28,7 @@ class Planned(NamedTuple):
 
 
 async def kill_instance(world: World, rng: Random) -> None:
-    """kill -9, and later a successor: under the same name or, as in most deployments, under another."""
+    """kill -9, and later a successor under the same name or, as in most deployments, under another one."""
     instance = rng.choice(world.instances)
     async with instance.lock:
         await instance.kill()
@@ -42,7 +45,7 @@ async def terminate_instance(world: World, rng: Random) -> None:
 
 
 async def pause_instance(world: World, rng: Random) -> None:
-    """Long enough for others to claim what it holds; then it goes on as if nothing had happened."""
+    """Stops an instance until others have taken over its messages; then it continues as if nothing had happened."""
     instance = rng.choice(world.instances)
     async with instance.lock:
         instance.pause()
@@ -53,7 +56,7 @@ async def pause_instance(world: World, rng: Random) -> None:
 
 
 async def twin_instance(world: World, rng: Random) -> None:
-    """A second process: with the very name of another one, or with one of its own."""
+    """Starts a second process with the name of a running instance, or with a name of its own."""
     twin = world.make_instance(f"twin{len(world.extras)}")
     world.extras.append(twin)
     async with twin.lock:
@@ -88,9 +91,10 @@ async def redis_paused(world: World, rng: Random) -> None:
 
 
 async def redis_read_only(world: World, rng: Random) -> None:
-    """A failover as the old master's clients see it: it is a replica now, and then a master again.
+    """A failover as clients of the old master see it: it becomes a replica, and then a master again.
 
-    Cluster nodes know no REPLICAOF: there, a master wants replicas that it does not have before it writes.
+    Nodes of a cluster refuse REPLICAOF. There, a master is told to require replicas that it does not have before it
+    writes.
     """
     node, seconds = world.any_of(world.nodes, rng), rng.uniform(0.2, 2)
     if world.clustered:
@@ -113,8 +117,10 @@ async def replay(world: World, rng: Random) -> None:
 
 
 async def rebuild(world: World, rng: Random) -> None:
-    """Boards are made anew, for one period of the workload's or for all three of a day; whether it comes to its end
-    depends on what else happens."""
+    """Rebuilds boards, for one period of the workload or for all three of a day.
+
+    Whether the rebuild completes depends on the other faults.
+    """
     for _ in range(rng.choice((1, 1, 3))):
         params = {"date": str(local_day(rng.choice(EDGES)))}
         if period := rng.choice(("day", "week", "month", "")):
@@ -131,7 +137,7 @@ async def refused_writes(world: World, rng: Random) -> None:
 
 
 async def store_failover(world: World, rng: Random) -> None:
-    """Writes are answered with an error that is nobody's fault but the server's."""
+    """Answers writes with an error for which only the server is responsible."""
     world.store_proxy.writes_fail_with = rng.choice((NOT_PRIMARY, NO_MAJORITY))
     await asyncio.sleep(rng.uniform(0.3, 3))
     world.store_proxy.writes_fail_with = None
@@ -145,7 +151,7 @@ async def llm_fails(world: World, rng: Random, trouble: Trouble) -> None:
 
 
 async def llm_back_without_store(world: World, rng: Random) -> None:
-    """What has piled up can be asked about again just when nothing can be written."""
+    """The LLM recovers, so that deferred messages can be reclassified, just when nothing can be written."""
     if world.llm is not None:
         world.llm.fall_ill(rng.choice(("errors", "hangs")))
         await asyncio.sleep(rng.uniform(1, 2.5))
@@ -156,7 +162,7 @@ async def llm_back_without_store(world: World, rng: Random) -> None:
 
 
 async def lease_lost(world: World, rng: Random) -> None:
-    """Several instances see to the deferred messages at once, as if each took the others for dead."""
+    """Several instances reclassify at once, as if each took the others for dead."""
     until = asyncio.get_running_loop().time() + rng.uniform(2, 6)
     while asyncio.get_running_loop().time() < until:
         with contextlib.suppress(*stream.ERRORS):
@@ -233,7 +239,7 @@ FAULTS: dict[str, tuple[int, Cause]] = {
     "replay dead letters": (3, replay),
     "rebuild": (4, rebuild),
 }
-"""{name: (how often against the others, what it does)}."""
+"""{name: (relative frequency, the fault)}."""
 
 _OF_LLM = tuple(name for name in FAULTS if name.startswith("llm"))
 _NEED_REPLAY = ("replay dead letters", "store refuses writes")
@@ -242,9 +248,9 @@ _NEED_REPLAY = ("replay dead letters", "store refuses writes")
 def schedule(
     rng: Random, seconds: float, every: float, with_replay: bool, with_llm: bool, only: Collection[str]
 ) -> list[Planned]:
-    """One fault in `every` seconds on average, at any instants. `only`: of these alone; empty: of all.
+    """Faults at random times, one in `every` seconds on average.
 
-    One of the LLM's is always among all of them.
+    They are chosen from `only`, or from all faults if it is empty; then one of the LLM's faults is always among them.
     """
     names = [name for name in only or FAULTS if with_replay or name not in _NEED_REPLAY]
     weights = [FAULTS[name][0] for name in names]
@@ -256,7 +262,7 @@ def schedule(
 
 
 async def cause(world: World, planned: list[Planned]) -> None:
-    """Causes all of them on time; returns when the last one has healed."""
+    """Causes all faults at their times. Returns when the last one is over."""
     started = asyncio.get_running_loop().time()
     async with asyncio.TaskGroup() as group:
         for fault in planned:

@@ -1,4 +1,4 @@
-"""An LLM that takes its time, and fails when it is told to: what it says is known in advance, when it does is not."""
+"""An LLM that is slow, and fails when it is told to. Its answers are known in advance, but not when they come."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ _HEALED_SLOWEST = 0.1
 
 
 class FakeLLM:
-    """Speaks as much of the OpenAI API as the pipeline uses. `slowest` is in seconds."""
+    """A server for the part of the OpenAI API that the pipeline uses. `slowest` is in seconds."""
 
     def __init__(self, rng: Random, slowest: float) -> None:
         self._rng = rng
@@ -30,13 +30,13 @@ class FakeLLM:
         self.failed = 0
 
     def fall_ill(self, trouble: Trouble) -> None:
-        """Whatever ailed it before, until it recovers:
+        """Sets its behaviour, in place of an earlier one, until it recovers:
 
         errors  500, at once
         busy    429, with a Retry-After of up to 2 s
         prose   text without answers
-        hangs   nothing, until it recovers; then a good answer to whoever still listens
-        slow    a good answer, but later than anybody waits for it; some of them are later than a request may take
+        hangs   no answer until it recovers; then a good answer to clients that still wait
+        slow    a good answer, but later than a message waits, and sometimes later than a request may take
         """
         self._trouble = trouble
         self._well.clear()
@@ -46,7 +46,7 @@ class FakeLLM:
         self._well.set()
 
     def heal(self) -> None:
-        """Recovers for good: from now on it is quick, too."""
+        """Recovers for the rest of the round, and answers fast from now on."""
         self.recover()
         self._slowest = _HEALED_SLOWEST
 

@@ -1,7 +1,7 @@
-"""What must come out, computed from the published messages alone.
+"""The right results, computed only from the published messages.
 
-Source: contract.md, and nothing of the product. The calendar and the categories are the suite's own, so that an
-error in the product's cannot hide by being in both.
+Source: contract.md, and no code of the product. The calendar and the categories are the suite's own, so that an error
+of the product is not repeated here.
 """
 
 import json
@@ -41,7 +41,7 @@ APPS = {
 }
 HOSTS = {"docs.pomo.example": "Documentation", "shop.pomo.example": "E-commerce & Shopping"}
 LLM_APPS: dict[str, str | None] = {"Zyx Atelier": "Design", "Qwv Jukebox": "Music", "Kjh Riddle": None}
-"""Apps that no rule knows, and what the fake LLM says of them; None: it gives no answer."""
+"""Apps that no rule knows, and the fake LLM's answer for each; None: it gives no answer."""
 
 LLM_HOSTS: dict[str, str | None] = {
     "seminar.pomo.example": "Education",
@@ -49,9 +49,9 @@ LLM_HOSTS: dict[str, str | None] = {
     "lobby.pomo.example": BROWSING,
     "fog.pomo.example": None,
 }
-"""The same for hosts. Without an answer a browser there is Browsing, as the name of the app says.
+"""The same for hosts. Without an answer, a browser at such a host is Browsing, by the app's name.
 
-They must look public: a host of an internal domain, such as `.test`, is not sent to the LLM.
+The hosts must look public: one of an internal domain, such as `.test`, is not sent to the LLM.
 """
 
 _KST = 9 * 3600
@@ -75,7 +75,7 @@ class Session(NamedTuple):
 
 @dataclass(frozen=True)
 class Published:
-    """One message: the suite's own number for it, and its fields on the wire."""
+    """One message: its number in the suite, and its fields on the wire."""
 
     number: int
     fields: Mapping[str, str]
@@ -83,7 +83,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Log:
-    """A usage log as Spring must find it. `fallback`: the category that it may have until the LLM has answered."""
+    """A usage log as Spring must find it. `fallback` is the category that it may have until the LLM has answered."""
 
     message: Published
     category: str
@@ -96,7 +96,7 @@ class Log:
 
 
 class Model:
-    """What must come out of the messages added so far. `llm`: whether the instances have the (fake) LLM."""
+    """The right results for the messages added so far. `llm` says whether the instances have the (fake) LLM."""
 
     def __init__(self, llm: bool) -> None:
         self._llm = llm
@@ -142,13 +142,13 @@ def category_of(fields: Mapping[str, str], llm: bool) -> str:
 
 
 def answer_of(fields: Mapping[str, str]) -> str | None:
-    """What the LLM says of a window, were it asked."""
+    """The answer that the LLM would give for a window."""
     host = _host(fields)
     return LLM_HOSTS[host] if host in LLM_HOSTS else LLM_APPS.get(fields.get("app", ""))
 
 
 def by_llm(fields: Mapping[str, str]) -> bool:
-    """Whether it is the LLM, where there is one, that decides on a window."""
+    """Whether the LLM decides the window, if there is an LLM."""
     host, of_app = _host(fields), APPS.get(fields.get("app", ""))
     by_rules = host in HOSTS or (of_app is not None and not (host and of_app == BROWSING))
     return not by_rules and answer_of(fields) is not None
@@ -159,7 +159,7 @@ def _host(fields: Mapping[str, str]) -> str:
 
 
 def broken_rule(fields: Mapping[str, str]) -> str | None:
-    """Which line of the contract's table a message breaks; None: it is to be accepted."""
+    """The line of the contract's table that a message breaks; None if it must be accepted."""
     if not fields.get("userId"):
         return "userId"
     for name, least in (("duration", 0.0), ("timestamp", float("-inf"))):
@@ -194,7 +194,7 @@ def local_day(timestamp: float) -> Day:
 
 
 def iso_week(day: Day) -> tuple[int, int]:
-    """A week belongs to the year that its Thursday is in."""
+    """The ISO week of a day. A week belongs to the year of its Thursday."""
     days = days_of(day)
     thursday = days - (days + 3) % 7 + 3  # 1970-01-01 was a Thursday
     year = _civil(thursday).year
@@ -247,7 +247,7 @@ def _date(text: str) -> bool:
 
 
 def number_of_letter(fields_json: str) -> int | None:
-    """The suite's number of the message that a dead letter holds: it travels in a field that the contract ignores."""
+    """The number of the message in a dead letter. It is in a field that the contract ignores."""
     try:
         return int(json.loads(fields_json)["chaosNumber"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,7 @@
-"""Redis in a round: one server, or a cluster of masters; each behind a proxy of its own, which it announces."""
+"""Redis in a round: one server, or a cluster of masters.
+
+Each one is behind a proxy of its own, which it announces.
+"""
 
 import asyncio
 import signal
@@ -19,7 +22,7 @@ _MASTERS = 3
 
 
 class RedisNode:
-    """A server, the proxy that instances reach it through, and a client past the proxy."""
+    """A server, the proxy through which instances reach it, and a client that bypasses the proxy."""
 
     def __init__(self, directory: Path, *cluster_options: str) -> None:
         directory.mkdir(parents=True)
@@ -30,7 +33,7 @@ class RedisNode:
         self.proxy.upstream = ("127.0.0.1", self.server.port)
         self.client = stream.make_client(self.server.port)
         self.lock = asyncio.Lock()
-        """Held by whoever does something to the server, so that two faults never handle the same one."""
+        """A fault holds this while it acts on the server, so that two faults never act on the same one."""
 
     async def start(self) -> None:
         await asyncio.to_thread(self.server.start)
@@ -51,7 +54,7 @@ class RedisNode:
                 self.server.signal(signal.SIGCONT)
 
     async def lame(self, wrong: Sequence[str], right: Sequence[str], seconds: float) -> None:
-        """Between two commands; a restart would undo the first one, too."""
+        """Holds the lock over two commands, since a restart in between would undo the first one."""
         async with self.lock:
             await stream.insist(lambda: self.client.execute_command(*wrong))
             await asyncio.sleep(seconds)
@@ -63,14 +66,17 @@ def one_node(directory: Path) -> list[RedisNode]:
 
 
 def cluster_nodes(directory: Path, rng: Random) -> list[RedisNode]:
-    """Without replicas. Whether the slots of the other masters are served while one is away, `rng` decides."""
+    """A cluster of masters without replicas.
+
+    `rng` decides whether the other slots are served while one master is away.
+    """
     options = ["--cluster-enabled", "yes", "--cluster-node-timeout", rng.choice(("1000", "2000"))]
     options += ["--cluster-require-full-coverage", rng.choice(("yes", "no"))]
     return [RedisNode(directory / str(number), *options) for number in range(_MASTERS)]
 
 
 def cluster_client(nodes: Sequence[RedisNode]) -> RedisCluster:
-    """Past all proxies."""
+    """A client that bypasses all proxies."""
     real = {node.proxy.port: node.server.port for node in nodes}
     return RedisCluster(
         host="127.0.0.1",
@@ -84,7 +90,7 @@ def cluster_client(nodes: Sequence[RedisNode]) -> RedisCluster:
 
 
 async def join(nodes: Sequence[RedisNode]) -> None:
-    """Makes started nodes a cluster that shares the slots evenly; returns when each knows all proxies."""
+    """Joins started nodes to a cluster that shares the slots evenly. Returns when each node knows all proxies."""
     first = nodes[0]
     for number, node in enumerate(nodes):
         slots = range(_SLOTS * number // len(nodes), _SLOTS * (number + 1) // len(nodes))

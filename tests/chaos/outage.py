@@ -1,4 +1,4 @@
-"""The store away for long, under load: nothing is acknowledged or parked meanwhile, and no memory fills up."""
+"""A long outage of the store under load: nothing is acknowledged or parked meanwhile, and memory stays bounded."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from tests.chaos import stream
 from tests.chaos.suite import Round
 
 _SETTLING_SECONDS = 4.0
-"""What was written when the store went is still committed; and the instances' buffers fill up once."""
+"""Messages that were written before the outage are still committed, and the instances' buffers fill up once."""
 
 _GROWTH_MEGABYTES = 32.0
 _WARM = 100
@@ -14,7 +14,7 @@ _WARM = 100
 
 
 class OutageRound(Round):
-    """A round with this one fault, for the round's `seconds`: refused at first, then silent, then refused again."""
+    """A round with only this fault, for `seconds`: the store refuses connections, is silent, and refuses again."""
 
     broken = 0.0
 
@@ -53,11 +53,11 @@ class OutageRound(Round):
             report.diverged(f"an instance grew by {growth:.1f} MB while the store was away")
 
     async def _working(self) -> str | None:
-        """The outage comes when caches are filled and connections open."""
+        """Waits until caches are filled and connections open, before the outage begins."""
         return None if (count := await self._acknowledged()) >= _WARM else f"{count}"
 
     async def _acknowledged(self) -> int:
-        """Published entries up to the last delivered one that are not pending."""
+        """The number of published entries up to the last delivered one that are not pending."""
         count, client = 0, self.world.client
         for name in (keys.stream for keys in self.world.streams):
             for group in await client.xinfo_groups(name):

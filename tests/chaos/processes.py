@@ -1,4 +1,4 @@
-"""The pipeline's instances as an operator runs them: processes of their own, told things by signals alone."""
+"""The pipeline's instances as an operator runs them: processes that are controlled only by signals."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from tests.chaos.report import Report
 
 ROOT = Path(__file__).parents[2]
 _STARTING_SECONDS = 15
-"""Within this age, SIGTERM may still meet an interpreter that has no handler yet."""
+"""Seconds. A younger process may not have installed its handler for SIGTERM yet."""
 
 
 class Instance:
-    """One place for a consumer process. Every start gets a log of its own in `directory`."""
+    """A consumer process and its successors. Every start writes a log of its own in `directory`."""
 
     def __init__(self, name: str, environment: Mapping[str, str], directory: Path, report: Report) -> None:
         self.name = name
@@ -29,7 +29,7 @@ class Instance:
         self._started = 0.0
         self._starts = 0
         self.lock = asyncio.Lock()
-        """Held by whoever does something to the process, so that two faults never handle the same one."""
+        """A fault holds this while it acts on the process, so that two faults never act on the same one."""
 
     @property
     def running(self) -> bool:
@@ -41,7 +41,7 @@ class Instance:
 
     @property
     def resident_megabytes(self) -> float:
-        """With its children. 0 where it does not run, or where the system has no /proc."""
+        """Memory with its children; 0 if it is not running, or if the system has no /proc."""
         if self._process is None:
             return 0.0
         try:
@@ -67,7 +67,7 @@ class Instance:
         self._started = time.monotonic()
 
     def check(self) -> None:
-        """Nothing that happens around it may end an instance."""
+        """Reports an instance that has ended by itself: no fault around it may end it."""
         if self._process is not None and (code := self._process.poll()) is not None:
             self._report.diverged(f"instance {self.name} ended by itself with exit code {code}")
             self._process = None
@@ -90,7 +90,7 @@ class Instance:
             await asyncio.to_thread(process.wait)
 
     async def terminate(self, deadline: float) -> None:
-        """SIGTERM, and a divergence where the process does not end by itself, with 0, within `deadline` seconds."""
+        """Sends SIGTERM, and reports a divergence if the process does not end with 0 within `deadline` seconds."""
         self.check()
         if (process := self._process) is None:
             return
@@ -112,7 +112,7 @@ class Instance:
             self._report.diverged(f"instance {self.name} ended with exit code {code} after SIGTERM")
 
     def destroy(self) -> None:
-        """Ends the process at once and without questions, for the end of the run."""
+        """Kills the process without any check, at the end of the run."""
         if self._process is not None:
             _kill(self._process)
             self._process.wait()
@@ -120,14 +120,14 @@ class Instance:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """With its children, which CONSUMER_PROCESSES makes, each in a session of its own: nobody would end them."""
+    """Kills the process and its children of CONSUMER_PROCESSES, which are in sessions of their own."""
     for pid in (process.pid, *_children(process.pid)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
 
 
 def _children(pid: int) -> list[int]:
-    """None where the system has no /proc."""
+    """None if the system has no /proc."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -135,7 +135,7 @@ def _children(pid: int) -> list[int]:
 
 
 def base_environment(**settings: str) -> dict[str, str]:
-    """What a process needs of this machine, and `settings`; nothing of the developer's own variables."""
+    """The environment of a process: what it needs of this machine's, and `settings`, but no other variable."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     plain = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "TYPER_STANDARD_TRACEBACK": "1"}
     return {**kept, **plain, **settings}

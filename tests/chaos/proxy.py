@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on command: what networks do to a connection, on one machine and on time."""
+"""A TCP proxy that misbehaves on command, as networks do."""
 
 import asyncio
 import contextlib
@@ -10,13 +10,13 @@ _CHUNK = 65_536
 
 
 class FaultyProxy:
-    """Forwards 127.0.0.1:`port` to `upstream`; every fault can be switched while connections are open.
+    """Forwards 127.0.0.1:`port` to `upstream`. Faults can be switched while connections are open.
 
     `delay`         seconds that each chunk waits, in both directions
     `refuse`        new connections are closed at once
-    `drop_every`    each n-th chunk from the server is swallowed, over all connections; 0: none. The connection then
-                    is cut, or with `mute` stays open in silence until the client gives up: to hand on what came
-                    after a gap would be no TCP
+    `drop_every`    each n-th chunk from the server is dropped, over all connections; 0: none. The connection is then
+                    cut, or with `mute` stays open and silent until the client gives up: TCP never delivers bytes
+                    after a gap
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -51,7 +51,7 @@ class FaultyProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut(self) -> None:
-        """Resets all open connections, whatever is under way on them."""
+        """Resets all open connections."""
         for writer in tuple(self._writers):
             writer.transport.abort()
 
@@ -60,7 +60,7 @@ class FaultyProxy:
         self._flowing.clear()
 
     def resume(self) -> None:
-        """Forwards what was held back, also of clients that gave up meanwhile: as a slow network would."""
+        """Forwards what was held back, also for clients that gave up meanwhile, as a slow network would."""
         self._flowing.set()
 
     def heal(self) -> None:
@@ -68,9 +68,9 @@ class FaultyProxy:
         self.resume()
 
     async def read(self, reader: StreamReader, replies: bool, connection: dict[int, Any]) -> bytes:
-        """What is forwarded, delayed and dropped as one piece; empty at the end.
+        """The next bytes, which are forwarded, delayed or dropped together; empty at the end.
 
-        `connection` is for what one direction has to tell the other: each connection has its own.
+        `connection` carries notes from one direction of a connection to the other.
         """
         return await reader.read(_CHUNK)
 

@@ -1,4 +1,4 @@
-"""What a round found out. The first divergence is the one to look at: the others often follow from it."""
+"""The findings of a round. Look at the first divergence: the others often follow from it."""
 
 import time
 
@@ -13,7 +13,7 @@ class Report:
         self.divergences.append(f"[{self._clock()}] {what}")
 
     def happened(self, what: str) -> None:
-        """Something that helps to understand a divergence: a fault that was caused, say."""
+        """Records something that helps to understand a divergence, such as a fault."""
         self.events.append(f"[{self._clock()}] {what}")
 
     def _clock(self) -> str:

@@ -1,4 +1,7 @@
-"""The suite's own way to the documents: as the Spring server writes and reads them, past every fault."""
+"""The suite's own access to the documents.
+
+It writes and reads them as the Spring server does, and bypasses all faults.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +26,7 @@ class SpringStore:
         self._names: dict[Any, str] = {}
 
     async def prepare(self, with_uncategorized: bool) -> None:
-        """The patterns of the model. `Uncategorized` may be missing: then the pipeline has to create it."""
+        """Inserts the model's patterns. `Uncategorized` may be missing, and then the pipeline has to create it."""
         await self.logs.create_index([("userId", 1), ("sessionDate", 1), ("session", 1)])
         categories: dict[str, dict[str, list[str]]] = {
             category: {"appPatterns": [], "domainPatterns": []} for category in sorted({*WORK, *OTHERS})
@@ -45,7 +48,7 @@ class SpringStore:
         await self.logs.insert_many(_log_without_category(log) for log in batch.logs)
 
     async def category_name(self, category_id: Any) -> str | None:
-        """The category that a document points at; None where it points at none."""
+        """The category of a document; None if it has none."""
         if category_id is None:
             return None
         if category_id not in self._names:

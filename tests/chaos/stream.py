@@ -1,4 +1,7 @@
-"""The suite's own way to Redis, past every fault but the server's own death: publisher, Spring's reader, others."""
+"""The suite's own access to Redis: publisher, Spring's reader and others.
+
+It bypasses all faults but a dead server.
+"""
 
 import asyncio
 import json
@@ -22,8 +25,10 @@ EVENTS = "session_score_stream"
 AUDIT_GROUP = "audit"
 COMMANDS = "pomocore:commands"
 ERRORS = (RedisError, RedisClusterException, OSError, AttributeError, RuntimeError)
-"""What a server that is away makes of a call. The last two: redis-py's cluster client closes connections of which
-another task has just begun to make use."""
+"""Exceptions of a call while a server is away.
+
+The last two come from redis-py's cluster client, which closes connections
+that another task has just begun to use."""
 
 _PUBLISH = """
 local ids = {}
@@ -38,7 +43,7 @@ for i = 1, #ARGV do
 end
 return ids
 """
-"""Publishes a message once however often it is sent: a reply that dies with the server says nothing."""
+"""Publishes a message once, however often it is sent: after a lost reply, nobody knows whether it was published."""
 
 T = TypeVar("T")
 
@@ -55,7 +60,7 @@ def make_client(port: int) -> Redis:
 
 
 async def insist(call: Callable[[], Awaitable[T]], seconds: float = 60) -> T:
-    """Repeats what can be repeated while the server is down or loading, for a minute at most."""
+    """Repeats an idempotent call while the server is down or loading, for at most a minute."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         try:
@@ -67,7 +72,7 @@ async def insist(call: Callable[[], Awaitable[T]], seconds: float = 60) -> T:
 
 
 async def publish(client: Redis, streams: Sequence[StreamKeys], messages: Sequence[Published]) -> None:
-    """Each on the partition of its user, as the producers' rule is: CRC-32 of the id, modulo their number."""
+    """Publishes each message on its user's partition: the CRC-32 of the id modulo the number of partitions."""
     script = client.register_script(_PUBLISH)
     shares: defaultdict[int, list[str]] = defaultdict(list)
     for message in messages:
@@ -90,7 +95,7 @@ async def published_ids(client: Redis, streams: Sequence[StreamKeys]) -> dict[st
 
 
 async def read_and_die(client: Redis, stream: str, name: str, count: int) -> int:
-    """A consumer of somebody else's that takes messages and is never heard of again."""
+    """A foreign consumer that reads messages and never acknowledges them."""
     try:
         reply: Any = await client.xreadgroup(GROUP, name, {stream: ">"}, count=count)
     except ERRORS:
@@ -99,8 +104,10 @@ async def read_and_die(client: Redis, stream: str, name: str, count: int) -> int
 
 
 async def backlog(client: Redis, streams: Sequence[StreamKeys]) -> str | None:
-    """What is still to be done; None: all entries are delivered and acknowledged, the outboxes are empty, and no
-    message waits for its category."""
+    """What is left to be done; None if nothing is.
+
+    Done means that all entries are acknowledged, the outboxes are empty, and no message waits for its category.
+    """
     left = [await _backlog(client, keys) for keys in streams]
     return "; ".join(filter(None, left)) or None
 
@@ -119,7 +126,7 @@ async def _backlog(client: Redis, keys: StreamKeys) -> str | None:
 
 
 async def deferred_ever(client: Redis, streams: Sequence[StreamKeys]) -> int:
-    """How many messages the LLM did not answer in time, as far as the server tells (from 7.0 on)."""
+    """How many messages the LLM did not answer in time, if the server can tell (Redis 7.0 or later)."""
     known = [await client.xinfo_stream(keys.deferred) for keys in streams if await client.exists(keys.deferred)]
     return sum(info.get("entries-added", 0) for info in known)
 
@@ -133,7 +140,7 @@ async def unfinished(client: Redis, streams: Sequence[StreamKeys], clustered: bo
 
 
 class SpringReader:
-    """Reads the session events while they come and lets `judge` look at once at what Spring would score."""
+    """Reads session events as they come, and lets `judge` check at once what Spring would score."""
 
     def __init__(self, client: Redis, judge: Callable[[Session], Awaitable[str | None]], report: Report) -> None:
         self.client = client

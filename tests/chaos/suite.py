@@ -1,4 +1,4 @@
-"""Rounds: publish, cause faults, heal, wait until all is drained, compare with the model."""
+"""Rounds: publish, cause faults, repair, wait until everything is processed, compare with the model."""
 
 import asyncio
 import contextlib
@@ -21,19 +21,19 @@ from tests.chaos.world import TERM_SECONDS, Options, World
 from tests.chaos.write_faults import REFUSED
 
 _LEFT_BY_TRIMMING = 250
-"""Entries: trimming may stop at the borders of the stream's nodes, of 100 entries each."""
+"""Entries. Trimming may stop at the borders of the stream's nodes, which have 100 entries each."""
 
 _POISONED = ("leaderboard:SNS:2025-M9", "leaderboard:Uncategorized:2025-M3")
-"""One that messages are moved to, and one that they are moved from."""
+"""A board to which messages move, and one from which they move."""
 
 _BESIDE = "what goes on beside the stream has not ended"
 
 _TAIL = 60
-"""Lines of a log: as many as a group of exceptions takes, of which the first one is the cause."""
+"""Lines of a log that are shown: enough for a group of exceptions, the first of which is the cause."""
 
 
 class Round:
-    """One round in `directory`, with a MongoDB server that outlives it."""
+    """Runs one round in `directory`, on a MongoDB server that outlives the round."""
 
     broken = 0.04
 
@@ -47,7 +47,7 @@ class Round:
         self._reader = stream.SpringReader(self.world.make_client(), self._judge, self.world.report)
 
     async def run(self) -> None:
-        """Leaves what it found in `world.report`; everything it started is ended."""
+        """Leaves its findings in `world.report`, and ends everything that it started."""
         try:
             await self.world.start()
             await self._with_reader()
@@ -92,7 +92,10 @@ class Round:
             group.create_task(self._publish(), name="publisher")
 
     async def _publish(self) -> None:
-        """Spread over the time of the faults. Documents first, as Spring does; the model learns of it before."""
+        """Publishes the messages during the faults.
+
+        Documents come first, as with Spring; the model is told before that.
+        """
         rng = Random(self._options.seed)
         workload = Workload(rng, self._options.messages, with_refused=self._with_replay, broken=self.broken)
         await self._poison_boards()
@@ -106,7 +109,7 @@ class Round:
             await asyncio.sleep(rng.uniform(0, 2 * pause * len(batch.messages)))
 
     async def _poison_boards(self) -> None:
-        """Keys of the wrong type where boards belong; only where their scores can be replayed in the end."""
+        """Puts keys of the wrong type in place of boards, if their scores can be replayed in the end."""
         for board in _POISONED if self._with_replay else ():
             await stream.insist(lambda: self.world.client.set(board, "of the wrong type"))  # noqa: B023
 
@@ -124,7 +127,10 @@ class Round:
             await asyncio.sleep(0.2)
 
     async def _look_at_dead_letters(self, keys: StreamKeys, last: str) -> str:
-        """No outage may park a good message: a replay would hide it later. Returns the last id seen."""
+        """Checks that no outage has parked a good message, which a later replay would hide.
+
+        Returns the last id seen.
+        """
         bad = {message.number for message in self._expected.dead}
         for letter_id, letter in await self.world.client.xrange(keys.dead_letters, min=f"({last}", count=1000):
             last = letter_id
@@ -143,7 +149,7 @@ class Round:
         await self._wait_for(done, "the stream is not drained")
 
     async def _finish(self) -> None:
-        """What an operator does after an incident: replays what was parked, and stops the instances."""
+        """Does what an operator does after an incident: replays the dead letters, and stops the instances."""
         await self._wait_for(self._unfinished, _BESIDE)  # a rebuild that still runs may mend the poisoned board
         if self._with_replay and not self.world.report.divergences:
             await self._replay_all()
@@ -174,7 +180,7 @@ class Round:
         return f"{len(missing)}, the first of {min(missing)}" if missing else None
 
     async def _audit(self) -> None:
-        """The group that has read nothing yet must find every entry: trimming waits for all groups."""
+        """Checks that a group that has read nothing yet finds every entry: trimming waits for all groups."""
         numbers: set[int] = set()
         for keys in self.world.streams:
             streams = {keys.stream: ">"}
@@ -192,7 +198,7 @@ class Round:
         return f"{length} entries are left" if length > _LEFT_BY_TRIMMING else None
 
     async def _wait_for(self, fault: Callable[[], Awaitable[str | None]], what: str) -> None:
-        """Waits until there is no `fault`, for as long as draining may take; reports what is left of it."""
+        """Waits until `fault` returns None, for as long as draining may take. Reports what is left."""
         if self.world.report.divergences:
             return
         deadline = asyncio.get_running_loop().time() + self._options.drain_seconds
@@ -226,7 +232,10 @@ class Round:
 async def run_round(
     options: Options, mongo: tuple[str, int], with_replay: bool, verbose: bool, kind: type[Round] = Round
 ) -> bool:
-    """Runs one round and prints its line, and on a divergence all that helps to find the cause. True: none."""
+    """Runs one round and prints its line, and after a divergence all that helps to find its cause.
+
+    True if there was none.
+    """
     started = asyncio.get_running_loop().time()
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as directory:
         a_round = kind(options, mongo, Path(directory), with_replay)

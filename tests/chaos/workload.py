@@ -1,4 +1,4 @@
-"""Messages as Spring publishes them: sessions of several users, interleaved, of both kinds, some of them broken."""
+"""Messages as Spring publishes them: interleaved sessions of several users, of both kinds, some of them broken."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ from tests.chaos.model import (
 
 USERS = ["9f3c-0001", "9f3c-0002", "사용자 셋", "a:b|c", 'quo"te\\', "two\nlines", "🦊", " padded ", "0", "-1"]
 REFUSED_USERS = ["refused-1", "refused-둘"]
-"""Their logs may be refused by the store for a while, see write_faults."""
+"""Users whose logs the store may refuse for a while (see write_faults)."""
 EDGES = [
     midnight(date) for date in ("2024-12-30", "2025-01-01", "2025-03-01", "2025-09-01", "2026-01-01", "2027-01-01")
 ]
-"""Days at whose start a week, a month or a year begins: where calendars go wrong."""
+"""Days on which a week, a month or a year begins, where calendars go wrong."""
 
 _DATES = ("2024-12-31", "2025-03-01", "2025-09-02", "2027-01-01")
 _BROKEN: list[dict[str, str | None]] = [
@@ -58,7 +58,7 @@ class _OpenSession:
 
 @dataclass
 class Batch:
-    """What is published in one step, and the documents that Spring inserts before it does."""
+    """Messages that are published in one step, and the documents that Spring inserts before."""
 
     messages: list[Published] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
@@ -66,7 +66,10 @@ class Batch:
 
 
 class Workload:
-    """All that one round publishes, decided by `rng` alone. `broken`: the share of messages that break the table."""
+    """Everything that one round publishes, determined by `rng`.
+
+    `broken` is the share of messages that break the contract.
+    """
 
     def __init__(self, rng: Random, count: int, with_refused: bool, broken: float = 0.04) -> None:
         self._rng = rng
@@ -154,7 +157,7 @@ class Workload:
         return window
 
     def _insert_as_spring(self, batch: Batch, fields: dict[str, str]) -> None:
-        """Today's server: both documents first, without a category, then the message with their ids."""
+        """Today's server inserts both documents without a category, and then sends the message with their ids."""
         window_id, log_id = (f"{self._rng.getrandbits(96):024x}" for _ in range(2))
         fields |= {"categorizedDataId": window_id, "pomodoroUsageLogId": log_id}
         batch.windows.append({"_id": window_id, **{k: fields[k] for k in ("app", "url", "title") if k in fields}})
@@ -162,7 +165,7 @@ class Workload:
 
 
 def java_double(value: float) -> str:
-    """As Java's Double.toString: plain from 1E-3 to 1E7, else with an exponent without a plus sign."""
+    """Spells a double as Java's Double.toString: plain from 1E-3 to 1E7, else with an exponent, which has no plus."""
     if value == 0 or 1e-3 <= value < 1e7:
         return repr(value)
     _, digits, exponent = Decimal(repr(value)).normalize().as_tuple()

@@ -1,4 +1,4 @@
-"""One round's servers, proxies and instances, and what may be done to them."""
+"""The servers, proxies and instances of one round, and the operations on them."""
 
 import asyncio
 import contextlib
@@ -26,14 +26,16 @@ T = TypeVar("T")
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
 TERM_SECONDS = 30.0
-"""SHUTDOWN_TIMEOUT below, a reply that never comes, and two busy cores."""
+"""Seconds: the SHUTDOWN_TIMEOUT below, a reply that never comes, and time for two busy cores."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What one round is like. `seconds` is how long faults are caused, `every` the time from one to the next.
+    """The parameters of a round.
 
-    `partitions`: of the stream; 0: one, and on a `cluster` one or three, as the seed decides.
+    `seconds` is how long faults are caused, `every` the average time between two faults.
+
+    `partitions` is the number of streams; 0 means one, or on a `cluster` one or three, as the seed decides.
     """
 
     seed: int
@@ -69,7 +71,7 @@ class World:
         self.environment: dict[str, str] = {}
         self.replays = 0
         self.audited = self.rng.random() < 0.4
-        """Whether another group, which reads nothing as long as faults happen, is on the stream."""
+        """Whether the stream has another group, which reads nothing during the faults."""
 
     async def start(self) -> None:
         for node in self.nodes:
@@ -96,11 +98,11 @@ class World:
         return Instance(name, {**self.environment, **settings}, _made(self.directory / "logs"), self.report)
 
     def make_client(self) -> Any:
-        """Past all faults but those of the servers themselves."""
+        """A client that bypasses all faults but those of the servers themselves."""
         return cluster_client(self.nodes) if self.clustered else stream.make_client(self.nodes[0].server.port)
 
     def any_of(self, things: Sequence[T], rng: Random) -> T:
-        """One of them; where there is no choice, the seed is not asked."""
+        """One of the given values. A single value takes no random number."""
         return things[0] if len(things) == 1 else rng.choice(things)
 
     def _environment(self) -> dict[str, str]:
@@ -148,13 +150,13 @@ class World:
 
     @property
     def rebuilds(self) -> int:
-        """Those that came to their end, as far as the logs tell."""
+        """The rebuilds that have completed, according to the logs."""
         logs = [log for instance in (*self.instances, *self.extras) for log in instance.logs]
         texts = [_COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace")) for log in logs]
         return sum(text.count("status=completed task=rebuild_leaderboard") for text in texts)
 
     async def dead_letters(self, *arguments: str) -> dict[str, object]:
-        """Runs `python -m cmd.dead_letters`, past the proxies (on a cluster: at first); {} where it failed."""
+        """Runs `python -m cmd.dead_letters` past the proxies (in a cluster, at first); {} if it failed."""
         environment = {**self.environment, "REDIS_ADDR": self.nodes[0].server.address}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cmd.dead_letters", *arguments, "--json"),
@@ -172,7 +174,7 @@ class World:
         return dict(json.loads(out)) if process.returncode == 0 else {}
 
     async def heal(self) -> None:
-        """Ends all faults: every proxy forwards, every instance of the round runs, and no other does."""
+        """Ends all faults: every proxy forwards, and exactly the instances of the round run."""
         for node in self.nodes:
             node.proxy.heal()
         self.store_proxy.heal()

@@ -1,7 +1,7 @@
-"""A store that refuses single documents or fails over: the faults that have to be caused inside the protocol.
+"""A store that refuses single documents or fails over: faults that have to be caused inside the protocol.
 
-Between an instance and the server, inserts into `pomodoro_usage_log` lose the documents of users whose name begins
-with `refused`, and the answer says of them what a server with a validator would say.
+The proxy removes the documents of users whose name begins with `refused` from inserts into `pomodoro_usage_log`, and
+adds to the reply what a server with a validator would say about them.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _VALIDATION_FAILED = 121
 
 
 class StoreProxy(FaultyProxy):
-    """FaultyProxy that can also refuse single writes, while `refusing` is set, or answer all with an error."""
+    """FaultyProxy that can also refuse single writes while `refusing` is set, or answer all writes with an error."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(host, port)
@@ -42,10 +42,10 @@ class StoreProxy(FaultyProxy):
         self.writes_fail_with = None
 
     async def read(self, reader: StreamReader, replies: bool, connection: dict[int, Any]) -> bytes:
-        """One whole message, changed where it has to be.
+        """One complete message, changed if necessary.
 
-        `connection` holds how to change the answer to a request, by its id. Ids are unique to a connection alone:
-        PyMongo draws them from C's rand(), unseeded, so that all processes use the same ones.
+        `connection` holds the change of a reply by the request's id. Ids are unique only within a connection: PyMongo
+        draws them from C's rand() without a seed, so all processes use the same ones.
         """
         try:
             header = await reader.readexactly(16)
@@ -88,7 +88,7 @@ def _failing_request(connection: dict[int, Any], request_id: int, body: bytes, f
 
 
 def _changed_reply(change: Any, body: bytes) -> bytes:
-    """`change`: fields to add, or which documents were refused and which sent; None: the answer stays as it is."""
+    """The changed reply. `change` has fields to add, or the documents refused and sent; None changes nothing."""
     if change is None:
         return body
     answer, _ = _parse(body)
@@ -106,7 +106,7 @@ def _changed_reply(change: Any, body: bytes) -> bytes:
 
 
 def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """The command of an OP_MSG without checksum, and the documents that follow it, as they are."""
+    """The command of an OP_MSG without checksum, and the encoded documents that follow it."""
     at, command, documents = 4, {}, []
     while at < len(body):
         kind, at = body[at], at + 1
@@ -124,7 +124,7 @@ def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def _ping(body: bytes, command: dict[str, Any]) -> bytes:
-    """A harmless request in the place of one that the server is not to see."""
+    """A harmless request in place of one that the server must not see."""
     return body[:4] + b"\0" + bson.encode({"ping": 1, "$db": command["$db"]})
 
 

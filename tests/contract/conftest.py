@@ -1,4 +1,4 @@
-"""Every adapter of a port behind the same harness, so that one suite runs against them all."""
+"""Every adapter of a port behind the same harness, so that one suite runs against all of them."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -137,7 +137,7 @@ def redis_62(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @dataclass
 class RedisSide:
-    """A real server, emptied after the test. `client` is a test's own, `make` makes those of the adapters."""
+    """A real server that is emptied after the test. `client` is for the test; `make` makes the adapters' clients."""
 
     settings: Settings
     client: Any
@@ -187,7 +187,7 @@ MakeBudget = Callable[[int, int], LLMBudgetPort]
 
 @pytest.fixture(params=["memory", *REDIS_KINDS])
 async def make_budget(request: pytest.FixtureRequest) -> AsyncIterator[MakeBudget]:
-    """Makes budgets of (calls a minute, tokens a day); those on Redis are one instance's each, of the same keys."""
+    """Makes budgets of (calls a minute, tokens a day). Those on Redis are of several instances with the same keys."""
     async with AsyncExitStack() as stack:
         if request.param == "memory":
             yield InMemoryLLMBudget
@@ -200,7 +200,7 @@ async def make_budget(request: pytest.FixtureRequest) -> AsyncIterator[MakeBudge
 
 
 class StreamSide(Protocol):
-    """What a test puts on the stream and what it sees afterwards."""
+    """The test's side of a stream: it adds entries and sees the results."""
 
     def add(self, fields: Mapping[str, str]) -> str: ...
 
@@ -265,7 +265,7 @@ class RedisStreamSide:
     redis: RedisSide
     keys: StreamKeys
     claim_idle_ms: int = 0
-    """0: whatever is pending counts as abandoned, so that no test has to wait."""
+    """0, so that every pending entry counts as abandoned and no test has to wait."""
     gone_after_ms: int = 600_000
     trim: bool = True
 

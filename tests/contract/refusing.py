@@ -1,7 +1,7 @@
 """A MongoDB that refuses single documents, as one with a schema validator does.
 
-The servers that stand in for MongoDB in tests know no validators, so the refusal is made here, at the driver's edge:
-all else reaches the server, and the answer is spelled as the server spells it.
+The servers that stand in for MongoDB in tests have no validators, so the driver's calls are intercepted here.
+Everything else reaches the server, and a refusal has the form that the server gives it.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ REASON = "Document failed validation"
 
 
 class RefusingDatabase:
-    """`refused` are the `_id`s that its collections do not take, `code` what they answer for those."""
+    """Its collections refuse documents whose `_id` is in `refused`, with the error `code`."""
 
     def __init__(self, database: Any, refused: set[Any], code: int = DOCUMENT_VALIDATION_FAILURE) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Places to run the pipeline in, each with its own data and nothing left of it afterwards."""
+"""Places to run the pipeline in. Each has its own data and is removed afterwards."""
 
 import shutil
 import tempfile
@@ -28,7 +28,7 @@ def _places(stack: ExitStack) -> Places:
 
 @pytest.fixture
 def place() -> Iterator[Places]:
-    """Makes places of the test's own."""
+    """Makes places that belong to one test."""
     with ExitStack() as stack:
         yield _places(stack)
 
@@ -42,15 +42,15 @@ def shared_place() -> Iterator[Places]:
 
 @pytest.fixture
 def pipeline(place: Places) -> Pipeline:
-    """Nothing configured: embedded stores in a directory of the test's own."""
+    """A place with nothing configured: embedded stores in a directory of the test's own."""
     return place()
 
 
 @pytest.fixture(scope="module")
 def running(shared_place: Places) -> Pipeline:
-    """An embedded pipeline with a consumer at work, for tests that need no place of their own.
+    """An embedded pipeline with a running consumer, which several tests share.
 
-    They use users, days and dead letters of their own.
+    Each of them uses its own users, days and dead letters.
     """
     pipeline = shared_place()
     pipeline.consumer()

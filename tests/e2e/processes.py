@@ -1,4 +1,4 @@
-"""The pipeline's commands as a user starts them: processes of their own, from the root of the repository."""
+"""The pipeline's commands as a user starts them: as processes, from the root of the repository."""
 
 import json
 import os
@@ -21,12 +21,15 @@ from infrastructure.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 40.0
-"""Seconds after which something that should happen counts as not happening, on a machine that is busy."""
+"""Seconds after which a test gives up waiting, even on a busy machine."""
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """What a process needs of this machine, and `settings`. All others are empty, which is as good as not set: so
-    neither the developer's variables nor a `.env` in the root can reach a test."""
+    """The environment of a process: what it needs of this machine's, and `settings`.
+
+    All other settings are empty, which means not set, so that neither the developer's variables nor a `.env` in the
+    root reach a test.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     unset = {name.upper(): "" for name in Settings.model_fields}
     return {**kept, **unset, "HTTP_PORT": "0", "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **settings}
@@ -45,7 +48,7 @@ class Result:
 
 
 class Running:
-    """A process that goes on, and what it has written so far."""
+    """A running process, and its output so far."""
 
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
@@ -73,7 +76,7 @@ class Running:
         self.until(lambda: text in self.log, f"{text!r} in the log")
 
     def until(self, condition: Callable[[], Any], what: str) -> None:
-        """Waits for `condition`, and fails at once where the process ends before."""
+        """Waits for `condition`. Fails at once if the process ends before."""
 
         def holds() -> bool:
             ended = self._process.poll() is not None
@@ -102,7 +105,7 @@ class Running:
         self._process.wait(DEADLINE)
 
     def end(self) -> None:
-        """Whatever state it is in."""
+        """Kills the process, whatever its state."""
         if self._process.poll() is None:
             self.kill()
         self._log.close()
@@ -135,13 +138,13 @@ class Pipeline:
         return running
 
     def consumer(self, **settings: str) -> Running:
-        """A consumer that has loaded its patterns, so that it hears signals and reads."""
+        """Starts a consumer and returns when it has loaded its patterns: it then handles signals and reads."""
         running = self.start("stream_consumer", **settings)
         running.until_log("Loaded category patterns")
         return running
 
     def board(self, category: str, period: str = "day", date: str = "2025-09-02") -> dict[str, float]:
-        """A board as `cmd.leaderboard --json` tells it."""
+        """A board as `cmd.leaderboard --json` prints it."""
         rows = self.run(
             "leaderboard", category, "--period", period, "--date", date, "--limit", "10000", "--json"
         ).json()["rows"]
@@ -166,7 +169,7 @@ class Pipeline:
                 return False
 
     def close(self) -> None:
-        """Ends all processes, and the embedded redis-server that those which were killed have left."""
+        """Ends all processes, and the embedded redis-server, which killed processes leave running."""
         for running in self.running:
             running.end()
         with self.redis() as client:

@@ -17,7 +17,7 @@ from tests.messages import patterns
 from tests.servers import RedisServer
 
 DEADLINE = 60.0
-"""Seconds: far beyond what anything here takes, also on a busy machine."""
+"""Seconds, far more than anything here takes even on a busy machine."""
 
 MONGO_DRIVERS = [pytest.param(driver, marks=pytest.mark.mongo) for driver in ("motor", "pymongo")]
 
@@ -57,7 +57,10 @@ def _on_mongo(driver: str, settings: Settings, uri: str, database: str) -> Setti
 
 @dataclass
 class Pipeline:
-    """A consumer that runs, and what a test puts in and gets out. `redis` is the synchronous client of the test."""
+    """A running consumer, with methods to publish and to look at the results.
+
+    `redis` is the test's synchronous client.
+    """
 
     container: Container
     settings: Settings
@@ -77,7 +80,7 @@ class Pipeline:
         return ids
 
     async def settled(self) -> None:
-        """Returns when nothing is unread and nothing pending."""
+        """Returns when no entry is undelivered or pending."""
         deadline = time.monotonic() + DEADLINE
         while left := await self.container.backlog().uncommitted(at_most=10_000):
             if self.running.done():
@@ -109,7 +112,7 @@ StartPipeline = Callable[..., AbstractAsyncContextManager[Pipeline]]
 
 @pytest.fixture
 def pipeline_on(redis_server: RedisServer) -> StartPipeline:
-    """Starts a consumer for settings and ends it with the block: `async with pipeline_on(settings) as pipeline`.
+    """Starts a consumer and stops it at the end of the block: `async with pipeline_on(settings) as pipeline`.
 
     `prepare` is called with the container before the consumer starts. The store knows `tests.messages.patterns`.
     """
@@ -145,5 +148,5 @@ async def any_pipeline(pipeline_on: StartPipeline, any_settings: Settings) -> As
 
 
 def other_instance(settings: Settings, data_dir: Path | None = None) -> Settings:
-    """The same deployment, another instance of the consumer."""
+    """Another instance of the consumer in the same deployment."""
     return settings.model_copy(update={"instance_id": "another", **({"data_dir": data_dir} if data_dir else {})})

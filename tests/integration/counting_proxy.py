@@ -1,6 +1,6 @@
-"""A TCP proxy that names the commands on the wire, by the protocol's own framing and not by what a driver tells.
+"""A TCP proxy that records the commands on the wire. It parses the protocols and does not rely on a driver.
 
-It runs in threads of its own: Motor's `close` talks to the server while it holds up the event loop.
+It runs in its own threads, since Motor's `close` talks to the server while it blocks the event loop.
 """
 
 import socket
@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 Framing = Callable[[bytearray], list[str]]
-"""Takes the whole commands out of a buffer of what a client sent, and answers their names."""
+"""Removes the complete commands from a client's buffer and returns their names."""
 
 _OP_MSG = 2013
 _NOT_OF_THE_PIPELINE = frozenset({"hello", "ismaster", "isMaster", "endSessions", "legacy"})
-"""How a MongoDB driver looks after its connections, at intervals of its own."""
+"""Commands by which a MongoDB driver maintains its connections, at its own intervals."""
 
 
 @dataclass
@@ -25,7 +25,7 @@ class CountingProxy:
     commands: list[str] = field(default_factory=list)
 
     def counted(self) -> Counter[str]:
-        """What was sent since the last call. A command is noted before the server can answer it."""
+        """The commands since the last call. A command is recorded before the server can answer it."""
         counted, self.commands[:] = Counter(self.commands), []
         return counted
 
@@ -65,7 +65,7 @@ def counting_proxy(host: str, port: int, framing: Framing) -> Iterator[CountingP
 
 
 def _pump(source: socket.socket, target: socket.socket, watch: Callable[[bytes], None]) -> None:
-    """Hands on what comes until either side hangs up; then the other is hung up too."""
+    """Forwards bytes until one side closes its connection, and then closes the other."""
     with suppress(OSError):
         while sent := source.recv(1 << 16):
             watch(sent)
@@ -80,7 +80,7 @@ def _hang_up(end: socket.socket) -> None:
 
 
 def redis_commands(buffer: bytearray) -> list[str]:
-    """RESP: `*<arguments>`, then `$<length>` and so many bytes for each."""
+    """RESP: `*<arguments>`, then for each argument `$<length>` and that many bytes."""
     names = []
     while (command := _resp_command(buffer)) is not None:
         name, end = command
@@ -90,7 +90,7 @@ def redis_commands(buffer: bytearray) -> list[str]:
 
 
 def _resp_command(buffer: bytearray) -> tuple[str, int] | None:
-    """The name of the first command and where it ends, or None where it is not whole yet."""
+    """The name of the first command and the offset of its end; None if it is not complete yet."""
     end = buffer.find(b"\r\n")
     if end < 0:
         return None

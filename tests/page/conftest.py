@@ -1,4 +1,4 @@
-"""A pipeline with its door open, and the Chromium on PATH that looks at its console."""
+"""A pipeline that serves HTTP, and the Chromium on PATH that opens its console."""
 
 import asyncio
 import os
@@ -17,12 +17,12 @@ from tests.servers import free_port
 
 TOKEN = "correct horse battery staple"
 MILLISECONDS = 30_000
-"""Far beyond what anything here takes, also on a busy machine."""
+"""Seconds, far more than anything here takes even on a busy machine."""
 
 
 @dataclass
 class Console:
-    """The page and the pipeline behind it. `errors` is what the browser complains of."""
+    """The page and the pipeline behind it. `errors` are the browser's error messages."""
 
     page: Page
     pipeline: Pipeline

@@ -1,4 +1,4 @@
-"""The referee: the matching rules in the plainest form, to check the fast engine against.
+"""A naive matcher, which is the reference for the fast one.
 
 It tries each pattern by itself, without trie, automaton, cache or fast path, and takes URLs and names apart
 with code of its own. It shares two things with the engine: `is_qualifier`, the table of version words, and
@@ -41,7 +41,7 @@ def candidates(patterns: Iterable[CategoryPattern], app: str, url: str) -> list[
 
 
 def url_strength(pattern: str, url: str) -> tuple[int, int, int] | None:
-    """(token, -length of host or token, -length of path) where the pattern matches the URL."""
+    """(token, -length of host or token, -length of path) if the pattern matches the URL."""
     read, place = read_pattern(pattern), split(url)
     if read is None or place is None:
         return None
@@ -91,7 +91,7 @@ def read_pattern(pattern: str) -> str | Place | None:
 
 
 def split(url: str) -> Place | None:
-    """Canonical host (may be empty) and path segments, or None where the URL names no place."""
+    """The canonical host (which may be empty) and the path segments; None if the URL has neither."""
     for ignored in "\t\r\n":
         url = url.replace(ignored, "")
     while url and (url[0] <= " " or url[0] in "\x85\xa0\u200b\u3000\ufeff"):

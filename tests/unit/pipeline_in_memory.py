@@ -62,7 +62,7 @@ LLM_LIMITS = replace(llm_queue_limits(DEFAULTS), batch=5, linger_seconds=0.0, fi
 
 
 class Source(InMemoryMessageSource):
-    """Fails with `error` while there is one; counts its calls."""
+    """Raises `error` as long as it is set, and counts its calls."""
 
     error: Exception | None = None
 
@@ -98,7 +98,7 @@ class Source(InMemoryMessageSource):
 class Commits(InMemoryCommit):
     error: Exception | None = None
     lose_replies = False
-    """A commit takes effect, but its reply is lost."""
+    """A commit that takes effect but whose reply is lost."""
 
     async def commit(self, commit: Commit) -> CommitResult:
         if self.error is not None and not self.lose_replies:
@@ -110,7 +110,7 @@ class Commits(InMemoryCommit):
 
 
 class Store:
-    """What both repositories are told: `error` for every call, `failing` {document id: reason}, `poison` app."""
+    """The faults of both repositories: an `error` for every call, `failing` {document id: reason}, a `poison` app."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -172,7 +172,7 @@ class Logs(InMemoryPomodoroUsageLogRepository):
 
 
 class LLM:
-    """Says `name` to everything once `gate` is open."""
+    """Answers every question with `name` once `gate` is open."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -191,7 +191,7 @@ class LLM:
 
 
 class Seen(Observer):
-    """Remembers what it is told."""
+    """Records all calls."""
 
     def __init__(self) -> None:
         self.committed = 0
@@ -238,7 +238,7 @@ class Seen(Observer):
 
 @dataclass
 class World:
-    """What instances share."""
+    """Everything that instances share."""
 
     stream: InMemoryStream = field(default_factory=InMemoryStream)
     boards: InMemoryLeaderboard = field(default_factory=InMemoryLeaderboard)
@@ -261,7 +261,7 @@ class World:
 
 
 class Instance:
-    """One consumer on a world."""
+    """One consumer in a world."""
 
     def __init__(
         self,
@@ -306,7 +306,7 @@ class Instance:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[int]]:
-        """Runs until the block ends, and then stops in order."""
+        """Runs the consumer, and stops it in order at the end of the block."""
         task = asyncio.create_task(self.consumer.run(self.stop))
         try:
             yield task
@@ -319,7 +319,7 @@ class Instance:
 
 
 async def until(condition: Callable[[], bool], *watched: asyncio.Task[Any]) -> None:
-    """Waits for the other tasks to bring `condition` about."""
+    """Lets other tasks run until `condition` holds."""
     async with asyncio.timeout(10):
         while not condition():
             for task in watched:
@@ -330,6 +330,6 @@ async def until(condition: Callable[[], bool], *watched: asyncio.Task[Any]) -> N
 
 
 async def turns(count: int = 50) -> None:
-    """Gives the other tasks that many chances to do something that they should not."""
+    """Lets other tasks run for so many turns, so that they could do something that they should not."""
     for _ in range(count):
         await asyncio.sleep(0)
