@@ -25,6 +25,7 @@ from infrastructure.http import schemas
 from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.http.guard import Guard
+from infrastructure.http.labels import labels
 from infrastructure.http.live import Live
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.settings import Settings
@@ -59,6 +60,9 @@ class Api:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         return await self.live.listen(request)
+
+    async def labels(self, request: web.Request) -> schemas.Labels:
+        return labels()
 
     async def access(self, request: web.Request) -> schemas.Access:
         if not self._guard.has_token:
@@ -193,6 +197,7 @@ class Api:
                 "The same each second: server-sent events `history` (once), `state`, and `end` at a stop",
                 schemas.State, streams=True,
             ),
+            Endpoint("GET", "/api/labels", self.labels, "What tiers and lanes are called", schemas.Labels),
             Endpoint(
                 "GET", "/api/access", self.access, "Whether changes are possible, and the token given is right",
                 schemas.Access, access="more",

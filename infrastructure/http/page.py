@@ -1,37 +1,35 @@
-"""The console: one HTML file with its style and scripts in it, put together from what lies in console/."""
+"""The console's files, served as they lie in console/: a page, its style sheet, and its scripts as ES modules."""
 
-import base64
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-_STYLE = "console.css"
-_SCRIPTS = ("page.js", "plot.js", "figures.js", "boards.js", "letters.js", "windows.js", "console.js")
-"""They share one scope, in this order."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The page's Content-Security-Policy: nothing runs or is shown but what this server sends as a file of its own."""
+
+PAGE = "console.html"
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-class Page(NamedTuple):
-    """`policy` is the Content-Security-Policy under which nothing runs but what is in `html`."""
+class ConsoleFile(NamedTuple):
+    """`tag` changes with the content: a browser that knows it need not be sent the file again."""
 
-    html: str
-    policy: str
+    body: bytes
+    content_type: str
+    tag: str
 
 
 @cache
-def page() -> Page:
-    style, script = _read(_STYLE), "\n".join(map(_read, _SCRIPTS))
-    html = _read("console.html").replace("/*style*/", style, 1).replace("/*script*/", script, 1)
-    policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return Page(html, policy)
-
-
-def _read(name: str) -> str:
-    return files(__package__).joinpath("console", name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+def console_files() -> Mapping[str, ConsoleFile]:
+    """All files by name."""
+    found = {}
+    for file in files(__package__).joinpath("console").iterdir():
+        if content_type := _TYPES.get(f".{file.name.rpartition('.')[2]}"):
+            body = file.read_bytes()
+            found[file.name] = ConsoleFile(body, content_type, hashlib.sha256(body).hexdigest()[:32])
+    return found

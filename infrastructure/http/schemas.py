@@ -103,6 +103,17 @@ class State(BaseModel):
     metrics: dict[str, float | None]
 
 
+class Label(Document):
+    name: str = Field(description="the value in metrics and answers")
+    label: str
+    meaning: str
+
+
+class Labels(Document):
+    tiers: list[Label] = Field(description="in the order in which they are asked")
+    lanes: list[Label]
+
+
 class Access(Document):
     changes: Literal["off", "locked", "open"] = Field(
         description="off: there is no ADMIN_TOKEN; locked: it is needed; open: it was given"

@@ -21,7 +21,7 @@ from infrastructure.http import openapi
 from infrastructure.http.api import Api
 from infrastructure.http.endpoint import BODY_BYTES, Endpoint, json_text, told_as_problems
 from infrastructure.http.guard import refuse_forms, refuse_other_sites
-from infrastructure.http.page import page
+from infrastructure.http.page import PAGE, POLICY, console_files
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.settings import Settings, SettingsError
 
@@ -80,8 +80,17 @@ def bounded(handler: Handler) -> Handler:
 
 
 async def console(request: web.Request) -> web.Response:
-    html, policy = page()
-    return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": policy})
+    """The page, or the file of it that the path names."""
+    file = console_files().get(request.match_info.get("file", PAGE))
+    if file is None:
+        raise web.HTTPNotFound
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+    if any(tag.value == file.tag for tag in request.if_none_match or ()):
+        response = web.Response(status=304, headers=headers)
+    else:
+        response = web.Response(body=file.body, content_type=file.content_type, charset="utf-8", headers=headers)
+    response.etag = file.tag
+    return response
 
 
 def serving(operation: Endpoint, api: Api) -> Handler:
@@ -114,6 +123,7 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
 
     beside = {
         "/": console,
+        "/console/{file}": console,
         "/openapi.json": openapi_json,
         "/healthz": healthz,
         "/readyz": readyz,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,15 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, ClientSession
 from structlog.testing import capture_logs
+from yarl import URL
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal, ProposalStatus
 from domains.kernel.errors import RedisOutage
+from domains.patternClassifier.model import Tier
+from domains.pomodoro.model import Lane
 from infrastructure.composition.container import running_container
 from infrastructure.http import live
+from infrastructure.http.page import console_files
 from infrastructure.http.server import open_door
 from infrastructure.settings import Settings, SettingsError, load_settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
@@ -164,17 +169,61 @@ async def test_listeners_are_told_of_the_end(settings: Settings) -> None:
     assert rest.endswith(b"event: end\ndata: {}\n\n")
 
 
-async def test_the_console_is_one_file_that_nothing_may_be_added_to(door: Door) -> None:
+async def test_the_console_runs_nothing_but_files_of_this_server(door: Door) -> None:
     async with door.session.get(door.address) as answer:
         html, headers = await answer.text(), answer.headers
 
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
     assert answer.content_type == "text/html"
-    assert "/*script*/" not in html
-    assert "src=" not in html
-    assert "unsafe" not in headers["Content-Security-Policy"]
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    assert {sources for name, sources in policy.items() if name.endswith("-src")} == {"'none'", "'self'"}
+    assert not re.search(r"<style|<script>| style=| on\w+=|javascript:", html)
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert (headers["Cache-Control"], headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+async def files_of_the_console(door: Door) -> dict[str, str]:
+    """{name: text} of all that the page loads, and of what this loads."""
+    async with door.session.get(door.address) as answer:
+        wanted, loaded = re.findall(r'"/console/([\w.]+)"', await answer.text()), dict[str, str]()
+    for name in wanted:
+        if name not in loaded:
+            async with door.session.get(f"{door.address}/console/{name}") as answer:
+                assert answer.status == 200, name
+                assert answer.content_type == CONTENT_TYPES[name.rpartition(".")[2]]
+                loaded[name] = await answer.text()
+            wanted += re.findall(r'from "\./([\w.]+)"', loaded[name])
+    return loaded
+
+
+CONTENT_TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+
+
+async def test_every_file_of_the_console_is_loaded_and_of_its_type(door: Door) -> None:
+    assert {*await files_of_the_console(door), "console.html"} == console_files().keys()
+
+
+async def test_every_tier_and_lane_has_a_label_and_a_meaning(door: Door) -> None:
+    known = await door.get("/api/labels")
+
+    assert [tier["name"] for tier in known["tiers"]] == list(Tier)
+    assert [lane["name"] for lane in known["lanes"]] == list(Lane)
+    assert all(it["label"] and it["meaning"] for it in (*known["tiers"], *known["lanes"]))
+
+
+async def test_a_file_that_a_browser_has_is_not_sent_again(door: Door) -> None:
+    async with door.session.get(f"{door.address}/console/console.js") as first:
+        tag = first.headers["ETag"]
+    async with door.session.get(f"{door.address}/console/console.js", headers={"If-None-Match": tag}) as second:
+        assert (second.status, await second.read()) == (304, b"")
+    async with door.session.get(f"{door.address}/console/console.js", headers={"If-None-Match": '"old"'}) as third:
+        assert third.status == 200
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2Fserver.py", "%2e%2e/api.py", "__init__.py"])
+async def test_nothing_but_the_console_is_served_as_a_file(door: Door, name: str) -> None:
+    async with door.session.get(URL(f"{door.address}/console/{name}", encoded=True)) as answer:
+        assert answer.status == 404
 
 
 # Boards

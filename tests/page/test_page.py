@@ -10,6 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal
 from domains.kernel.errors import RedisOutage
+from domains.patternClassifier.model import Tier
+from domains.pomodoro.model import Lane
+from infrastructure.http import labels
 from infrastructure.observing.metrics import values_of
 from tests.messages import message
 from tests.page.conftest import TOKEN, Console
@@ -45,6 +48,24 @@ async def test_live_figures_agree_with_the_metrics(console: Console) -> None:
     assert await console.text("#level") == "Healthy"
     await console.until("#plot-rate .keys", "Fast lane")
     assert await console.page.locator("#plot-rate path.series.fast").count() >= 1
+    assert console.errors == []
+
+
+async def test_tiers_and_lanes_are_called_what_the_server_calls_them(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(labels._TIERS, Tier.APP, ("Rule of apps", "whatever it means"))
+    monkeypatch.setitem(labels._LANES, Lane.FAST, ("Motorway", "without a limit"))
+    await console.pipeline.process(message())
+    await console.open()
+    await console.until("#committed", "1")
+
+    assert "whatever it means" in await console.text("#tiers li:has-text('Rule of apps')")
+    assert "without a limit" in await console.text("#lanes tr:has-text('Motorway')")
+    await console.until("#plot-rate .keys", "Motorway lane")
+    await console.page.fill("#try-app", "Visual Studio Code")
+    await console.page.press("#try-app", "Enter")
+    await console.until("#explained .tag", "Rule of apps")
     assert console.errors == []
 
 

@@ -1,10 +1,15 @@
 // The boards: category and period, page by page, or around one user.
 
+import { ask } from "./api.js";
+import { $, empty, failed, make, say } from "./elements.js";
+import { number, plural, spent } from "./format.js";
+
 const BOARD_SIZE = 10;
 const boardAt = { page: 0, asked: 0 };
 const chosenPeriod = () => document.querySelector("input[name=period]:checked").value;
 
-async function startBoards() {
+/** Fills the form, the first time, and shows the board that is chosen. */
+export async function startBoards() {
   if ($("board-category").options.length === 0) await fillBoardForm();
   await showBoard();
 }
@@ -104,7 +109,7 @@ function shifted(date, days) {
 }
 
 /** One day, week or month earlier (-1) or later (1). */
-function step(direction) {
+export function step(direction) {
   const date = $("board-date").value;
   if (!date) return;
   const ofMonth = () => {
@@ -121,3 +126,6 @@ function turnTo(page) {
   boardAt.page = page;
   showBoard();
 }
+
+export const showFirstPage = () => turnTo(0);
+export const turn = (pages) => turnTo(boardAt.page + pages);

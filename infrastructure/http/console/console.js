@@ -1,20 +1,35 @@
 // Listening to the server, and everything that happens on a click.
 
+import { showFirstPage, startBoards, step, turn } from "./boards.js";
+import { $, failed, say } from "./elements.js";
+import { showState, takeHistory } from "./figures.js";
+import { loadLabels } from "./labels.js";
+import { followLetters, refreshAccess, toggleLock, unlock } from "./letters.js";
+import { applyTheme, switchTheme, systemIsDark } from "./theme.js";
+import { classify } from "./windows.js";
+
 const RETRY_SECONDS = [1, 2, 4, 8];
 const SILENT_SECONDS = 15;
-const stream = { source: null, tries: 0, heard: Date.now(), live: false };
+const stream = { source: null, tries: 0, heard: Date.now(), live: false, retry: null };
 
 function listen() {
   stream.source = new EventSource("/api/events");
-  stream.source.addEventListener("history", (event) => (history = JSON.parse(event.data)));
+  stream.source.addEventListener("history", (event) => takeHistory(JSON.parse(event.data)));
   stream.source.addEventListener("state", (event) => hear(JSON.parse(event.data)));
   stream.source.addEventListener("end", () => lose("The pipeline is stopping."));
   stream.source.onerror = () => lose("The pipeline does not answer.");
 }
 
-function hear(state) {
+async function hear(state) {
   stream.heard = Date.now();
   stream.tries = 0;
+  const { source } = stream;
+  try {
+    await loadLabels();
+  } catch (error) {
+    lose(`Its labels could not be loaded: ${error.message}.`);
+  }
+  if (source.readyState === EventSource.CLOSED) return;
   if (!stream.live) enliven();
   showState(state);
   followLetters(state);
@@ -41,7 +56,8 @@ function lose(why) {
   say("lost", `${why} The figures are those of ${new Date(stream.heard).toLocaleTimeString()}; trying again …`);
   $("lost").hidden = false;
   document.body.classList.add("stale");
-  setTimeout(listen, seconds * 1000);
+  clearTimeout(stream.retry);
+  stream.retry = setTimeout(listen, seconds * 1000);
 }
 
 function watchSilence() {
@@ -55,11 +71,11 @@ $("token-form").addEventListener("submit", unlock);
 $("token-cancel").addEventListener("click", () => $("token-dialog").close());
 $("try").addEventListener("submit", classify);
 $("board-form").addEventListener("submit", (event) => event.preventDefault());
-$("board-form").addEventListener("input", () => turnTo(0));
+$("board-form").addEventListener("input", showFirstPage);
 $("earlier").addEventListener("click", () => step(-1));
 $("later").addEventListener("click", () => step(1));
-$("page-before").addEventListener("click", () => turnTo(boardAt.page - 1));
-$("page-after").addEventListener("click", () => turnTo(boardAt.page + 1));
+$("page-before").addEventListener("click", () => turn(-1));
+$("page-after").addEventListener("click", () => turn(1));
 
 applyTheme();
 setInterval(watchSilence, 1000);

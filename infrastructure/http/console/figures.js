@@ -1,19 +1,13 @@
 // What the events tell: the summary, the plots, tiers, lanes, LLM, and the parts.
 
-const TIERS = {
-  url: ["URL rule", "a pattern matches the address"],
-  app: ["App rule", "a pattern matches the app's name"],
-  memory: ["Memory", "the LLM told this process before"],
-  cache: ["Cache", "the LLM told another instance before"],
-  documents: ["Documents", "the same window was categorised before"],
-  model: ["Local model", "the classifier on this machine is sure"],
-  llm: ["LLM", "asked, and it answered"],
-  fallback: ["Nobody", "stays Uncategorized, or Browsing"],
-};
+import { $, empty, make, say, table } from "./elements.js";
+import { duration, number, percent, plural } from "./format.js";
+import { labels } from "./labels.js";
+import { PLOT, Plot } from "./plot.js";
 
 const LEVELS = { healthy: "Healthy", degraded: "Degraded", down: "Down" };
-const LANES = ["fast", "slow"];
 
+const lanes = () => Object.keys(labels.lanes);
 const metric = (name, label, value) => `pomocore_${name}{${label}="${value}"}`;
 const committedBy = (lane) => metric("messages_committed_total", "lane", lane);
 const secondsOf = (lane) => metric("batch_seconds_sum", "lane", lane);
@@ -31,6 +25,11 @@ function byLabel(metrics, name) {
 
 let history = [];
 
+/** The points that the server has gathered before this page was opened. */
+export function takeHistory(points) {
+  history = points;
+}
+
 function remember(state) {
   const point = { time: state.time, ...state.metrics };
   point.pomocore_undelivered_entries = sumOfStreams(state, "undelivered");
@@ -38,7 +37,7 @@ function remember(state) {
   history = [...history.filter((earlier) => earlier.time > state.time - PLOT.seconds), point];
 }
 
-const sumOfStreams = (state, name) => (state.streams.length ? sum(state.streams.map((it) => it[name])) : null);
+export const sumOfStreams = (state, name) => (state.streams.length ? sum(state.streams.map((it) => it[name])) : null);
 
 function differences() {
   const now = history.at(-1)?.time ?? 0;
@@ -46,49 +45,44 @@ function differences() {
     const before = history[index];
     const seconds = point.time - before.time;
     const grown = (name) => Math.max(0, (point[name] ?? 0) - (before[name] ?? 0));
-    const lanes = LANES.map((lane) => {
+    const byLane = lanes().map((lane) => {
       const batches = grown(batchesOf(lane));
       const latency = batches ? grown(secondsOf(lane)) / batches : null;
       return [lane, { rate: seconds > 0 ? grown(committedBy(lane)) / seconds : 0, latency }];
     });
     const [undelivered, pending] = [point.pomocore_undelivered_entries, point.pomocore_pending_entries];
-    return { age: now - point.time, ...Object.fromEntries(lanes), undelivered, pending };
+    return { age: now - point.time, lanes: Object.fromEntries(byLane), undelivered, pending };
   });
 }
 
 const perSecond = (value) => `${number(value)}/s`;
 
-const plots = [
-  new Plot(
-    "plot-rate",
-    {
-      fast: { label: "Fast lane", of: (point) => point.fast.rate },
-      slow: { label: "Slow lane", of: (point) => point.slow.rate },
-    },
-    { unit: perSecond, least: 5 },
-  ),
-  new Plot(
-    "plot-latency",
-    {
-      fast: { label: "Fast lane", of: (point) => point.fast.latency },
-      slow: { label: "Slow lane", of: (point) => point.slow.latency },
-    },
-    { unit: duration, least: 0.01 },
-  ),
-  new Plot(
-    "plot-backlog",
-    {
-      waiting: { label: "Waiting", of: (point) => point.undelivered ?? null },
-      working: { label: "In work", of: (point) => point.pending ?? null },
-    },
-    { unit: number, least: 10 },
-  ),
-];
+let plots;
+
+function makePlots() {
+  const byLane = (value) =>
+    Object.fromEntries(
+      Object.entries(labels.lanes).map(([lane, { label }]) => [
+        lane,
+        { label: `${label} lane`, of: (point) => point.lanes[lane][value] },
+      ]),
+    );
+  const backlog = {
+    waiting: { label: "Waiting", of: (point) => point.undelivered ?? null },
+    working: { label: "In work", of: (point) => point.pending ?? null },
+  };
+  return [
+    new Plot("plot-rate", byLane("rate"), { unit: perSecond, least: 5 }),
+    new Plot("plot-latency", byLane("latency"), { unit: duration, least: 0.01 }),
+    new Plot("plot-backlog", backlog, { unit: number, least: 10 }),
+  ];
+}
 
 /** Messages a second over the last seconds, so that single batches do not make it jump. */
 function recentRate(points) {
   const recent = points.filter((point) => point.age < 5);
-  return recent.length ? sum(recent.map((point) => point.fast.rate + point.slow.rate)) / recent.length : 0;
+  const rates = recent.map((point) => sum(Object.values(point.lanes).map(({ rate }) => rate)));
+  return recent.length ? sum(rates) / recent.length : 0;
 }
 
 // Right now
@@ -116,7 +110,7 @@ function showNow(state, rate) {
   const { metrics, streams } = state;
   const undelivered = sumOfStreams(state, "undelivered");
   const pending = sumOfStreams(state, "pending");
-  const committed = sum(LANES.map((lane) => metrics[committedBy(lane)]));
+  const committed = sum(lanes().map((lane) => metrics[committedBy(lane)]));
   const waiting = (undelivered ?? 0) + (pending ?? 0);
   const ages = streams.flatMap((it) => [it.oldest_undelivered_seconds, it.oldest_pending_seconds]);
   $("level").dataset.level = state.level;
@@ -138,55 +132,51 @@ function showNow(state, rate) {
 function showTiers(metrics) {
   const counts = byLabel(metrics, "classifications_total");
   const total = sum(Object.values(counts));
-  const known = Object.keys(TIERS).filter((tier) => tier in counts);
+  const { tiers } = labels;
+  const known = Object.keys(tiers).filter((tier) => tier in counts);
   const parts = known
     .filter((tier) => counts[tier] > 0)
     .map((tier) => {
-      const part = make("span", { class: `tier-${tier}`, title: `${TIERS[tier][0]}: ${number(counts[tier])}` });
+      const part = tierColoured("span", tier, { title: `${tiers[tier].label}: ${number(counts[tier])}` });
       part.style.flexGrow = counts[tier] / total;
       return part;
     });
   $("tier-bar").replaceChildren(...parts);
   const said = known
     .filter((tier) => counts[tier] > 0)
-    .map((tier) => `${TIERS[tier][0]} ${percent(counts[tier] / total)}`);
+    .map((tier) => `${tiers[tier].label} ${percent(counts[tier] / total)}`);
   $("tier-bar").setAttribute("aria-label", said.join(", ") || "No message yet");
   $("tiers").replaceChildren(...known.map((tier) => tierRow(tier, counts[tier], total)));
 }
 
+/** An element in the colour of its tier; one that the style sheet does not know yet is grey. */
+function tierColoured(tag, tier, attributes) {
+  const element = make(tag, attributes);
+  element.style.background = `var(--tier-${tier}, var(--edge))`;
+  return element;
+}
+
 function tierRow(tier, count, total) {
-  const [name, meaning] = TIERS[tier];
+  const { label, meaning } = labels.tiers[tier];
   return make(
     "li",
     { class: count ? "" : "none", title: meaning },
-    make("i", { class: `swatch tier-${tier}` }),
-    make("span", {}, make("span", {}, name), make("small", { class: "note" }, ` ${meaning}`)),
+    tierColoured("i", tier, { class: "swatch" }),
+    make("span", {}, make("span", {}, label), make("small", { class: "note" }, ` ${meaning}`)),
     make("span", { class: "share" }, count ? `${percent(count / total)}` : "–"),
   );
 }
 
 function showLanes(metrics) {
-  const meanings = { fast: "rules and memory: at once", slow: "look-ups, local model, LLM" };
-  const rows = LANES.map((lane) => {
+  const rows = Object.entries(labels.lanes).map(([lane, { label, meaning }]) => {
     const batches = metrics[batchesOf(lane)] ?? 0;
     const mean = batches ? duration(metrics[secondsOf(lane)] / batches) : "–";
-    const name = make(
-      "th",
-      { scope: "row" },
-      make("i", { class: `swatch ${lane}` }),
-      lane === "fast" ? "Fast" : "Slow",
-    );
-    name.append(make("small", { class: "note" }, ` ${meanings[lane]}`));
+    const name = make("th", { scope: "row" }, make("i", { class: `swatch ${lane}` }), label);
+    name.append(make("small", { class: "note" }, ` ${meaning}`));
     const committed = number(metrics[committedBy(lane)] ?? 0);
     return make("tr", {}, name, make("td", { class: "number" }, committed), make("td", { class: "number" }, mean));
   });
   $("lanes").replaceChildren(table(["Lane", "Committed", "Mean time"], rows));
-}
-
-/** A table; all columns but the first hold numbers. */
-function table(heads, rows) {
-  const cells = heads.map((head, index) => make("th", { scope: "col", class: index ? "number" : "" }, head));
-  return make("table", {}, make("thead", {}, make("tr", {}, ...cells)), make("tbody", {}, ...rows));
 }
 
 // LLM
@@ -251,9 +241,10 @@ function instanceRow(instance) {
   return make("tr", {}, name, pending, make("td", { class: "number" }, `${duration(instance.idle_seconds)} ago`));
 }
 
-function showState(state) {
+export function showState(state) {
   remember(state);
   const points = differences();
+  plots ??= makePlots();
   for (const plot of plots) plot.draw(points);
   showNow(state, recentRate(points));
   showTiers(state.metrics);

@@ -1,5 +1,10 @@
 // What needs a hand: dead letters and proposed patterns, and the token that both want for changes.
 
+import { TOKEN, ask } from "./api.js";
+import { $, empty, failed, make, say, tell } from "./elements.js";
+import { sumOfStreams } from "./figures.js";
+import { moment, number, percent, plural } from "./format.js";
+
 let access = "off";
 
 const LOCKED = {
@@ -9,7 +14,7 @@ const LOCKED = {
 };
 
 /** Asks whether the token, where there is one, is still right, and shows what follows from it. */
-async function refreshAccess() {
+export async function refreshAccess() {
   try {
     access = (await ask("/api/access")).changes;
   } catch (error) {
@@ -23,7 +28,7 @@ async function refreshAccess() {
   await Promise.all([showLetters(), showProposals()]);
 }
 
-function toggleLock() {
+export function toggleLock() {
   if (access !== "open") {
     say("token-error", "");
     $("token-dialog").showModal();
@@ -33,7 +38,7 @@ function toggleLock() {
   refreshAccess();
 }
 
-async function unlock(event) {
+export async function unlock(event) {
   event.preventDefault();
   try {
     await ask("/api/access", { token: $("token").value });
@@ -121,7 +126,7 @@ function letterFields(letter) {
 let letterCount = null;
 
 /** The list is asked for anew when its length has changed. */
-function followLetters(state) {
+export function followLetters(state) {
   const count = sumOfStreams(state, "dead_letters");
   say("letter-count", count ? number(count) : "");
   if (letterCount !== null && letterCount !== count) showLetters();

@@ -1,6 +1,8 @@
 // Moving plots of the last minutes, drawn by hand in SVG.
 
-const PLOT = { width: 400, height: 130, top: 16, bottom: 18, seconds: 300, gap: 15 };
+import { $, make } from "./elements.js";
+
+export const PLOT = { width: 400, height: 130, top: 16, bottom: 18, seconds: 300, gap: 15 };
 const SVG = "http://www.w3.org/2000/svg";
 
 function svg(tag, attributes = {}, text = "") {
@@ -16,7 +18,7 @@ function roundedUp(value) {
   return [1, 2, 5, 10].find((step) => step * power >= value * 0.999) * power;
 }
 
-class Plot {
+export class Plot {
   /** `series`: {fast: {label, of}, …}, where `of` is the value at a point, null where there is none. */
   constructor(id, series, { unit, least }) {
     this.series = Object.entries(series);

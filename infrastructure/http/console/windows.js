@@ -1,6 +1,10 @@
 // The box that says what a window would be, and why.
 
-async function classify(event) {
+import { ask } from "./api.js";
+import { $, empty, failed, make } from "./elements.js";
+import { labels, loadLabels } from "./labels.js";
+
+export async function classify(event) {
   event.preventDefault();
   const body = { app: $("try-app").value, url: $("try-url").value, title: $("try-title-text").value };
   if (!Object.values(body).some(Boolean)) {
@@ -8,15 +12,18 @@ async function classify(event) {
     return;
   }
   try {
-    $("explained").replaceChildren(...verdict(await ask("/api/classify", { body })));
+    const [found] = await Promise.all([ask("/api/classify", { body }), loadLabels()]);
+    $("explained").replaceChildren(...verdict(found));
   } catch (error) {
     $("explained").replaceChildren(failed(error));
   }
 }
 
+const tierOf = (found) => labels.tiers[found.tier] ?? { label: found.tier, meaning: "" };
+
 function verdict(found) {
   const decided = make("p", {}, make("span", { class: "verdict" }, found.category), " ");
-  decided.append(make("span", { class: "tag" }, TIERS[found.tier][0]));
+  decided.append(make("span", { class: "tag" }, tierOf(found).label));
   const reasons = [
     ...found.why.matched.map((step, index) => reason(step, index === 0 && found.pattern !== null)),
     ...found.why.missed.map((step) => reason(step, false, "does not match: ")),
@@ -38,5 +45,5 @@ function reason({ pattern, tier, category, reason: why }, wins, before = "") {
 function behind(found) {
   if (found.llmWouldBeAsked) return "No tier knows it: the pipeline would ask the LLM now.";
   if (found.tier === "fallback") return "No rule matches, and nobody else knows it.";
-  return found.pattern === null ? `No rule decides; ${TIERS[found.tier][1]}.` : "";
+  return found.pattern === null ? `No rule decides; ${tierOf(found).meaning}.` : "";
 }
