@@ -1,1 +1,1 @@
-"""What an operator looks at and asks for: dead letters, scores kept for replay, figures of the streams, tasks."""
+"""What operators look at and ask for: dead letters, scores kept for replay, figures of the streams, tasks."""

@@ -1,6 +1,6 @@
-"""What an operator looks at and asks for.
+"""What operators look at and ask for.
 
-Times are Unix seconds; `stream` is the key of the activity stream, or partition of it, that something came from.
+Times are Unix seconds. `stream` is the key of the activity stream, or of the partition, that something came from.
 """
 
 import re
@@ -13,14 +13,14 @@ from typing import NamedTuple
 from domains.pomodoro.model import DeadLetterKind
 
 LEASE_SECONDS = 10.0
-"""How long an instance may run tasks before it has to ask again."""
+"""How long an instance may run tasks before it has to renew its lease."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """A dead letter as it is kept; what is not said here is as in `domains.pomodoro.model.DeadLetter`.
+    """A dead letter as it is kept. `domains.pomodoro.model.DeadLetter` explains the other fields.
 
     `time` is when it was parked, `original_id` the entry id under which its message was read.
     """
@@ -38,9 +38,9 @@ class StoredDeadLetter:
 
 
 class Selection:
-    """Letters that have one of the `ids` and `reason` in theirs, in any case, and are older than 90s, 15m, 12h or 7d.
+    """Selects letters by their id, by a text in their reason (in any case) and by age (such as 90s, 15m, 12h, 7d).
 
-    What is empty does not matter. Raises ValueError where `older_than` is no such time.
+    An empty criterion selects all. Raises ValueError if `older_than` is not such a time.
     """
 
     def __init__(self, ids: Collection[str] = (), reason: str = "", older_than: str = "") -> None:
@@ -54,7 +54,7 @@ class Selection:
 
 
 class Replay(NamedTuple):
-    """What a replay of many letters did: {letter id: new entry id}, and {letter id: why it was left where it is}."""
+    """The result of replaying letters: {letter id: new entry id}, and {letter id: why it was not replayed}."""
 
     replayed: Mapping[str, str]
     left: Mapping[str, str]
@@ -72,7 +72,7 @@ class FailedScore:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A consumer of the group. `idle_seconds`: since it last asked for entries."""
+    """A consumer of the group. `idle_seconds` is the time since it last asked for entries."""
 
     name: str
     pending: int
@@ -81,9 +81,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class StreamFigures:
-    """Sizes in entries, ages in seconds and 0 where nothing is waiting. NaN: the key is of the wrong type.
+    """Figures of a stream. Sizes are in entries; ages are in seconds, and 0 if nothing waits.
 
-    `undelivered` is a bound or an estimate where `undelivered_exact` is false. The age of a pending or undelivered
+    A figure is NaN if its key has the wrong type.
+
+    `undelivered` is a bound or an estimate if `undelivered_exact` is false. The age of a pending or undelivered
     entry is the time since it was published.
     """
 
@@ -102,7 +104,7 @@ class StreamFigures:
 
 
 class Turn(NamedTuple):
-    """Whether tasks are this instance's to run, the version of the patterns, and a request that was left behind."""
+    """Whether this instance may run tasks, the version of the patterns, and a request that another instance left."""
 
     ours: bool
     patterns: str
@@ -110,7 +112,7 @@ class Turn(NamedTuple):
 
 
 class TaskState(StrEnum):
-    """What becomes of a task. It ends COMPLETED or FAILED."""
+    """The status of a task. The last one is COMPLETED or FAILED."""
 
     STARTED = "started"
     PROGRESS = "progress"
@@ -123,9 +125,9 @@ ENDS = frozenset({TaskState.COMPLETED, TaskState.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """One thing told of a task. `task` and `id` are the request's own, `time` is ISO 8601 in UTC.
+    """A published status of a task. `task` and `id` are those of the request; `time` is ISO 8601 in UTC.
 
-    `data` depends on the task; of a failed one it has the `reason`.
+    `data` depends on the task; if it failed, it has the `reason`.
     """
 
     status: TaskState

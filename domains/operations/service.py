@@ -1,4 +1,4 @@
-"""What is done with many dead letters at once."""
+"""Operations on many dead letters at once."""
 
 from domains.operations.model import Replay, Selection, StoredDeadLetter
 from domains.operations.ports import DeadLettersPort
@@ -9,9 +9,11 @@ async def chosen_letters(letters: DeadLettersPort, selection: Selection) -> list
 
 
 async def replay_letters(letters: DeadLettersPort, selection: Selection) -> Replay:
-    """Replays the chosen letters, each once. Raises RedisOutage; what was replayed until then stays so."""
+    """Replays the selected letters, each once. Raises RedisOutage; letters replayed before it stay replayed."""
     replayed, left = dict[str, str](), dict[str, str]()
-    for letter in await chosen_letters(letters, selection):  # first: what fails again comes back behind
+    for letter in await chosen_letters(
+        letters, selection
+    ):  # list them first, since a letter that fails again comes back at the end
         if letter.truncated:
             left[letter.id] = "its fields were cut because of their size"
         elif new_id := await letters.replay(letter):

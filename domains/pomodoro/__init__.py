@@ -1,1 +1,1 @@
-"""Activity messages on their way: read, classified, written, committed."""
+"""Activity messages: how they are read, classified, written and committed."""

@@ -1,4 +1,4 @@
-"""How much is under way at once, how much the next read asks for, and what the pieces of a consumer share."""
+"""Limits: how much is in flight, how much the next read asks for, and what the parts of a consumer share."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ConsumerLimits:
-    """Sizes in messages, times as named. The settings of the same names have the defaults."""
+    """Sizes are in messages, times in the unit that their names say.
+
+    The settings of the same names have the defaults.
+    """
 
     batch_size: int
     batch_max: int
@@ -28,10 +31,10 @@ class ConsumerLimits:
 
 
 class InFlight:
-    """The messages being worked on here, by entry id, bounded in number and in bytes.
+    """The messages that this instance is working on, by entry id, bounded in number and in bytes.
 
-    How large the next messages are is not known before they are read: it is taken to be the mean of those read last,
-    so that a read may overshoot `max_bytes` by what it brought.
+    The size of messages is not known before they are read, so the mean of the last read is taken. A read may
+    therefore exceed `max_bytes` by what it brings.
     """
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
@@ -44,13 +47,16 @@ class InFlight:
 
     @property
     def free(self) -> int:
-        """How many more messages there is room for: at least one where there are none, however large it may be."""
+        """How many more messages there is room for.
+
+        With no message in flight it is at least one, whatever its size.
+        """
         by_bytes = int((self._max_bytes - self.bytes) / self._mean_bytes)
         room = min(self._max_messages - len(self.sizes), by_bytes)
         return room if self.sizes else max(1, room)
 
     def enter(self, sizes: Mapping[str, int]) -> None:
-        """`sizes`: entry ids that are not in flight yet, and the bytes of each."""
+        """Adds messages that are not in flight yet; `sizes` has the bytes of each by entry id."""
         if sizes:
             total = sum(sizes.values())
             self.sizes |= sizes
@@ -63,7 +69,7 @@ class InFlight:
         self._changed.set()
 
     async def room(self) -> int:
-        """How many more messages may be read; waits until it is at least one."""
+        """Waits until at least one more message may be read. Returns how many may be."""
         while self.free <= 0:
             self._changed.clear()
             await self._changed.wait()
@@ -71,10 +77,10 @@ class InFlight:
 
 
 class Gathering(Generic[T]):
-    """Works on what comes in small pieces in groups, one after the other, of at most `most`.
+    """Collects items and works on them in groups of at most `most`, one group after the other.
 
-    `work` is given a group and the earliest time that was given with any of it; it must not raise. A group waits
-    `seconds` for others.
+    A group waits `seconds` for more items. `work` gets the group and the earliest of its items' times; it must not
+    raise.
     """
 
     def __init__(
@@ -114,8 +120,9 @@ class Gathering(Generic[T]):
 class AdaptiveBatch:
     """How many messages the next read asks for.
 
-    More while reads come back full; the least when they do not; less when a batch takes longer than
-    `slow_seconds`, since then the store or Redis labours, and a large batch would only hold up what is in it.
+    The size grows while reads come back full, and returns to the smallest when they do not. It shrinks when a batch
+    takes longer than `slow_seconds`: the store or Redis is then slow, and a large batch would only delay its
+    messages.
     """
 
     def __init__(self, smallest: int, largest: int, slow_seconds: float = 1.0) -> None:
@@ -125,20 +132,20 @@ class AdaptiveBatch:
         self.size = smallest
 
     def read(self, asked: int, got: int) -> None:
-        """Told what the last read asked for and brought."""
+        """Adapts the size to the last read: how many messages it asked for and got."""
         if got < asked:
             self.size = self._smallest
         elif asked >= self.size:
             self.size = min(self.size * 2, self._largest)
 
     def took(self, seconds: float) -> None:
-        """Told how long a batch took from its reading to its commit."""
+        """Adapts the size to the time of a batch from its reading to its commit."""
         if seconds > self._slow_seconds:
             self.size = max(self._smallest, self.size // 2)
 
 
 class ConsumerContext:
-    """What reading, lanes and isolation of one consumer share."""
+    """The objects that reading, lanes and isolation of one consumer share."""
 
     def __init__(self, observer: ConsumerObserver, limits: ConsumerLimits) -> None:
         self.observer = observer

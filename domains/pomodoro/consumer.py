@@ -1,10 +1,10 @@
 """The way of a message: read, decide, write, commit.
 
-Why no message is lost: it is acknowledged in its commit and nowhere else, after its documents are written.
-Why none counts twice: the commit counts only messages that are still pending (see CommitPort).
+No message is lost, because it is acknowledged only in its commit, after its documents are written.
+No message counts twice, because the commit counts only messages that are still pending (see CommitPort).
 
 The work is done in three places: `reading.py` takes messages from the stream, `lanes.py` decides, writes and commits
-them, and `isolation.py` finds the message to blame where that fails.
+them, and `isolation.py` finds the message that is at fault if that fails.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from domains.pomodoro.service import BatchClassification
 class ConsumerVitals(NamedTuple):
     """A consumer at one moment.
 
-    `silent_seconds`: since each of its loops last turned. They rest on purpose during an `outage`, and for a while
-    where there is no room for more work (`full`).
+    `silent_seconds` is the time since the last turn of each of its loops. The loops rest on purpose during an
+    `outage`, and for a while when there is no room for more work (`full`).
     """
 
     in_flight: int
@@ -38,8 +38,8 @@ class ConsumerVitals(NamedTuple):
 class PomodoroPatternConsumer:
     """Consumes the stream until it is told to stop. It runs once.
 
-    Every message read is in exactly one of these states: in flight here, pending in the stream and not in flight
-    (then the claim loop of some instance finds it), or committed.
+    Every message that was read is in exactly one of these states: in flight here; pending in the stream and not in
+    flight, so that the claim loop of some instance finds it; or committed.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class PomodoroPatternConsumer:
         )
 
     async def run(self, stop: asyncio.Event) -> int:
-        """Consumes until `stop` is set, then finishes what is in flight within the deadline.
+        """Consumes until `stop` is set, then finishes the messages in flight within the deadline.
 
-        Returns how many messages it had to leave pending. An exception of a loop ends it at once and passes on.
+        Returns how many messages it had to leave pending. An exception in a loop ends it at once and is raised.
         """
         context = self._context
         async with context.tasks as tasks:
@@ -82,7 +82,7 @@ class PomodoroPatternConsumer:
         return left
 
     async def process_batch_messages(self, batch: ReadBatch) -> None:
-        """Takes one batch through the fast lane and hands what is left of it to the slow one."""
+        """Takes one batch through the fast lane, and hands its undecided messages to the slow lane."""
         if batch.rejected:
             await self._lanes.park(batch.rejected)
         if batch.messages:
@@ -91,5 +91,5 @@ class PomodoroPatternConsumer:
     async def _leave_stream(self) -> int:
         try:
             return await self._source.leave()
-        except RedisOutage:  # other instances then find what is left by themselves, a little later
+        except RedisOutage:  # other instances then find the remaining messages by themselves, a little later
             return len(self._context.in_flight.sizes)

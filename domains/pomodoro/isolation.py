@@ -1,4 +1,4 @@
-"""Isolation and retry: how the message to blame for a failure is found, and what becomes of it."""
+"""Isolation and retry: finds the message that is at fault for a failure, tries it again and parks it."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -10,7 +10,7 @@ _RETRY_ALONE_SECONDS = 0.2
 
 
 class Isolation:
-    """Works on what has failed again, in tasks of its own: by `process`, and in the end by `park`."""
+    """Tries failed messages again by `process`, in tasks of its own, and in the end parks them by `park`."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class Isolation:
         self._attempts: dict[str, int] = {}
 
     def halve(self, messages: Sequence[PomodoroPatternClassifyMessage], cause: Exception) -> None:
-        """Halves a batch that failed as a whole until the message to blame is alone."""
+        """Halves a batch that failed as a whole, until the message at fault is alone."""
         self._context.observer.batch_failed(cause)
         if len(messages) == 1:
             self.retry(messages[0], f"{type(cause).__name__}: {cause}")
@@ -34,13 +34,13 @@ class Isolation:
             self._context.tasks.spawn(self._process(half), f"half {half[0].entry_id}")
 
     def retry(self, message: PomodoroPatternClassifyMessage, reason: str) -> None:
-        """Tries a failed message again, by itself, and parks it after `max_deliveries` failures."""
+        """Tries a failed message again by itself, and parks it after `max_deliveries` failures."""
         attempt = self._attempts[message.entry_id] = self._attempts.get(message.entry_id, 0) + 1
         self._context.observer.message_failed(message.entry_id, attempt, reason)
         self._context.tasks.spawn(self._alone(message, attempt, reason), f"retry {message.entry_id}")
 
     def forget(self, entry_ids: Iterable[str]) -> None:
-        """These messages are done with."""
+        """Forgets the tries of messages that are committed or parked."""
         if self._attempts:
             for entry_id in entry_ids:
                 self._attempts.pop(entry_id, None)

@@ -1,7 +1,7 @@
 """The two lanes: the fast one decides, writes and commits at once, and never waits for the slow one.
 
-The slow lane asks those who take their time: the tiers behind the rules, and the LLM. Its messages are gathered,
-since each by itself would cost as much as a batch.
+The slow lane asks the slow tiers: those behind the rules, and the LLM. It collects its messages into batches, since a
+single message would cost as much as a batch.
 """
 
 from collections import Counter
@@ -30,11 +30,11 @@ from domains.pomodoro.service import BatchClassification, Decided, Span
 T = TypeVar("T")
 
 _SLOW_LANE_GATHERS_SECONDS = 0.1
-"""These messages have waited for a look-up or for the LLM already; few large batches hinder the fast lane least."""
+"""Messages of the slow lane have waited already, and a few large batches delay the fast lane least."""
 
 
 class Lanes:
-    """What fails goes to `Isolation`, which gives it back to `process` in smaller batches, or to `park`."""
+    """Failed messages go to `Isolation`, which gives them back to `process` in smaller batches, or to `park`."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Lanes:
         self._answered = Gathering(self._settle_slow, *gathering)
 
     async def process(self, messages: Sequence[PomodoroPatternClassifyMessage]) -> None:
-        """Commits what can be decided at once, and hands the rest to the slow lane."""
+        """Commits the messages that can be decided at once, and hands the others to the slow lane."""
         started = monotonic()
         with self._observed(messages, started, Lane.FAST):
             await self._decide(messages, started)
@@ -86,7 +86,10 @@ class Lanes:
             await self._settle(decided, started)
 
     async def _settle(self, decided: Sequence[Decided], started: float, lane: Lane = Lane.FAST) -> None:
-        """Writes and commits. What fails by itself goes on alone and does not hinder the others."""
+        """Writes and commits messages.
+
+        A message that fails by itself is tried again alone and does not hinder the others.
+        """
         try:
             failed = await self._stage(Stage.WRITE, self._context.store, lambda: self._batches.write(decided))
             good = [item for item in decided if item.span.message.entry_id not in failed] if failed else decided
@@ -129,7 +132,7 @@ class Lanes:
     # The slow lane
 
     async def _ask_tiers(self, spans: Sequence[Span], started: float) -> None:
-        """First what others know of these windows; the LLM is asked for the rest, and not waited for here."""
+        """Asks the tiers before the LLM. A task of its own asks the LLM about the windows that none of them knows."""
         try:
             found = await self._classifier.further({span.message.window for span in spans})
         except Exception as cause:
@@ -141,7 +144,7 @@ class Lanes:
         self._answered.add([Decided(s, found[s.message.window]) for s in spans if s.message.window in found], started)
 
     async def _ask_llm(self, spans: Sequence[Span], started: float) -> None:
-        """What the LLM does not answer now is committed all the same, with what can be said without it."""
+        """Asks the LLM. Messages that it does not answer now are committed with a provisional category."""
         try:
             answers = await self._answers(spans)
         except Exception as cause:
@@ -150,7 +153,10 @@ class Lanes:
         self._answered.add([self._decided(span, answers.get(span.message.window)) for span in spans], started)
 
     async def _answers(self, spans: Sequence[Span]) -> dict[Window, Classification]:
-        """What the LLM says. Half of what may be in flight never waits for it: that half is the fast lane's."""
+        """The LLM's answers.
+
+        At most half of the messages in flight wait for it, so that half remains for the fast lane.
+        """
         if self._asking + len(spans) > self._context.limits.max_in_flight // 2:
             return {}
         self._asking += len(spans)

@@ -1,4 +1,4 @@
-"""Reading and claiming: what a consumer takes from the stream, and when it takes nothing."""
+"""Reading and claiming: which messages a consumer takes from the stream, and when it takes none."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,15 +13,17 @@ from domains.pomodoro.ports import CommitPort, MessageSourcePort
 
 _OUTAGE_PAUSE_SECONDS = 0.05
 _READ_GATHERS_SECONDS = 0.005
-"""The pause after a read that emptied the stream. A batch costs as much as a hundred messages, so that a few
-messages had better make one batch."""
+"""The pause after a read that emptied the stream.
+
+A batch costs as much as a hundred messages, so a few messages should
+share one batch."""
 
 
 class StreamReader:
     """Gives `work` each batch of entries that are not in flight yet.
 
-    One loop reads new entries, as long as there is a free worker and room in flight; another one claims what other
-    instances left behind, and keeps the stream tidy. Neither takes anything while the store is away, nor before
+    One loop reads new entries while there is a free worker and room in flight. Another loop claims entries that other
+    instances left behind, and tidies the stream. Neither takes entries during an outage of the store, or before
     `load` has loaded the patterns.
     """
 
@@ -47,20 +49,22 @@ class StreamReader:
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no room for more work now."""
+        """Whether there is no room for more messages now."""
         return self._workers.locked() or self._context.in_flight.free <= 0
 
     def silent_seconds(self) -> dict[str, float]:
-        """{name of each loop that is under way: seconds since it last turned}."""
+        """The seconds since the last turn of each running loop, by name."""
         now = monotonic()
         return {loop: now - turned for loop, turned in self._turned.items()}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. The claim loop is a task of its own."""
+        """Reads until `stop` is set. The claim loop runs as a task of its own."""
         self._turned["start"] = monotonic()
         try:
             await self._context.redis.run(self._source.ensure_group, stop)
-            self._context.tasks.spawn(self._claim_loop(stop), "claim")  # also a sign of life, while the store is away
+            self._context.tasks.spawn(
+                self._claim_loop(stop), "claim"
+            )  # it is also the sign of life during an outage of the store
             await self._context.store.run(self._load, stop)
             self._patterns_loaded = True
             del self._turned["start"]
@@ -88,7 +92,7 @@ class StreamReader:
         self._turned.pop("read", None)
 
     async def _read(self, limit: int) -> ReadBatch:
-        """The own pending entries first: after a start, and after a fault, since a lost reply leaves some unseen."""
+        """Reads new entries. The own pending ones come first after a start or a fault: a lost reply hides them."""
         try:
             if self._group_missing:
                 await self._source.ensure_group()
@@ -104,13 +108,13 @@ class StreamReader:
         return batch
 
     async def _claim_loop(self, stop: asyncio.Event) -> None:
-        """Tidies also while nothing can be read."""
+        """Claims entries and tidies the stream, also while nothing can be read."""
         try:
             while not stop.is_set():
                 self._turned["claim"] = monotonic()
                 if await self._claim(stop):
                     continue
-                # entries that vanished from the stream may have been the last thing a session's end waited for
+                # a session's end may have waited only for entries that have vanished from the stream
                 await self._context.redis.run(lambda: self._commits.commit(Commit()), stop)
                 self._context.observer.stream_tidied(await self._context.redis.run(self._source.tidy, stop))
                 await pause(stop, self._context.limits.claim_interval_seconds)
@@ -120,7 +124,7 @@ class StreamReader:
         self._turned.pop("claim", None)
 
     async def _claim(self, stop: asyncio.Event) -> bool:
-        """Takes over one batch, if it can be worked on now. Returns whether there may be more."""
+        """Claims one batch, if it can be processed now. Returns whether there may be more."""
         limit = min(self._context.in_flight.free, self._context.limits.batch_max)
         if limit <= 0 or self._context.store.is_open or not self._patterns_loaded:
             return False
@@ -131,7 +135,7 @@ class StreamReader:
         return bool(batch.cursor)
 
     def _start(self, batch: ReadBatch, after: Callable[[], None] | None = None) -> bool:
-        """Starts to work on those entries of a batch that are not in flight yet; False where there are none."""
+        """Starts processing the entries of a batch that are not in flight yet. Returns False if there are none."""
         busy = self._context.in_flight.sizes
         messages = [message for message in batch.messages if message.entry_id not in busy]
         rejected = [letter for letter in batch.rejected if letter.entry_id not in busy]

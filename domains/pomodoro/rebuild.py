@@ -1,9 +1,9 @@
-"""Boards made anew from the usage logs, exact while messages keep coming.
+"""Recomputes boards from the usage logs; the result is exact while messages keep coming.
 
-What the boards counted when the rebuild began is what the logs say, but for three kinds of message, which the stream
-knows: those not acknowledged yet, whose log may have its category already; those parked, which may have one, too; and
-those deferred, which count where their record says. What is committed later is noted by the commits themselves and
-added when the new boards take the place of the old ones.
+When the rebuild began, the boards had counted the usage logs, with three exceptions, which the stream knows. Messages
+that are not acknowledged yet do not count, although their log may have a category already. The same holds for parked
+messages. Deferred messages count on the boards that their record names. Later commits note what they add to the
+boards, and this is added when the new boards replace the old ones.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _RENEWED_SECONDS = 5.0
 
 
 class Rebuilt(NamedTuple):
-    """Logs looked at and boards made; `unknown` logs have a category that the store no longer knows."""
+    """The numbers of logs read and boards made. `unknown` logs have a category that the store no longer has."""
 
     logs: int = 0
     boards: int = 0
@@ -34,7 +34,7 @@ class Rebuilt(NamedTuple):
 
 
 class LeaderboardRebuild:
-    """`make` makes the rebuild of one call."""
+    """`make` returns a new BoardRebuildPort for each call of `rebuild`."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class LeaderboardRebuild:
     async def rebuild(
         self, periods: Collection[Period], day: date, progress: Callable[[Rebuilt], Awaitable[None]]
     ) -> Rebuilt:
-        """Makes all boards of the `periods` that hold `day` anew, and tells of `progress` with each page of logs.
+        """Recomputes all boards of the `periods` that contain `day`, and calls `progress` after each page of logs.
 
-        Raises Outage and TaskRefused; the boards are as they were then, unless it was the answer to the last step
-        that was lost. Raises ValueError and OverflowError for a day at the end of the calendar.
+        Raises Outage and TaskRefused. The boards are unchanged then, unless the reply to the last step was lost.
+        Raises ValueError and OverflowError for a day at the end of the calendar.
         """
         bounds = {period: period.days(day) for period in periods}
         rebuild = self._make()
@@ -95,14 +95,14 @@ class LeaderboardRebuild:
         return {pattern.id: pattern.category for pattern in await self._patterns.find_all()}
 
     async def _all_boards(self, periods: Iterable[Period], day: date) -> list[str]:
-        """The boards that commits may write to, those of categories that nobody is on among them."""
+        """All boards that commits may write to, including empty ones."""
         names = {*(await self._names()).values(), *PATTERN_CATEGORIES, *LLM_ONLY_CATEGORIES}
         return [board for period in periods for board in self._calendar.boards_of_period(names, period, day)]
 
 
 @dataclass(slots=True)
 class Sum:
-    """A sum of floating-point numbers and what was lost in rounding (Neumaier)."""
+    """A sum of floating-point numbers, with the rounding errors summed separately (Neumaier)."""
 
     total: float = 0.0
     lost: float = 0.0
@@ -119,7 +119,7 @@ class Sum:
 
 
 class Sums:
-    """Seconds by board and user. `bounds`: first and last day of each period that is looked at."""
+    """Seconds by board and user. `bounds` has the first and the last day of each period to rebuild."""
 
     def __init__(self, calendar: BoardCalendar, bounds: Mapping[Period, tuple[date, date]]) -> None:
         self._calendar = calendar
@@ -138,7 +138,7 @@ class Sums:
 
 
 def _add(sums: Sums, logs: Sequence[PomodoroUsageLog], names: dict[str | None, str]) -> int:
-    """Returns how many have a category that is not among `names`."""
+    """Adds logs to the sums. Returns how many have a category that is not among `names`."""
     known = [log for log in logs if log.category_id in names]
     for log in known:
         sums.add(names[log.category_id], log.timestamp, log.user_id, log.duration)
@@ -146,7 +146,7 @@ def _add(sums: Sums, logs: Sequence[PomodoroUsageLog], names: dict[str | None, s
 
 
 async def _renew(rebuild: BoardRebuildPort) -> None:
-    """Until cancelled, or too late; whether it was too late shows when the boards are swapped."""
+    """Renews the rebuild until cancelled, or until it has expired, which `swap` then reports."""
     with suppress(TaskRefused):
         while True:
             await asyncio.sleep(_RENEWED_SECONDS)

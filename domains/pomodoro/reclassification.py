@@ -1,7 +1,7 @@
-"""Messages that were committed while the LLM could not be asked get their category when it can.
+"""Gives deferred messages their category when the LLM can be asked again.
 
-Why no second counts twice or is lost: the documents are written first, idempotently, and then one commit moves the
-seconds and deletes the record of the message, if it is still there (see CommitPort).
+No second is lost or counted twice: the documents are written first, idempotently. Then one commit moves the seconds
+and deletes the message's record, if the record still exists (see CommitPort).
 """
 
 import asyncio
@@ -28,9 +28,9 @@ _LEASE_SECONDS = 30.0
 
 
 class Reclassification:
-    """Sees to the deferred messages every `interval_seconds`, as long as the LLM can be asked.
+    """Reclassifies deferred messages every `interval_seconds`, while the LLM can be asked.
 
-    One instance does at a time; if two do all the same, the LLM is asked twice and nothing else happens.
+    One instance at a time does it. If two do, the LLM is asked twice, and the result is the same.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Reclassification:
     async def reclassify_all(self, stop: asyncio.Event, at_once: bool = False) -> int:
         """Goes through the deferred messages once, while the LLM answers. Returns how many got their category.
 
-        `at_once`: also where another instance sees to them now. Raises Outage; what was done until then stays done.
-        Messages that the store refuses stay as they are.
+        With `at_once` it does not wait for another instance that is reclassifying. Raises Outage; messages that were
+        moved before stay moved. Messages that the store refuses stay deferred.
         """
         moved, after = 0, "0"
         while self._classifier.can_ask and not stop.is_set():
@@ -89,7 +89,10 @@ class Reclassification:
         return await self._move(settled, answers) if settled else 0
 
     async def _answers(self, windows: set[Window]) -> dict[Window, Classification]:
-        """From the cheapest tier that knows; the rules may have learnt meanwhile."""
+        """Answers from the cheapest tier that knows the window.
+
+        It may be the rules, if patterns were added meanwhile.
+        """
         answers = {window: found for window in windows if (found := self._classifier.at_once(window))}
         answers |= await self._classifier.further(windows - answers.keys())
         return answers | await self._classifier.ask(windows - answers.keys())
@@ -97,9 +100,9 @@ class Reclassification:
     async def _write(
         self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]
     ) -> dict[str, str]:
-        """Gives the documents their category, also where it stays: another delivery may have written its own.
+        """Writes the category of the documents, even if it is unchanged: another delivery may have written its own.
 
-        Returns {document id: reason} of those that could not be written.
+        Returns {document id: reason} for documents that could not be written.
         """
         data, logs = [], []
         for message in messages:
@@ -110,7 +113,7 @@ class Reclassification:
         return failures | await self._logs.update_category_all(logs)
 
     async def _move(self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]) -> int:
-        await self._commits.commit(Commit())  # on a cluster the scores of these messages may still be under way
+        await self._commits.commit(Commit())  # on a cluster, scores of these messages may still be in the outbox
         counted = await self._leaderboard.having(
             {
                 (board, message.user_id)
@@ -124,7 +127,10 @@ class Reclassification:
         return result.moved
 
     def _move_of(self, message: DeferredMessage, category: str, counted: Collection[tuple[str, str]]) -> Move:
-        """Without the periods whose boards Spring has archived and deleted meanwhile: they must not come back."""
+        """The move of one message.
+
+        Periods whose boards Spring has archived and deleted are left out: they must not come back.
+        """
         old, new = self._boards(message, message.category), self._boards(message, category)
         periods = [period for period, boards in old.by_period.items() if (boards[0], message.user_id) in counted]
         left = [board for period in periods for board in old.by_period[period]]

@@ -1,4 +1,4 @@
-"""How the pipeline is, gathered in one place: for readiness, the status command, metrics and whoever asks next."""
+"""The health of the pipeline, in one place: for readiness, the status command, metrics and the console."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -31,15 +31,15 @@ _LATE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Whether something is usable, and if not, why."""
+    """Whether a part is usable, and if not, why."""
 
     ok: bool
     why: str = ""
 
 
 def stuck_loops(vitals: ConsumerVitals, usual_seconds: float) -> list[str]:
-    """Loops that should have turned again, in words, where one turn takes `usual_seconds`."""
-    if vitals.outage:  # they rest on purpose
+    """The loops that are stuck, in words. One turn of a loop takes `usual_seconds`."""
+    if vitals.outage:  # the loops rest on purpose
         return []
     allowed = usual_seconds + (_FULL_SECONDS if vitals.full else _SILENT_SECONDS)
     return [
@@ -52,7 +52,7 @@ def stuck_loops(vitals: ConsumerVitals, usual_seconds: float) -> list[str]:
 def assess(
     checks: dict[str, Check], streams: Sequence[StreamFigures] | None, settings: Settings
 ) -> tuple[str, list[str]]:
-    """The level, and what is the matter. Down: no message can be on its way to its commit."""
+    """The level, and the problems in words. Down means that no message can reach its commit."""
     down = [f"{name}: {check.why}" for name, check in checks.items() if not check.ok]
     degraded = []
     idle_allowed = settings.silence_allowed
@@ -76,7 +76,7 @@ def assess(
 
 
 class PipelineHealth:
-    """Of this process where it has consumers (see `watch`), else of the deployment as its stores show it."""
+    """The health of this process if it has consumers (see `attend`), else of the deployment as its stores show it."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class PipelineHealth:
         registry.register(GaugeCollector(self.gauges, partitions, self.vitals))
 
     def attend(self, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event) -> None:
-        """These are the consumers of this process; `stop` is what ends them."""
+        """Names the consumers of this process, and the event that stops them."""
         self._consumers = consumers
         self._stopping = stop.is_set
 
@@ -111,18 +111,18 @@ class PipelineHealth:
         return [consumer.vitals() for consumer in self._consumers]
 
     def stuck(self) -> list[str]:
-        """What does not turn though it should; empty while this process is alive. Not asked once it stops."""
+        """The loops of this process that are stuck, in words. Empty while it stops."""
         if self._stopping():
             return []
         usual = max(self.settings.block_ms, self.settings.claim_idle_ms / 3) / 1000
         return [words for vitals in self.vitals() for words in stuck_loops(vitals, usual)]
 
     async def checks(self) -> dict[str, Check]:
-        """Redis, store, patterns, and, of a process with consumers, whether it takes work. Never raises.
+        """Checks Redis, the store, the patterns and, in a process with consumers, that it takes work. Never raises.
 
-        Asked for often, they are made once a second.
+        The results are kept for a second.
         """
-        if self._stopping():  # at once, whatever the others would take
+        if self._stopping():  # without waiting for the other checks
             return {**self._checked[1], "consumer": Check(False, "stopping")}
         async with self._checking:
             made, checks = self._checked
@@ -132,7 +132,7 @@ class PipelineHealth:
         return checks
 
     async def refresh(self) -> None:
-        """Takes new figures from Redis. Raises RedisOutage, and then there are none."""
+        """Reads new figures from Redis. Raises RedisOutage; there are no figures then."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 self.gauges.take(await self._figures.streams())
@@ -144,9 +144,9 @@ class PipelineHealth:
             raise
 
     async def watch(self, closing: asyncio.Event) -> None:
-        """Takes figures every few seconds until `closing` is set. What goes wrong here harms nobody else.
+        """Reads figures every few seconds until `closing` is set. Errors here stop nothing else.
 
-        Not to be cancelled: redis-py may turn a cancellation into an error of the connection, and so lose it.
+        It must not be cancelled: redis-py may turn a cancellation into an error of the connection and lose it.
         """
         async with asyncio.TaskGroup() as group:
             lag = group.create_task(self._lag.watch(), name="event loop lag")
@@ -157,7 +157,7 @@ class PipelineHealth:
         while not closing.is_set():
             try:
                 await self.refresh()
-            except RedisOutage:  # the breaker says so
+            except RedisOutage:  # the breaker reports the outage
                 pass
             except Exception:
                 self.gauges.lost()
@@ -165,7 +165,7 @@ class PipelineHealth:
             await pause(closing, _REFRESH_SECONDS)
 
     async def snapshot(self) -> dict[str, object]:
-        """All of it as a JSON document. NaN is null."""
+        """All of it as a JSON object. NaN becomes null."""
         checks = await self.checks()
         level, problems = assess(checks, self.gauges.streams, self.settings)
         document: dict[str, object] = {
@@ -189,7 +189,7 @@ class PipelineHealth:
         }
 
     def _or_breaker(self, name: str, check: Check) -> Check:
-        """It may answer and still not do what it is asked for: be read-only, say."""
+        """The breaker's cause, if it is open: a server may answer and still be unusable, such as a read-only one."""
         cause = self._observer.open_breakers.get(name)
         return check if cause is None or not check.ok else Check(False, cause)
 
@@ -204,7 +204,7 @@ class PipelineHealth:
         return Check(True)
 
     async def _check_store(self) -> tuple[Check, int]:
-        """And how many patterns the store has."""
+        """Checks the store, and returns how many patterns it has."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 return Check(True), await self._patterns.count()

@@ -1,4 +1,4 @@
-"""How a pipeline looks from outside: its stores, and its instance on this machine, if there is one."""
+"""The health of a pipeline from outside: its stores, and its instance on this machine if there is one."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -20,11 +20,11 @@ _PATIENCE_SECONDS = 2.0
 
 
 async def inspect(health: PipelineHealth) -> dict[str, Any]:
-    """The snapshot of `health` with fresh figures of the streams, and the metrics of the instance that is here.
+    """The snapshot of `health` with fresh figures of the streams, and the metrics of the instance on this machine.
 
-    `metrics` is None where no instance of this pipeline serves HTTP on this machine.
+    `metrics` is None if no instance of this pipeline serves HTTP on this machine.
     """
-    with suppress(RedisOutage):  # the checks say so
+    with suppress(RedisOutage):  # the checks report the outage
         await health.refresh()
     document = await health.snapshot()
     instances = {instance.name for stream in health.gauges.streams or () for instance in stream.instances}
@@ -32,7 +32,7 @@ async def inspect(health: PipelineHealth) -> dict[str, Any]:
 
 
 async def _metrics_of_one(settings: Settings, instances: Collection[str]) -> dict[str, float | None] | None:
-    """Of the one of `instances` that serves HTTP here; whatever else listens there is none of ours."""
+    """The metrics of one of `instances` that serves HTTP here. Another process at that port is ignored."""
     if settings.http_port == 0:
         return None
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)  # noqa: S104

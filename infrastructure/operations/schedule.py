@@ -1,4 +1,4 @@
-"""The schedule: it asks for tasks at their times, as anybody may, so that there is one way in which they run."""
+"""The schedule sends requests for tasks at their times, as Spring does, so that all tasks run in the same way."""
 
 import asyncio
 from datetime import datetime
@@ -10,14 +10,14 @@ from infrastructure.operations.task_runner import request_for
 from infrastructure.settings import Settings
 
 _LATE_SECONDS = 30
-"""A busy loop may come so late; beyond, a time has been missed."""
+"""Seconds by which a busy event loop may be late. Beyond, the run is missed."""
 
 
 async def run_schedule(queue: TaskQueuePort, settings: Settings) -> None:
-    """Until cancelled. Every instance sends; of the same task and minute one request gets through."""
+    """Runs until cancelled. Every instance sends requests; only one for the same task and minute is accepted."""
     if not settings.schedule:
         return
-    from apscheduler.schedulers.asyncio import AsyncIOScheduler  # only where there is a schedule
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler  # imported only if there is a schedule
     from apscheduler.triggers.cron import CronTrigger
 
     scheduler = AsyncIOScheduler(timezone=settings.zone)

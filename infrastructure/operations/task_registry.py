@@ -1,4 +1,4 @@
-"""The tasks that Spring, the schedule or an operator can ask for: a new one is an entry here and its function.
+"""The tasks that Spring, the schedule or an operator can request. A new task is an entry here and a function.
 
 The function is the method of `infrastructure.operations.tasks.Tasks` that has the task's name. From this list come
 the settings SCHEDULE_*, the help of `cmd.send`, docs/tasks.md and the labels of metrics.
@@ -13,7 +13,7 @@ from domains.leaderboard.model import Period
 
 
 class Params(msgspec.Struct, forbid_unknown_fields=True):
-    """Of a task that has none. The description of a parameter says what happens where it is not given."""
+    """No parameters. The description of a parameter says what happens if it is not given."""
 
 
 class ReplayParams(Params, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class RebuildParams(Params, forbid_unknown_fields=True):
 
 
 class TaskEntry(NamedTuple):
-    """`help` says what the task does. One that is not `scheduled` has no setting SCHEDULE_*."""
+    """`help` says what the task does. A task that is not `scheduled` has no setting SCHEDULE_*."""
 
     name: str
     help: str
@@ -42,7 +42,7 @@ class TaskEntry(NamedTuple):
 
     @property
     def schedule_setting(self) -> str:
-        """The name of the field of Settings that says when it runs."""
+        """The field of Settings that says when the task runs."""
         return f"schedule_{self.name}"
 
     @property

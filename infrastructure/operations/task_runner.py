@@ -1,7 +1,7 @@
-"""Tasks that Spring, an operator or the schedule asks for on a list: taken, run one at a time, and told of.
+"""Takes requests for tasks from a list, runs them one at a time, and publishes their status.
 
-One instance runs them at a time. What it takes stays on a second list until its end has been told, so that after a
-crash the next one runs it again: all tasks can be repeated.
+One instance at a time does this. A request stays on a second list until its end has been published, so that after a
+crash the next instance runs it again: all tasks can be repeated.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from infrastructure.operations.tasks import Data, Task
 _WAIT_SECONDS = 1
 _TELL_SECONDS = 1.0
 _LONGEST = 65_536
-"""Characters of a request: a longer one is not looked at."""
+"""Characters of a request. A longer one is refused."""
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,16 +34,16 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TaskRunner:
-    """Runs tasks while this instance has the lease, and has the patterns loaded when somebody changed them."""
+    """Runs tasks while this instance has the lease, and reloads the patterns when their version has changed."""
 
     def __init__(self, queue: TaskQueuePort, tasks: Mapping[str, Task], observer: TaskObserver) -> None:
         self._queue = queue
         self._tasks = tasks
         self._observer = observer
-        self._redis = Breaker(lambda is_open, cause: None)  # the consumer's tells of the same outage
+        self._redis = Breaker(lambda is_open, cause: None)  # the consumer's breaker reports the same outage
 
     async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
-        """Until `stop` is set. Sets `reload` when the patterns are to be loaded."""
+        """Runs until `stop` is set. Sets `reload` when the patterns have to be loaded."""
         patterns = ""
         with suppress(Outage):  # once `stop` is set
             while not stop.is_set():
@@ -64,7 +64,10 @@ class TaskRunner:
         return await self._queue.take(_WAIT_SECONDS)
 
     async def _run_while_ours(self, request: str) -> None:
-        """Whoever has the lease next runs the same task: two at once would only be in each other's way."""
+        """Runs a task while this instance has the lease.
+
+        Without it, the task is cancelled: the next holder runs it again.
+        """
         running = asyncio.create_task(self._run(request), name="task")
         try:
             while not (await asyncio.wait({running}, timeout=LEASE_SECONDS / 3))[0]:
@@ -87,7 +90,7 @@ class TaskRunner:
         await self._redis.run(lambda: self._queue.finished(text))
 
     def _understood(self, text: str) -> tuple[_Request, Task | None, Params, str]:
-        """The request, its task and parameters; without a task what is wrong with it."""
+        """The request, its task and its parameters; if there is no task, what is wrong with the request."""
         request = _Request("")
         try:
             if len(text) > _LONGEST:
@@ -96,7 +99,7 @@ class TaskRunner:
             if (task := self._tasks.get(request.task_type)) is None:
                 raise ValueError(f"there is no such task; there are {', '.join(self._tasks)}")
             return request, task, msgspec.convert(request.params or {}, task.params), ""
-        except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors, and so are those of encodings
+        except (ValueError, RecursionError) as error:  # errors of msgspec and of encodings are ValueErrors
             return request, None, Params(), str(error)
 
     async def _outcome(
@@ -115,7 +118,7 @@ class TaskRunner:
             return TaskState.COMPLETED, await task.run(params, progress)
         except (PipelineError, ValueError) as error:
             return TaskState.FAILED, {"reason": str(error)}
-        except Exception as error:  # whatever it is, it is the task's end and not the instance's
+        except Exception as error:  # an error of any kind ends the task, and not the instance
             return TaskState.FAILED, {"reason": f"{type(error).__name__}: {error}"}
 
     async def _tell(self, request: _Request, state: TaskState, data: Data) -> None:
@@ -126,5 +129,5 @@ class TaskRunner:
 
 
 def request_for(task: str, request_id: str, params: Mapping[str, object] | None = None) -> str:
-    """A request as Spring writes it."""
+    """A request in the form in which Spring writes it."""
     return json.dumps({"task_type": task, "params": params or {}, "id": request_id})

@@ -1,4 +1,4 @@
-"""What the tasks do, each under its name in the registry."""
+"""The functions of the tasks, each under its name in the registry."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,14 +16,14 @@ from domains.pomodoro.reclassification import Reclassification
 from infrastructure.operations.task_registry import TASKS, Params, RebuildParams, ReplayParams
 
 Data = Mapping[str, object]
-"""What is told of a task, by name; JSON values."""
+"""Publishes the progress of a task: JSON values by name."""
 Progress = Callable[[Data], Awaitable[None]]
 
 
 class Task(NamedTuple):
-    """`run` is given an object of `params`, and returns what is told at the end.
+    """`run` gets an object of `params`, and returns the data that are published at the end.
 
-    It raises PipelineError, or ValueError where a parameter is wrong.
+    It raises PipelineError, or ValueError if a parameter is wrong.
     """
 
     params: type[Params]
@@ -31,7 +31,7 @@ class Task(NamedTuple):
 
 
 class Tasks:
-    """`reclassifications` are those of all partitions, `today` is the current day in TIMEZONE."""
+    """`reclassifications` are those of all partitions; `today` returns the current day in TIMEZONE."""
 
     def __init__(
         self,
