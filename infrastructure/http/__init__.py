@@ -1,1 +1,1 @@
-"""The side door: how the pipeline is, over HTTP. The pipeline itself works the same without it."""
+"""The API and the console over HTTP. The pipeline works the same without them."""

@@ -1,4 +1,4 @@
-"""What the API answers. Operations that change something have `access="token"`, and are logged."""
+"""The operations of the API. Those that change something have `access="token"` and are logged."""
 
 from datetime import UTC, date, datetime
 
@@ -32,7 +32,7 @@ from infrastructure.settings import Settings
 
 
 class Api:
-    """The handlers of one process. They know nothing of paths: `operations` does."""
+    """The handlers of one process. `operations` has their paths."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Api:
     # Windows
 
     async def classify(self, request: web.Request, window: schemas.WindowBody) -> schemas.Explained:
-        """As the pipeline would; the LLM is never asked."""
+        """Classifies as the pipeline would, but never asks the LLM."""
         classifier = self._classifier
         if not classifier.snapshot.patterns:
             raise web.HTTPServiceUnavailable(text="no patterns are loaded yet")
@@ -184,7 +184,7 @@ class Api:
             raise web.HTTPNotFound(text="there is no such proposal") from None
 
     def admit(self, request: web.Request, operation: Endpoint) -> None:
-        """Raises what the request is refused with, before anything of it is read."""
+        """Raises the error with which a request is refused, before its content is read."""
         if operation.access == "token":
             self._guard.require(request)
 
@@ -252,7 +252,7 @@ def _row(row: LeaderboardResult) -> schemas.Row:
 
 
 def _reason(letter: StoredDeadLetter, admitted: bool) -> str:
-    """Without the token nothing that it quotes, and nothing that a store says of a message."""
+    """A dead letter. Without the token it has no quoted values and no text of a store about a message."""
     return letter.reason if admitted else letter.public_reason
 
 
@@ -272,7 +272,7 @@ def _letter(letter: StoredDeadLetter, admitted: bool) -> schemas.DeadLetterDocum
 
 
 def _answer(found: Classification, matches: list[RuleMatch]) -> dict[str, str | None]:
-    """With the pattern, where it is a rule that decides."""
+    """The answer, with the pattern if a rule decides."""
     rule = matches[0] if matches and (matches[0].tier, matches[0].category) == (found.tier, found.category) else None
     return {"category": found.category, "tier": found.tier, "pattern": rule.pattern if rule else None}
 

@@ -1,4 +1,4 @@
-"""One operation of the API: what it takes, who may ask for it, and how its answer and its errors are sent."""
+"""One operation of the API: its input, who may call it, and how its answer and its errors are sent."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,9 +19,10 @@ BODY_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`handler` gets the request, the parameters and the body, as far as there are models of them.
+    """`handler` gets the request, and the parameters and the body if there are schemas for them.
 
-    `access`: "token" where nobody else may ask, "more" where the token shows more. One that `streams` answers itself.
+    `access` is "token" if the call needs the token, and "more" if the token shows more. An operation that `streams`
+    sends its answer itself.
     """
 
     method: Literal["GET", "POST"]
@@ -37,7 +38,7 @@ class Endpoint:
 
     @property
     def usual_problems(self) -> set[int]:
-        """Those that follow from what it takes and who may ask."""
+        """The error codes that follow from its input and its access."""
         statuses = {503}
         if self.params is not None or self.body is not None:
             statuses.add(400)
@@ -90,7 +91,7 @@ def _checked(validate: Callable[[], BaseModel]) -> BaseModel:
 async def told_as_problems(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Whatever goes wrong in the API, as a problem document; what lies beside the API tells it in its own way."""
+    """Sends every error of the API as a problem (RFC 9457). Other paths send errors in their own way."""
     if not request.path.startswith("/api/"):
         return await handler(request)
     try:

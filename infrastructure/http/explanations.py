@@ -1,4 +1,4 @@
-"""What the rules say of a window as a JSON document, for the command and the API alike."""
+"""The explanation of a window's category as a JSON object, for the command and the API."""
 
 from domains.patternClassifier.explain import Trace
 from domains.patternClassifier.model import Classification

@@ -1,4 +1,4 @@
-"""Who may change something, or see what windows were called: whoever has ADMIN_TOKEN, from this very site."""
+"""Only a request of this site with ADMIN_TOKEN may change something or see titles of windows."""
 
 import hmac
 import math
@@ -16,7 +16,7 @@ _REMOTES = 10_000
 
 
 class Guard:
-    """Slows wrong tokens down: after a few from one address, each doubles the time for which none is looked at."""
+    """Slows down guessing: after a few wrong tokens, an address has to wait for a time that doubles."""
 
     def __init__(self, token: SecretStr | None) -> None:
         self._token = None if token is None else token.get_secret_value().encode()
@@ -28,7 +28,7 @@ class Guard:
         return self._token is not None
 
     def admits(self, request: web.Request) -> bool:
-        """Whether the token was given. Raises 401 or 429 where another was: it is no request without one."""
+        """Whether the request has the token. A wrong token raises 401 or 429; it does not count as anonymous."""
         if "Authorization" not in request.headers or self._token is None:
             return False
         remote = request.remote or ""
@@ -42,14 +42,14 @@ class Guard:
         return True
 
     def require(self, request: web.Request) -> None:
-        """Raises 403 where there is no ADMIN_TOKEN, else 401 or 429 where the request does not have it."""
+        """Raises 403 if ADMIN_TOKEN is not set, and 401 or 429 if the request does not have it."""
         if self._token is None:
             raise web.HTTPForbidden(text="nothing can be changed here: ADMIN_TOKEN is not set")
         if not self.admits(request):
             raise _unauthorized("ADMIN_TOKEN is needed: Authorization: Bearer …")
 
     def changed(self, request: web.Request, what: str, item: str) -> None:
-        """Notes in the log that somebody who was admitted has changed something."""
+        """Logs a change by somebody with the token."""
         self._log.info("Changed by an administrator", action="admin", what=what, item=item, remote=request.remote)
 
     def _refuse_while_slowed(self, remote: str) -> None:
@@ -68,7 +68,7 @@ class Guard:
 
 
 def refuse_other_sites(request: web.Request) -> None:
-    """What a browser sends for another site's page."""
+    """Raises 403 for requests that a browser sends for another site's page."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise web.HTTPForbidden(text="another site asks")
     origin = request.headers.get("Origin")
@@ -77,7 +77,7 @@ def refuse_other_sites(request: web.Request) -> None:
 
 
 def refuse_forms(request: web.Request) -> None:
-    """What another site's page can send without asking first is never JSON."""
+    """Raises 415 if the body is not JSON: another site's page cannot send JSON without a preflight request."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="Content-Type must be application/json")
 

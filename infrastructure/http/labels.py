@@ -1,4 +1,4 @@
-"""What people call tiers and lanes. The console shows no other names."""
+"""The names of tiers and lanes for people. The console shows no other names."""
 
 from domains.patternClassifier.model import Tier
 from domains.pomodoro.model import Lane
@@ -22,7 +22,7 @@ _LANES = {
 
 
 def labels() -> schemas.Labels:
-    """Tiers in the order in which they are asked. One without a label of its own is called by its value."""
+    """Tiers in the order in which they are asked. A tier without a label is shown by its value."""
     return schemas.Labels(
         tiers=[_label(tier, *_TIERS.get(tier, (tier.value, ""))) for tier in Tier],
         lanes=[_label(lane, *_LANES.get(lane, (lane.value, ""))) for lane in Lane],

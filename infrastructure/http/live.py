@@ -1,4 +1,4 @@
-"""The pipeline second by second: one task looks, all who listen get what it saw."""
+"""The state of the pipeline every second: one task reads it, and all listeners get it."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ _BACKLOG = ("pomocore_undelivered_entries", "pomocore_pending_entries")
 
 
 class Live:
-    """Nobody hears anything unless `run` is under way. It asks Redis and store only while somebody listens."""
+    """Listeners get events while `run` is running. It asks Redis and the store only while somebody listens."""
 
     def __init__(self, state: PipelineHealth) -> None:
         self._state = state
@@ -47,7 +47,7 @@ class Live:
         return State.model_validate(described | {"metrics": {}} | await self._state.snapshot())
 
     async def run(self, closing: asyncio.Event) -> None:
-        """Looks every second until `closing` is set. What goes wrong here harms nobody else."""
+        """Reads the state every second until `closing` is set. Errors here stop nothing else."""
         while not closing.is_set():
             try:
                 await self._look()
@@ -56,7 +56,7 @@ class Live:
             await pause(closing, _EVERY_SECONDS)
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: `history` once, then a `state` each second, and `end` when the server stops."""
+        """Sends server-sent events: `history` once, then a `state` each second, and `end` when the server stops."""
         if self._listeners >= LISTENERS:
             raise web.HTTPServiceUnavailable(text=f"{LISTENERS} listen already", headers={"Retry-After": "10"})
         response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"})
@@ -64,7 +64,7 @@ class Live:
         try:
             await response.prepare(request)
             await self._tell(response)
-        except (ConnectionError, TimeoutError):  # gone, or too slow to be told anything
+        except (ConnectionError, TimeoutError):  # the listener has gone, or is too slow
             if request.transport is not None:
                 request.transport.abort()
         finally:
@@ -72,7 +72,7 @@ class Live:
         return response
 
     async def end(self, app: web.Application) -> None:
-        """Lets all listeners go."""
+        """Ends all listeners."""
         self._closing.set()
         self._seen.set()
 
@@ -94,14 +94,14 @@ class Live:
         self._history.append(self._point())
         if not self._listeners:
             return
-        with suppress(RedisOutage):  # the checks say so
+        with suppress(RedisOutage):  # the checks report the outage
             await self._state.refresh()
         self._latest = json_text(await self.document()).encode()
         seen, self._seen = self._seen, asyncio.Event()
         seen.set()
 
     def _point(self) -> dict[str, float | None]:
-        """What is plotted: of each lane what was committed in how many batches and seconds, and the backlog."""
+        """The plotted figures: messages, batches and seconds of each lane, and the backlog."""
         values = values_of(self._state.registry.collect())
         point: dict[str, float | None] = {"time": time()}
         point |= {name: value for name, value in values.items() if name.startswith(_PLOTTED)}

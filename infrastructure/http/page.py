@@ -1,4 +1,4 @@
-"""The console's files, served as they lie in console/: a page, its style sheet, and its scripts as ES modules."""
+"""The console's files, served as they are in console/: a page, its style sheet, and its scripts as ES modules."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page's Content-Security-Policy: nothing runs or is shown but what this server sends as a file of its own."""
+"""The page's Content-Security-Policy: only files of this server are run or shown."""
 
 PAGE = "console.html"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 class ConsoleFile(NamedTuple):
-    """`tag` changes with the content: a browser that knows it need not be sent the file again."""
+    """`tag` changes with the content, so that a browser does not fetch an unchanged file again."""
 
     body: bytes
     content_type: str

@@ -1,7 +1,7 @@
-"""What the API takes and gives. /openapi.json is made from these models, and so is every answer.
+"""The schemas of the API's input and output. /openapi.json and every answer are made from them.
 
-Times are in Unix seconds, durations and scores in seconds, dates local to TIMEZONE. Names are spelled as Spring's API
-spells them, but for `State`: that is what `cmd.status --json` shows.
+Times are in Unix seconds, durations and scores in seconds, and dates are local to TIMEZONE. Names are spelled as in
+Spring's API, except in `State`, which is also what `cmd.status --json` prints.
 """
 
 import re
@@ -15,7 +15,7 @@ _ENTRY_ID = r"^[0-9]{1,20}-[0-9]{1,20}$"
 
 
 def _readable(value: object) -> object:
-    """Redis and its users may hold bytes that no JSON can."""
+    """Text for JSON: values in Redis may contain bytes that JSON cannot."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return value
@@ -40,17 +40,17 @@ class Document(BaseModel):
 
 
 class Asked(Document):
-    """Parameters and bodies: nothing that is not known is passed over in silence."""
+    """Parameters and bodies. An unknown field is an error."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
 
 class Nothing(Asked):
-    """An empty object, in whose place a form of another site could not be sent."""
+    """An empty object. It is required, since another site's form cannot send one."""
 
 
 class Problem(BaseModel):
-    """RFC 9457, as every error of the API is told."""
+    """A problem (RFC 9457), the form of every error of the API."""
 
     type: str = "about:blank"
     title: str
@@ -73,7 +73,7 @@ class InstanceDocument(BaseModel):
 
 
 class StreamDocument(BaseModel):
-    """Null: the key is of the wrong type."""
+    """Null if the key has the wrong type."""
 
     stream: Text
     entries: int
@@ -90,7 +90,7 @@ class StreamDocument(BaseModel):
 
 
 class State(BaseModel):
-    """`metrics` are those of the process that answers, as at /metrics, without the buckets of histograms."""
+    """`metrics` are those of the answering process, as at /metrics but without the buckets of histograms."""
 
     time: float
     instance: Text

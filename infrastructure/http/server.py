@@ -1,7 +1,7 @@
-"""The routes, and the server that has them beside the consumers, on their event loop.
+"""The routes, and the server that runs on the consumers' event loop.
 
-Nothing here may hold up or end a consumer: answers come from memory or within a deadline, and a port that cannot be
-had is an error only where it was asked for.
+Nothing here may delay or end a consumer: answers come from memory or within a deadline, and a port that is not
+available is an error only if HTTP_PORT names it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from infrastructure.settings import Settings, SettingsError
 
 DEFAULT_PORT = 8080
 INSTANCE_HEADER = "Pomocore-Instance"
-"""On /metrics: the consumer's name, by which whoever asks a port knows whose figures they are."""
+"""The header of /metrics with the consumer's name, which says whose figures they are."""
 
 _ANSWER_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
@@ -45,13 +45,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def healthz(request: web.Request) -> web.Response:
-    """200 while the consumers' loops turn, or rest on purpose; also while they drain. Touches no server."""
+    """200 while the consumers' loops turn, rest on purpose, or drain. It asks no other server."""
     stuck = request.app[STATE].stuck()
     return _json({"ok": not stuck, "problems": stuck}, ok=not stuck)
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200 where Redis, store and patterns are usable and the consumers take work; else 503 and why not."""
+    """200 if Redis, store and patterns are usable and the consumers take work; else 503 with the reasons."""
     checks = await request.app[STATE].checks()
     ok = all(check.ok for check in checks.values())
     document = {name: {"ok": check.ok, "why": check.why} for name, check in checks.items()}
@@ -59,7 +59,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """In the format that the scraper asks for."""
+    """The metrics, in the format that the scraper asks for."""
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     state = request.app[STATE]
     headers = {"Content-Type": content_type, INSTANCE_HEADER: quote(state.settings.consumer_name)}
@@ -67,7 +67,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 def bounded(handler: Handler) -> Handler:
-    """The handler with a deadline; for all routes but streams."""
+    """The handler with a deadline, for all routes except streams."""
 
     async def within(request: web.Request) -> web.StreamResponse:
         try:
@@ -80,7 +80,7 @@ def bounded(handler: Handler) -> Handler:
 
 
 async def console(request: web.Request) -> web.Response:
-    """The page, or the file of it that the path names."""
+    """The console's page, or the file that the path names."""
     file = console_files().get(request.match_info.get("file", PAGE))
     if file is None:
         raise web.HTTPNotFound
@@ -94,7 +94,7 @@ async def console(request: web.Request) -> web.Response:
 
 
 def serving(operation: Endpoint, api: Api) -> Handler:
-    """Refuses whoever may not ask, before anything of the request is looked at."""
+    """The handler of an operation. It refuses a request without access before it reads the content."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if operation.method == "POST":
@@ -142,9 +142,9 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
 async def open_door(
     state: PipelineHealth, api: Api, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event
 ) -> AsyncIterator[str | None]:
-    """Serves until the block ends, drain and all. Yields the address, or None where there is none.
+    """Serves HTTP until the block ends, also during the drain. Yields the address, or None if nothing is served.
 
-    Raises SettingsError where HTTP_PORT is set and cannot be had.
+    Raises SettingsError if HTTP_PORT is set and not available.
     """
     state.attend(consumers, stop)
     settings = state.settings
@@ -194,9 +194,9 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> str | None:
 
 
 def child_ports(settings: Settings) -> list[int | None]:
-    """HTTP_PORT of each of CONSUMER_PROCESSES: one behind the other where it is set, else the first alone has one.
+    """HTTP_PORT of each of the CONSUMER_PROCESSES: consecutive ports if it is set, else only the first child has one.
 
-    Raises SettingsError where one of them cannot be had: children that end at once are started again and again.
+    Raises SettingsError if one of them is not available, since children that end at once would be restarted forever.
     """
     if settings.http_port is None:
         return [None, *(0 for _ in range(settings.consumer_processes - 1))]

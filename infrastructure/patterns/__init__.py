@@ -1,1 +1,1 @@
-"""Category patterns as files: the default set, the one reader of such files, and the linter of our own."""
+"""Category patterns as files: the default set, the reader of pattern files, and the linter of the default set."""

@@ -1,4 +1,4 @@
-"""The linter of a pattern file that is meant to be a default set: stricter than the reader of pattern files.
+"""The linter of the default patterns. It is stricter than the reader of pattern files.
 
 `python -m cmd.patterns lint` runs it.
 """
@@ -15,7 +15,7 @@ MINIMUM = 2_500
 
 
 class Domain(NamedTuple):
-    """A domain pattern taken apart; a token (a pattern with no dot) has no labels."""
+    """A parsed domain pattern. A token (a pattern without a dot) has no labels."""
 
     labels: tuple[str, ...]
     path: tuple[str, ...]
@@ -30,11 +30,11 @@ class Domain(NamedTuple):
         return len(self.labels), len(self.path)
 
     def covers(self, other: "Domain") -> bool:
-        """Every URL that `other` matches, this one matches too."""
+        """Whether this pattern matches every URL that `other` matches."""
         return starts_with(other.labels, self.labels) and starts_with(other.path, self.path)
 
     def meets(self, other: "Domain") -> bool:
-        """Some URL that `other`, on this host or below it, matches is matched by this one too."""
+        """Whether this pattern matches some URL of `other`, which is on this host or below it."""
         short, long = sorted((self.path, other.path), key=len)
         return starts_with(other.labels, self.labels) and starts_with(long, short)
 
@@ -44,7 +44,7 @@ def starts_with(whole: tuple[str, ...], part: tuple[str, ...]) -> bool:
 
 
 def lint(entries: object, minimum: int = MINIMUM) -> list[str]:
-    """The problems of a set of patterns (the parsed JSON), none if it is good."""
+    """The problems of a set of patterns (the parsed JSON); empty if it is good."""
     if not isinstance(entries, list):
         return ["the file is not an array of categories"]
     problems: list[str] = []
@@ -103,7 +103,7 @@ def repeated(kind: str, patterns: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def superfluous_apps(patterns: list[tuple[str, str]]) -> Iterator[str]:
-    """Names that are a shorter pattern of the category and a version, edition, channel or platform."""
+    """Names that only add a version, edition, channel or platform to a shorter pattern of the category."""
     known = {joined(split_name(pattern)): category for category, pattern in reversed(patterns)}
     for category, pattern in patterns:
         words = split_name(pattern)
@@ -115,9 +115,9 @@ def superfluous_apps(patterns: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def superfluous_domains(patterns: list[tuple[str, str]]) -> Iterator[str]:
-    """Patterns without which every URL would still get the same category.
+    """Patterns that can be left out without changing the category of any URL.
 
-    That is so if the next less specific pattern that covers it is in its category, and no pattern of another
+    This is so if the next less specific pattern that covers it is in its category, and no pattern of another
     category that comes between the two in precedence matches any of its URLs.
     """
     known: dict[Domain, str] = {}

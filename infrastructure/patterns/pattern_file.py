@@ -20,7 +20,7 @@ DEFAULT_PATTERNS = Path(__file__).parent / "default.json"
 
 
 class PatternFileError(Exception):
-    """The file as a whole cannot be used; the text names every item that is to blame, one on each line."""
+    """The file cannot be used as a whole. The text names every faulty item, one on each line."""
 
 
 class FilePattern(NamedTuple):
@@ -30,10 +30,10 @@ class FilePattern(NamedTuple):
 
 
 class FileNews(NamedTuple):
-    """What a file holds that a store does not: categories without their patterns, and patterns.
+    """The new parts of a file, compared with a store: categories (without their patterns) and patterns.
 
-    `already_there` counts those that stand in the store, or earlier in the file, under the same category. `broken`
-    have the reason beside them.
+    `already_there` counts patterns that the store, or an earlier part of the file, has under the same category.
+    `broken` has patterns with the reason.
     """
 
     categories: list[CategoryPattern]
@@ -44,24 +44,24 @@ class FileNews(NamedTuple):
 
 class _Entry(msgspec.Struct, rename="camel"):
     category: str
-    priority: int | float | None = None  # exports of MongoDB write 2.0 for 2
+    priority: int | float | None = None  # exports of MongoDB spell 2 as 2.0
     app_patterns: list[str] | None = None
     domain_patterns: list[str] | None = None
 
 
 def default_patterns() -> list[CategoryPattern]:
-    """All 19 categories, in the order of the file; the ids follow from the names and never change."""
+    """The default patterns of all 19 categories, in the order of the file. Ids are derived from the names."""
     return read_patterns(DEFAULT_PATTERNS.read_bytes())
 
 
 def read_patterns(data: bytes) -> list[CategoryPattern]:
     """The patterns of a file. Other fields are ignored; arrays and priorities may be missing or null.
 
-    Raises PatternFileError where the form is wrong. The single patterns are not looked at: `RuleSet.problems` and
-    `compare` tell which of them are broken.
+    Raises PatternFileError if the form is wrong. Single patterns are not checked: `RuleSet.problems` and `compare`
+    say which of them are broken.
     """
     try:
-        entries = json.loads(data)  # not msgspec, which takes no half of a surrogate pair
+        entries = json.loads(data)  # not by msgspec, which refuses half of a surrogate pair
     except (ValueError, RecursionError) as error:
         raise PatternFileError(f"not JSON ({error})") from None
     if not isinstance(entries, list):
@@ -94,7 +94,7 @@ def write_patterns(patterns: Iterable[CategoryPattern]) -> str:
 async def import_into(
     store: CategoryPatternRepositoryPort, wanted: Sequence[CategoryPattern], dry_run: bool = False
 ) -> FileNews:
-    """Adds what `compare` finds to be new; with `dry_run`, only says so."""
+    """Adds the new parts that `compare` finds. With `dry_run` it only returns them."""
     news = compare(wanted, await store.find_all())
     if not dry_run:
         await store.save_all(news.categories)
@@ -103,9 +103,9 @@ async def import_into(
 
 
 def compare(wanted: Sequence[CategoryPattern], present: Sequence[CategoryPattern]) -> FileNews:
-    """What adding the `wanted` patterns of a file to a store that has `present` means.
+    """Compares the `wanted` patterns of a file with those `present` in a store.
 
-    Raises PatternFileError for a category that neither the contract nor the store knows, or that has no patterns.
+    Raises PatternFileError for a category that neither the contract nor the store has, or that cannot have patterns.
     """
     known = {pattern.category for pattern in present}
     _raise_any(_category_problems(wanted, known))

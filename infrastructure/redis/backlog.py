@@ -1,4 +1,4 @@
-"""How much of the activity stream is still to be done."""
+"""The part of the activity stream that is not committed yet."""
 
 from redis.asyncio import Redis
 
@@ -13,9 +13,9 @@ class StreamBacklog:
         self._group = group
 
     async def uncommitted(self, at_most: int) -> int:
-        """Entries not yet committed: pending, and not yet delivered; of the latter, `at_most` are counted.
+        """The number of entries that are not committed: pending ones, and undelivered ones up to `at_most`.
 
-        Counted and not taken from `lag`, which Redis 6.2 does not have and which XDEL makes unknown.
+        They are counted, since Redis 6.2 has no `lag` and XDEL makes it unknown.
         """
         with translated_errors():
             pending, delivered = await self._group_state()
@@ -23,7 +23,7 @@ class StreamBacklog:
         return pending + len(waiting or ())
 
     async def seconds_since_seen(self, *names: str) -> float | None:
-        """Since a consumer named so, or so with `-` and more, last asked for entries; None: there is none."""
+        """Seconds since one of `names`, or a consumer with such a prefix, asked for entries; None without any."""
         with translated_errors():
             if not await self._client.exists(self._stream):
                 return None

@@ -1,4 +1,4 @@
-"""What all instances together have spent on the LLM: requests of this minute, tokens of this day (UTC)."""
+"""The LLM's budget, shared by all instances: requests in this minute and tokens on this day (UTC)."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ _DAY = 86_400
 
 
 class RedisLLMBudget:
-    """LLMBudgetPort. A limit of 0 is none."""
+    """LLMBudgetPort. A limit of 0 means no limit."""
 
     def __init__(self, client: Redis, keys: LLMKeys, calls_per_minute: int, tokens_per_day: int) -> None:
         self._client = client

@@ -14,10 +14,10 @@ from infrastructure.redis.keys import LLMKeys
 
 
 class RedisClassificationCache:
-    """ClassificationCachePort. Questions are kept as digests: titles and sites do not show in Redis.
+    """ClassificationCachePort. Questions are kept as digests, so titles and sites cannot be read in Redis.
 
-    An answer lasts `ttl` seconds, one that says nothing `negative_ttl`. Of more than `limit` answers those go first
-    that would be the first to expire.
+    An answer lasts `ttl` seconds, and an empty one `negative_ttl`. Beyond `limit` answers, those that expire first
+    are dropped.
     """
 
     def __init__(self, client: Redis, keys: LLMKeys, ttl: int, negative_ttl: int, limit: int) -> None:

@@ -1,4 +1,4 @@
-"""Redis clients, and the one place where redis-py's exceptions become the pipeline's."""
+"""Redis clients, and the one place that translates redis-py's exceptions."""
 
 import re
 from collections.abc import Awaitable, Iterator
@@ -17,7 +17,7 @@ from domains.kernel.errors import GroupMissing, RedisOutage
 from infrastructure.settings import Settings
 
 Entries = list[tuple[str, dict[str, str]]]
-"""What XRANGE replies: ids and fields. The types of redis-py leave open that replies are decoded."""
+"""The reply of XRANGE: ids and fields. redis-py's own type leaves open whether replies are decoded."""
 
 _GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")
 
@@ -25,8 +25,8 @@ _GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")
 def make_client(settings: Settings, reply_timeout: float = 5.0) -> Redis:
     """A client that decodes text, keeps undecodable bytes as surrogates, and never repeats a command by itself.
 
-    What is repeated, and when, is the breaker's to decide. `reply_timeout` is in seconds. On a cluster it is a
-    RedisCluster, which offers the same calls.
+    The breaker decides which calls are repeated, and when. `reply_timeout` is in seconds. On a cluster the client is
+    a RedisCluster, which has the same calls.
     """
     options: dict[str, Any] = {
         "username": settings.redis_username,
@@ -36,7 +36,7 @@ def make_client(settings: Settings, reply_timeout: float = 5.0) -> Redis:
         "encoding_errors": "surrogateescape",
         "socket_timeout": reply_timeout,
         "socket_connect_timeout": 5.0,
-        "max_connections": 10_000,  # one a partition that reads, and as many as commit at once: never a limit of ours
+        "max_connections": 10_000,  # far more than readers and commits under way
     }
     if settings.redis_tls:
         options |= {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca and str(settings.redis_tls_ca)}
@@ -54,10 +54,10 @@ def make_client(settings: Settings, reply_timeout: float = 5.0) -> Redis:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raises what redis-py raises as RedisOutage, or GroupMissing.
+    """Translates redis-py's exceptions into RedisOutage or GroupMissing.
 
-    No answer of Redis can be the fault of a single message: scores that a board cannot take are caught in the
-    commit script. So whatever goes wrong here, nothing works now, and nothing may be acknowledged or parked.
+    No error of Redis can be the fault of a single message, since the commit script catches scores that a board cannot
+    take. Any error here therefore means that nothing works now, and nothing may be acknowledged or parked.
     """
     try:
         yield
@@ -65,8 +65,8 @@ def translated_errors() -> Iterator[None]:
         kind = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
         raise kind(f"{type(cause).__name__}: {cause}") from cause
     except (AttributeError, RuntimeError) as cause:
-        # looking for the masters anew, the cluster client closes connections that other tasks are writing to; and
-        # uvloop does not call it an OSError where one is closed while it is being made
+        # when it looks for the masters, the cluster client closes connections to which other tasks are writing; and
+        # uvloop raises no OSError if a connection is closed while it is being opened
         if not _out_of_client(cause):
             raise
         raise RedisOutage(f"{type(cause).__name__}: {cause}") from cause
@@ -78,11 +78,11 @@ def _out_of_client(error: Exception) -> bool:
 
 
 async def guarded(client: Redis, reply: Awaitable[object]) -> Any:
-    """The reply, with errors translated. After one, connections are made anew: the master may have moved."""
+    """The reply, with errors translated. After an error, connections are reopened: the master may have moved."""
     try:
         with translated_errors():
             return await reply
     except RedisOutage:
-        if isinstance(client, Redis):  # a RedisCluster looks for the masters by itself
+        if isinstance(client, Redis):  # a RedisCluster finds the masters by itself
             await client.connection_pool.disconnect(inuse_connections=False)
         raise

@@ -1,4 +1,4 @@
-"""The dead-letter streams: looking at them, putting messages back, dropping them."""
+"""The dead-letter streams: listing letters, putting their messages back, and dropping them."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -76,7 +76,7 @@ class RedisDeadLetters:
 
 
 def _kind(text: str) -> DeadLetterKind:
-    """Unknown where an earlier version wrote none, or a later one has more of them."""
+    """The kind of a letter. It is unknown if another version wrote none, or one that does not exist here."""
     return DeadLetterKind(text) if text in set(DeadLetterKind) else DeadLetterKind.UNKNOWN
 
 

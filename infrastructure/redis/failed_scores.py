@@ -1,4 +1,4 @@
-"""Scores that boards could not take: looking at them, and giving them to the boards."""
+"""Scores that boards could not take: listing them, and adding them to the boards."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,9 @@
-"""The commit on a Redis Cluster whose boards lie in other slots than the stream.
+"""The commit on a Redis Cluster whose boards are in other slots than the stream.
 
-`commit.lua` acknowledges a batch and puts what its boards are to get into an outbox, in the stream's slot and in one
-step. From there `deliver.lua` serves each board in its own slot, at most once an entry, and `settle.lua` takes out
-what was served. So a crash anywhere leaves an entry in the outbox, and whoever delivers it again changes nothing.
+In one step, `commit.lua` acknowledges a batch and puts the increases of its boards into an outbox in the stream's
+slot. From there `deliver.lua` raises each board in the board's own slot, at most once for each entry of the outbox,
+and `settle.lua` removes delivered entries. A crash at any point leaves an entry in the outbox, and delivering it
+again changes nothing.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import StreamKeys, applied_marker, score_name
 
 _MARKER_SECONDS = 40 * 86_400
-"""How long a marker is kept: longer than any entry stays in the outbox, and than a board is raised."""
+"""How long a marker is kept: longer than an entry can stay in the outbox, and longer than boards are raised."""
 _ENTRIES = 100
 _TARGETS_AT_ONCE = 50
 
@@ -36,7 +37,7 @@ class Delivered:
 
 
 class OutboxCommit(RedisCommit):
-    """CommitPort on a cluster. Boards follow a commit at once; where their nodes are away, reading comes to rest."""
+    """CommitPort on a cluster. Boards are raised right after the commit. If their nodes are away, reading stops."""
 
     with_outbox = True
 
@@ -50,11 +51,13 @@ class OutboxCommit(RedisCommit):
         self._delivering = asyncio.Lock()
 
     async def commit(self, commit: Commit) -> CommitResult:
-        await self.deliver()  # first what is left: as long as it can't be served, nothing more is acknowledged
+        await (
+            self.deliver()
+        )  # first the entries that are left: while they cannot be delivered, no more messages are acknowledged
         result = await super().commit(commit)
         try:
             delivered = await self.deliver()
-        except RedisOutage:  # committed all the same: the next commit, or the claim loop's, delivers
+        except RedisOutage:  # the batch is committed: the next commit, or the claim loop's, delivers its entry
             return result
         return replace(
             result,
@@ -64,7 +67,7 @@ class OutboxCommit(RedisCommit):
         )
 
     async def deliver(self) -> Delivered:
-        """Serves all that is in the outbox, oldest first. Raises RedisOutage; what was served stays served."""
+        """Delivers all entries of the outbox, oldest first. Raises RedisOutage; delivered entries stay delivered."""
         delivered = Delivered()
         async with self._delivering:
             while entries := await guarded(self._client, self._client.xrange(self._outbox, count=_ENTRIES)):
@@ -92,7 +95,7 @@ class OutboxCommit(RedisCommit):
             delivered.failed_scores += await self._settle(entry_id, refused)
 
     async def _serve_all(self, targets: Mapping[str, list[tuple[str, object]]]) -> dict[str, tuple[int, list[str]]]:
-        """{target: (writes made, ids of the entries that it could not take)}."""
+        """The result for each target: (writes made, ids of the entries that it could not take)."""
         bound = asyncio.Semaphore(_TARGETS_AT_ONCE)
 
         async def serve(target: str, deliveries: list[tuple[str, object]]) -> tuple[int, list[str]]:
@@ -116,5 +119,5 @@ class OutboxCommit(RedisCommit):
 
 
 def _unpacked(fields: Mapping[str, str]) -> _Outgoing:
-    """An outbox entry; Lua packs an empty table as an empty list."""
+    """An entry of the outbox. Lua packs an empty table as an empty list."""
     return msgpack.decode(fields["commit"].encode("utf-8", "surrogateescape"), type=_Outgoing)

@@ -10,7 +10,7 @@ from infrastructure.redis.keys import StreamKeys
 
 
 class StreamPublisher:
-    """`partitions` are the streams among which messages are spread by user, so that a session stays in one."""
+    """Distributes messages over `partitions` by user, so that a session stays in one stream."""
 
     def __init__(self, client: Redis, partitions: Sequence[StreamKeys]) -> None:
         self._client = client
@@ -26,7 +26,7 @@ class StreamPublisher:
                 return list(await pipeline.execute())
 
     async def published_of_sample(self) -> int:
-        """How many spans of the bundled sample are on the first partition, the only one that takes it."""
+        """How many spans of the bundled sample are on the first partition, which gets all of them."""
         with translated_errors():
             return int(await self._client.get(self._partitions[0].sample) or 0)
 
@@ -42,5 +42,8 @@ class StreamPublisher:
 
 
 def partition_of(user_id: str, partitions: Sequence[StreamKeys]) -> StreamKeys:
-    """The partition of a user: CRC-32 of the id's UTF-8, modulo their number, as every producer has to do it."""
+    """The partition of a user: the CRC-32 of the id in UTF-8 modulo their number.
+
+    Every producer must use the same rule.
+    """
     return partitions[crc32(user_id.encode("utf-8", "surrogateescape")) % len(partitions)]

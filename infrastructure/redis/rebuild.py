@@ -1,4 +1,4 @@
-"""Boards are made anew beside the old ones while commits go on, and take their place in one step."""
+"""Recomputes boards next to the old ones while commits go on, and replaces the old ones in one step."""
 
 import json
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import log_id_of
 
 _KEPT_MS = 30_000
-"""How long what is noted outlives whoever does not renew it."""
+"""How long the notes of a rebuild are kept after it was last renewed."""
 _SHADOW_MS = 3_600_000
-"""The same of a new board, which is not renewed: one that is gone when the boards are swapped is noticed there."""
+"""How long a new board is kept; it is not renewed. The swap notices a board that has expired."""
 _PAGE = 500
 _LOST = "another rebuild has begun, or this one stalled for too long; the boards are as they were"
 

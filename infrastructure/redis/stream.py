@@ -14,14 +14,14 @@ from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import MessageParser
 
 _RawEntries = list[tuple[str, list[str] | None]]
-"""Ids, and fields and values in turn; None: the entry is no longer in the stream."""
+"""Ids with a flat list of fields and values; None if the entry is no longer in the stream."""
 
 
 class RedisStreamConsumer:
     """MessageSourcePort on a Redis stream.
 
-    `client` is for reading alone and waits longer for a reply than a read may block. It gets the replies raw, in
-    the shape of either protocol: building redis-py's dictionaries costs more than parsing the messages.
+    `client` is used only for reading, and waits longer for a reply than a read may block. Its replies are raw, in the
+    shape of either protocol: building redis-py's dictionaries would cost more than parsing the messages.
     `claim_idle_ms` and `gone_after_ms` say when an entry and a consumer count as abandoned.
     """
 
@@ -76,7 +76,7 @@ class RedisStreamConsumer:
             limit,
         )
         self._claim_cursor = cursor
-        if None in claimed:  # 6.2: deleted from the stream, and now pending for us; 7.0 forgets them by itself
+        if None in claimed:  # 6.2: deleted from the stream but now pending here; 7.0 removes them by itself
             await self._forget_deleted()
         batch = await self._batch([entry for entry in claimed if entry and entry[0] not in exclude])
         batch.cursor = "" if cursor == "0-0" else cursor
@@ -108,12 +108,12 @@ class RedisStreamConsumer:
                 batch.rejected.append(parsed)
             else:
                 batch.messages.append(parsed)
-        if deleted:  # pending, but no longer in the stream: there is nothing left to process
+        if deleted:  # pending but no longer in the stream, so there is nothing to process
             await guarded(self._client, self._client.xack(self._stream, self._group, *deleted))
         return batch
 
     async def _forget_deleted(self) -> None:
-        """Reads through the own pending list, in which deleted entries show their ids, and acknowledges those."""
+        """Reads the own pending list and acknowledges its deleted entries, which have only their ids."""
         after = "0"
         while after:
             after = (await self.read_pending(after, 1000)).cursor
@@ -123,7 +123,7 @@ class RedisStreamConsumer:
 
 
 def _entries(reply: Any) -> _RawEntries:
-    """The entries of the one stream that was asked for; RESP3 answers with a map, RESP2 with pairs."""
+    """The entries of the one requested stream. RESP3 replies with a map, RESP2 with pairs."""
     if not reply:
         return []
     (_, entries), *_ = reply.items() if isinstance(reply, dict) else reply

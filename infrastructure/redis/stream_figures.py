@@ -1,4 +1,4 @@
-"""What is to be seen of the streams, their groups and their bookkeeping: for metrics, readiness and status."""
+"""Figures of the streams, their groups and their bookkeeping: for metrics, readiness and status."""
 
 from collections.abc import Sequence
 from math import nan
@@ -11,11 +11,14 @@ from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import StreamKeys
 
 _COUNTED = 500
-"""Entries that are counted on either side of the last delivered one: a few milliseconds of Redis at the most."""
+"""How many entries are counted on either side of the last delivered one.
+
+It takes Redis a few milliseconds at most.
+"""
 
 
 class RedisStreamFigures:
-    """StreamFiguresPort, by one script call a partition."""
+    """StreamFiguresPort by one call of a script for each partition."""
 
     def __init__(self, client: Redis, partitions: Sequence[StreamKeys], group: str) -> None:
         self._client = client
@@ -54,5 +57,5 @@ def _size(count: int) -> float:
 
 
 def _age(entry_id: str, now: str) -> float:
-    """Seconds since the entry was published; ids that a producer chose may lie in the future."""
+    """Seconds since the entry was published; 0 for an id in the future, which a producer may have chosen."""
     return max(0.0, (int(now) - int(entry_id.partition("-")[0])) / 1000) if entry_id else 0.0

@@ -1,4 +1,4 @@
-"""The list of requests for tasks, who runs them, and the channel on which is told what becomes of them."""
+"""The list of requests for tasks, the lease to run them, and the channel on which their status is published."""
 
 import json
 from collections.abc import AsyncIterator
@@ -59,7 +59,7 @@ class RedisTaskQueue:
     @asynccontextmanager
     async def statuses(self) -> AsyncIterator[AsyncIterator[TaskStatus]]:
         with translated_errors():
-            await self._client.initialize()  # a cluster's client has to know a node before it can listen
+            await self._client.initialize()  # a cluster's client has to know a node before it can subscribe
         async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
             with translated_errors():
                 await channel.subscribe(self._channel)
@@ -74,7 +74,7 @@ class RedisTaskQueue:
 
 
 def _status_of(text: str) -> TaskStatus | None:
-    """None where it is something else: anybody may publish anything."""
+    """The status in a message; None for anything else, since anybody may publish anything."""
     try:
         return msgspec.convert(json.loads(text), TaskStatus)
     except (ValueError, RecursionError):

@@ -15,9 +15,9 @@ Fields = dict[str, str]
 async def publish_lines(
     lines: Iterable[str], rate: float | None, publish: Callable[[Sequence[Fields]], Awaitable[object]]
 ) -> AsyncIterator[int]:
-    """Publishes the messages, `rate` a second or else as fast as it goes; yields how many are published so far.
+    """Publishes the messages at `rate` a second, or as fast as possible; yields how many are published so far.
 
-    Raises MessageSpellingError, which names the line, where one is no message; all before it are published then.
+    Raises MessageSpellingError, which names the line, if a line is not a message. The lines before it are published.
     """
     started, published = monotonic(), 0
     for chunk in chunks(read_messages(lines), rate):
@@ -43,7 +43,7 @@ def read_messages(lines: Iterable[str]) -> Iterator[Fields]:
 
 
 def chunks(messages: Iterator[Fields], rate: float | None) -> Iterator[list[Fields]]:
-    """Chunks of a tenth of a second's messages at the most, so that a rate is kept evenly."""
+    """Chunks with at most the messages of a tenth of a second, so that the rate is even."""
     size = _CHUNK if rate is None else max(1, min(_CHUNK, int(rate / 10)))
     chunk: list[Fields] = []
     try:

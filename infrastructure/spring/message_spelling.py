@@ -6,16 +6,16 @@ from math import inf, isfinite
 
 
 class MessageSpellingError(ValueError):
-    """A value that cannot be put on the stream; the text is meant for a person."""
+    """A value cannot be put on the stream. The text is for a person."""
 
 
 _DOUBLES = frozenset({"duration", "timestamp"})
 
 
 def spring_fields(message: Mapping[str, object]) -> dict[str, str]:
-    """The fields of a stream entry for a message, all values strings, as Spring writes them. None is left out.
+    """The fields of a stream entry, as Spring writes them: all values are strings, and None is left out.
 
-    Strings are taken as they are. Raises MessageSpellingError for a value that is neither a number, a boolean nor
+    Strings stay as they are. Raises MessageSpellingError for a value that is neither a number, a boolean nor
     a string.
     """
     fields = {name: _spelled(name, value) for name, value in message.items() if value is not None}
