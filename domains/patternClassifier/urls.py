@@ -2,7 +2,8 @@
 
 A URL is parsed as a browser would parse what its address bar shows (the WHATWG URL standard), and leniently
 where it has no scheme. Both URLs and patterns are reduced to the same canonical host and path, so the
-automaton can compare them letter by letter.
+automaton can compare them letter by letter. Where an address holds the address of the page that is shown, that one
+counts (`page_inside`).
 """
 
 import ipaddress
@@ -51,12 +52,23 @@ def split_url(url: str) -> tuple[str, str]:
 
     The host is in lower case, in Unicode (never punycode), without port, user info or final dot; IPv6 keeps
     its brackets. The path is percent-decoded and in lower case, begins with a slash, does not end with one,
-    and is empty for the root. Query and fragment are gone. Linear in the URL; never raises.
+    and is empty for the root. Query and fragment are gone. A file has no host. Linear in the URL; never raises.
     """
-    plain = _PLAIN.match(url.lower())
-    if plain and "xn--" not in plain[2]:
-        return plain[2], plain[3]
+    lower = url.lower()
+    plain = _PLAIN.match(lower)
+    if plain and lower.rfind("http") <= 0:
+        host, path = plain[2], plain[3]
+        if "xn--" not in host and not host.endswith(_NOT_PLAIN) and path[:5] != "/amp/":
+            return host, path
     text = url.strip(_BLANKS).translate(_BACKSLASHES)
+    for _ in range(_MOST_INSIDE):
+        if (inside := page_inside(text)) is None:
+            break
+        text = inside
+    return _split(text)
+
+
+def _split(text: str) -> tuple[str, str]:
     text = _WRAPPERS.sub("", re.split(r"[?#]", text, maxsplit=1)[0])
     place = _after_scheme(text)
     if place is None:
@@ -101,6 +113,8 @@ def _canonical_host(host: str) -> str:
     if not _PORT.fullmatch(colon + port):
         return ""
     host = _fold_host(unquote(host)).rstrip(".")
+    if host.endswith(_TRANSLATED) and "." not in host.removesuffix(_TRANSLATED):
+        host = host.removesuffix(_TRANSLATED).replace("--", "\0").replace("-", ".").replace("\0", "-")
     if "xn--" in host:
         host = ".".join(map(_decode_label, host.split(".")))
     if len(host) > MAX_HOST:
@@ -118,7 +132,9 @@ def _ip(address: str) -> str:
         return ""
     if ip.version == 4:
         return str(ip)
-    return "" if "%" in address else f"[{ip}]"  # a zone (`fe80::1%eth0`) may hold any text at all
+    if "%" in address:  # a zone (`fe80::1%eth0`) may hold any text at all
+        return ""
+    return _LOOPBACK if ip.is_loopback else f"[{ip}]"
 
 
 def _fold_host(host: str) -> str:
@@ -159,9 +175,63 @@ def _fold_segment(segment: str) -> str:
     return unicodedata.normalize("NFC", segment).lower()
 
 
+# ----------------------------------------------------------------------------- addresses in addresses
+
+_MOST_INSIDE = 3
+_TRANSLATED = ".translate.goog"  # stack--a-com.translate.goog is stack-a.com
+_NOT_PLAIN = (_TRANSLATED, "web.archive.org", "ampproject.org")
+_ADDRESS = r"(?=(?:https?:|file:|[^/?#\s]{1,253}\.)[^?#\s])"
+_IN_PATH = re.compile(
+    rf"""(?:
+        [a-z-]{{1,30}}extension://[^/?\#]*/(?=https?:|file:)                       # a viewer that is an extension
+        | (?:https?:/*)?(?:
+            web\.archive\.org/(?:web|save)/(?:\d{{1,14}}[a-z_*]{{0,5}}/|\*/)?
+            | archive\.(?:ph|is|today|li|md|vn|fo)/(?:[\w.-]{{1,30}}/)?(?=https?:)
+            | (?:www\.)?(?:google\.[a-z.]{{2,6}}|bing\.com)/amp/(?:s/)?
+            | (?:[a-z0-9-]{{1,63}}\.)?cdn\.ampproject\.org/[a-z]{{1,3}}/(?:s/)?
+            | (?:12ft\.io|r\.jina\.ai)/(?=https?:)
+        )
+    ){_ADDRESS}""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What stands before an address that is the rest of the URL: archives, AMP caches, viewers."""
+_IN_QUERY = re.compile(
+    r"""
+    [a-z-]{1,30}extension://                             # suspended tabs, viewers of documents
+    | about:reader\b | read:// | chrome-distiller://     # the reader views of Firefox, Edge and Chrome
+    | https?:/*(?:www\.)?(?:
+        google\.[a-z.]{2,6}/(?:url|imgres)\b
+        | translate\.google\.[a-z.]{2,6}/(?:translate|website)\b | papago\.naver\.(?:net|com)/website\b
+        | lm?\.facebook\.com/l\.php | l\.(?:instagram|threads|messenger)\.(?:com|net)/ | vk\.com/away\.php
+        | youtube\.com/redirect\b | steamcommunity\.com/linkfilter\b | linkedin\.com/(?:safety/go|redir)\b
+        | duckduckgo\.com/l/ | out\.reddit\.com/ | t\.umblr\.com/redirect\b | link\.zhihu\.com/
+        | slack-redir\.net/link\b | [a-z0-9.-]{1,63}\.safelinks\.protection\.outlook\.com/
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What stands before a query, or the fragment of an extension's page, that holds an address."""
+_PARAMETERS = frozenset({"url", "q", "u", "uri", "target", "to", "uddg", "z", "src", "file", "imgrefurl"})
+_WHOLE_ADDRESS = re.compile(r"(?:https?|file):/", re.IGNORECASE)
+
+
+def page_inside(url: str) -> str | None:
+    """The address of the page that is shown, where `url` is that of a viewer, an archive, a cache or a redirect."""
+    url = _WRAPPERS.sub("", url)
+    if (before := _IN_PATH.match(url)) is not None:
+        return url[before.end() :]
+    if _IN_QUERY.match(url) is None:
+        return None
+    for pair in re.split("[?#&]", url)[1:]:
+        name, _, value = pair.partition("=")
+        if name.lower() in _PARAMETERS and _WHOLE_ADDRESS.match(value := unquote(value)):
+            return value
+    return None
+
+
 # ------------------------------------------------------------------------------------------ patterns
 
-_LOCALHOST = "localhost"
+_LOCALHOST, _LOOPBACK = "localhost", "127.0.0.1"
+_FILES = re.compile(r"file:/*\*\.([a-z0-9]{1,8})", re.IGNORECASE)
 _TOO_GENERAL = frozenset({"com", "net", "org", "co", "www", "http", "https"})
 _WORD_CHARACTERS = re.compile(r"[^\s./:@?#\[\]]+")
 _BARE_IPV6 = re.compile(r"[0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}")  # its colons would be taken for a port
@@ -170,17 +240,20 @@ _SUBDOMAINS = re.compile(r"((?:[a-z][a-z0-9+.-]*:)?//)?(?:\*?\.)+", re.IGNORECAS
 
 @dataclass(frozen=True, slots=True)
 class UrlPattern:
-    """A domain pattern in canonical form: a token, or a host with the path that its URLs begin with."""
+    """A domain pattern in canonical form: a host with the path its URLs begin with, a token, or a kind of file."""
 
     host: str = ""
     path: str = ""
     token: str = ""
+    extension: str = ""
 
     @property
     def needle(self) -> str:
         """What the automaton searches for in `_haystack`."""
         if self.token:
             return self.token
+        if self.extension:
+            return f"{_FILE_END}{self.extension}{_FILE_END}"
         return f".{self.host}{_HOST_END}{self.path}/" if self.path else f".{self.host}{_HOST_END}"
 
     @property
@@ -199,11 +272,16 @@ def parse_pattern(pattern: str) -> UrlPattern:
       that host and all below it. A port is not compared. `www.` adds nothing, so it is dropped.
     - `google.com/search`: the same, for paths that begin with these segments. A query is dropped.
     - `10.0.0.1`, `[::1]`: exactly this host. `localhost`, `http://intranet`: hosts of one label.
-    - `swagger-ui`, `/swagger-ui/`: a token, a whole word anywhere in host or path.
+    - `swagger-ui`, `/swagger-ui/`: a token, a whole label of the host or a whole segment of the path, which may have
+      an extension behind it (`swagger-ui.html`).
+    - `file:///*.pdf`: a local file with this extension. No other pattern matches a local file.
 
     Raises ValueError, with the reason, for a pattern that means none of these.
     """
-    text = pattern.strip().removeprefix("*://").removesuffix("/*")
+    text = pattern.strip()
+    if files := _FILES.fullmatch(text):
+        return UrlPattern(extension=files[1].lower())
+    text = text.removeprefix("*://").removesuffix("/*")
     subdomains = _SUBDOMAINS.match(text)
     if subdomains:
         text = (subdomains[1] or "") + text[subdomains.end() :]
@@ -237,12 +315,18 @@ def _refuse_too_general(name: str) -> None:
 
 # ------------------------------------------------------------------------------------------- matcher
 
-_HOST_END = "\x01"
-"""Stands between host and path. No canonical host or path holds it, so a needle that does cannot match
-across, and what looks like a host in a path is none."""
+_HOST_END, _FILE_END = "\x01", "\x02"
+"""Stand between host and path, and around the extension of a file. No canonical host or path holds them, so a needle
+that does cannot match across, and what looks like a host in a path is none."""
+
+
+_LABEL_ENDS = "." + _HOST_END
 
 
 def _haystack(host: str, path: str) -> str:
+    if not host:
+        _, dot, extension = path.rpartition("/")[2].rpartition(".")
+        return f"{_FILE_END}{extension}{_FILE_END}" if dot else ""
     # The dot before and the slash behind make the first label and the last segment like all others.
     return f".{host}{_HOST_END}{path}/"
 
@@ -279,7 +363,7 @@ class UrlMatcher(Generic[T]):
             return None
         text = _haystack(*split_url(url))
         for end, rank in self._automaton.iter(text):
-            if rank < best and (rank < self._first_token or self._is_word(text, end, rank)):
+            if rank < best and (rank < self._first_token or self._is_whole(text, end, rank)):
                 best = rank
         return self._values[best] if best < nothing else None
 
@@ -291,11 +375,15 @@ class UrlMatcher(Generic[T]):
         firsts = {
             rank
             for end, rank in self._automaton.iter(text)
-            if rank < self._first_token or self._is_word(text, end, rank)
+            if rank < self._first_token or self._is_whole(text, end, rank)
         }
         ranks = firsts.union(*(self._equals.get(first, ()) for first in firsts))
         return [self._values[rank] for rank in sorted(ranks)]
 
-    def _is_word(self, text: str, end: int, rank: int) -> bool:
+    def _is_whole(self, text: str, end: int, rank: int) -> bool:
+        """Whether the token that ends at `end` is a whole label, or a whole segment up to its first dot."""
         # A token holds neither dot nor slash, and the text begins and ends with one: both neighbours exist.
-        return not text[end + 1].isalnum() and not text[end - self._lengths[rank]].isalnum()
+        start = end - self._lengths[rank]
+        if text[start] == "/":
+            return text[end + 1] in "/."
+        return text[start] == "." and text[end + 1] in _LABEL_ENDS and text.find(_HOST_END, 0, end) < 0

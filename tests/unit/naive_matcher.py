@@ -1,8 +1,8 @@
 """A naive matcher, which is the reference for the fast one.
 
 It tries each pattern by itself, without trie, automaton, cache or fast path, and takes URLs and names apart
-with code of its own. It shares two things with the engine: `is_qualifier`, the table of version words, and
-`readings`, the table of spellings (both have rows of their own in the tests).
+with code of its own. It shares three tables with the engine, which have rows of their own in the tests:
+`is_qualifier` (version words), `readings` (spellings of names) and `page_inside` (addresses in addresses).
 """
 
 import ipaddress
@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.patternClassifier.app_names import Spelling, readings
+from domains.patternClassifier.urls import page_inside
 from domains.patternClassifier.words import is_qualifier
 
 TOO_GENERAL = {"com", "net", "org", "co", "www", "http", "https"}
@@ -47,9 +48,10 @@ def url_strength(pattern: str, url: str) -> tuple[int, int, int] | None:
         return None
     host, segments = place
     if isinstance(read, str):
-        edge = r"[^\W_]"
-        word = re.compile(f"(?<!{edge}){re.escape(read)}(?!{edge})")
-        hit = any(word.search(part) for part in (host, *segments))
+        if read.startswith("*."):
+            name = segments[-1] if segments and not host else ""
+            return (0, 0, 0) if name.endswith(read[1:]) else None
+        hit = host and (read in host.split(".") or any(segment.split(".")[0] == read for segment in segments))
         return (1, -len(read), 0) if hit else None
     wanted, path = read
     below = host.endswith("." + wanted) and not is_ip(wanted)
@@ -59,8 +61,10 @@ def url_strength(pattern: str, url: str) -> tuple[int, int, int] | None:
 
 
 def read_pattern(pattern: str) -> str | Place | None:
-    """A token, a host with its path, or None for a broken pattern."""
+    """A token, `*.` and the extension of local files, a host with its path, or None for a broken pattern."""
     text = pattern.strip()
+    if files := re.fullmatch(r"file:/*(\*\.[a-z0-9]{1,8})", text.lower()):
+        return files[1]
     if text.startswith("*://"):
         text = text[4:]
     if text.endswith("/*"):
@@ -98,7 +102,10 @@ def split(url: str) -> Place | None:
         url = url[1:]
     while url and (url[-1] <= " " or url[-1] in "\x85\xa0\u200b\u3000\ufeff"):
         url = url[:-1]
-    url = url.replace("\\", "/").split("?")[0].split("#")[0]
+    url = url.replace("\\", "/")
+    for _ in range(3):
+        url = page_inside(url) or url
+    url = url.split("?")[0].split("#")[0]
     while url.lower().startswith(("view-source:", "blob:", "filesystem:")):
         url = url.partition(":")[2]
     scheme, colon, rest = url.partition(":")
@@ -137,12 +144,16 @@ def read_host(host: str) -> str:
     if host.startswith("[") or host.endswith("]"):
         address = host.removeprefix("[").removesuffix("]")
         sound = host == f"[{address}]" and ":" in address and "%" not in address and is_ip(address)
+        if sound and ipaddress.ip_address(address).is_loopback:
+            return "127.0.0.1"
         return f"[{ipaddress.ip_address(address)}]" if sound else ""
     if ":" in host:
         return ""
     host = fold(unquote(host))
     while host.endswith("."):
         host = host[:-1]
+    if host.endswith(".translate.goog") and host.count(".") == 2:
+        host = ".".join(part.replace("\0", "-") for part in host.split(".")[0].replace("--", "\0").split("-"))
     host = ".".join(decode_label(label) for label in host.split("."))
     if len(host) > 253:
         return ""

@@ -49,6 +49,7 @@ PREFIXES = [
         "mailto:",
     ),
     *("http://u@", "http://a.com:1@", "u:p@", " ", "*.", ".", "*://", "https://*.", "foo:", "C:\\"),
+    *("chrome-extension://a/https://", "about:reader?url=https%3A//", "https://web.archive.org/web/1/http://"),
 ]
 SUFFIXES = [
     "",
@@ -69,6 +70,8 @@ SUFFIXES = [
     "\t/b",
 ]
 NAMES = [
+    "Slack",
+    "PrismLauncher",
     "line",
     "Line",
     "code",
@@ -98,6 +101,7 @@ SAID = [
     "3d",
     ".exe",
 ]
+FRONTS = ["", "", "", "(2) ", "Microsoft ", "org.a.", "/x/", "slack"]
 JOINTS = [" ", " ", "  ", "-", "", ".", " (", "/", "_", "\u200e", "+"]
 
 
@@ -125,7 +129,8 @@ def windows_near(patterns: list[CategoryPattern]) -> st.SearchStrategy[tuple[str
     """Windows made of the patterns' own text with something around it, and some that are not."""
     names = st.sampled_from([name for document in patterns for name in document.app_patterns])
     said = st.tuples(st.sampled_from(JOINTS), st.sampled_from([*SAID, *NAMES])).map("".join)
-    apps = st.tuples(names, said | st.just(""), said | st.just("")).map("".join)
+    front = st.sampled_from(FRONTS)
+    apps = st.tuples(front, names, said | st.just(""), said | st.just("")).map("".join)
     places = st.sampled_from([place for document in patterns for place in document.domain_patterns])
     below = joined([f"{label}." for label in LABELS], 1)
     near = st.tuples(st.sampled_from(PREFIXES), below, places, paths, st.sampled_from(SUFFIXES)).map("".join)
