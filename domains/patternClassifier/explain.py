@@ -56,6 +56,8 @@ def _why(rule: RuleMatch, host: str, path: str, words: Sequence[str]) -> str:
         behind = words[len(split_name(rule.pattern)) :]
         return f"begins the name, and {_quoted(behind)} may be left off" if behind else "is the whole name"
     pattern = parse_pattern(rule.pattern)
+    if pattern.extension:
+        return f"a local file that ends in .{pattern.extension}"
     if pattern.token:
         return f"the word {pattern.token!r} is in the host or path"
     where = "is the host" if pattern.host == host else f"is a parent of the host {host}"

@@ -39,7 +39,7 @@ PATTERNS = [
         ),
         (
             "",
-            "figma.com/design-kit",
+            "figma.com/design-kit/kit",
             [
                 "figma.com is the host",
                 "the word 'design-kit' is in the host or path; a host comes before a word",
@@ -48,7 +48,7 @@ PATTERNS = [
         ),
         (
             "",
-            "a.b/design-kit",
+            "a.b/design-kit/kit",
             [
                 "the word 'design-kit' is in the host or path",
                 "the word 'kit' is in the host or path; the longer word comes first",
@@ -63,7 +63,7 @@ PATTERNS = [
                 "x.io is the host; as specific and of the same priority: the categories' alphabet decides",
             ],
         ),
-        ("", "http://[::1]:80/", ["[::1] is the host"]),
+        ("", "http://[::1]:80/", ["127.0.0.1 is the host"]),
         (
             "Figma",
             "",
