@@ -28,11 +28,11 @@ def fill_mongo(database: Any, workload: Workload, count: int) -> None:
     rows = _rows(workload, count)
     while chunk := list(islice(rows, _CHUNK)):
         database.categorized_data.insert_many(
-            {"_id": ObjectId(data), "app": app, "url": url, "title": title, "isLLMBased": False}
+            {"_id": ObjectId(data), "app": app, "url": url, "title": title, "IsLLMBased": False}
             for data, _, _, app, url, title in chunk
         )
         database.pomodoro_usage_log.insert_many(
-            {"_id": ObjectId(log), "userId": user, "categorizedDataId": ObjectId(data)}
+            {"_id": ObjectId(log), "userId": user, "CategorizedDataId": ObjectId(data)}
             for data, log, user, *_ in chunk
         )
 

@@ -50,18 +50,18 @@ class OneAtATime:
         category = {"categoryId": ObjectId(decided.category_id)}
         if message.categorized_data_id:
             window_id = ObjectId(message.categorized_data_id)
-            self._windows.update_one({"_id": window_id}, {"$set": category | {"isLLMBased": False}})
+            self._windows.update_one({"_id": window_id}, {"$set": category | {"IsLLMBased": False}})
             self._logs.update_one({"_id": ObjectId(message.pomodoro_usage_log_id)}, {"$set": category})
             return
         app, url, title = message.window
         window_id = known["_id"] if known else ObjectId(categorized_data_id(message.window))
         if known is None:
-            fields = {"_id": window_id, "app": app, "url": url, "title": title, "isLLMBased": False}
+            fields = {"_id": window_id, "app": app, "url": url, "title": title, "IsLLMBased": False}
             self._windows.replace_one({"_id": window_id}, fields | category, upsert=True)
         log = {
             "_id": ObjectId(usage_log_id(STREAM, message.origin_id)),
             "userId": message.user_id,
-            "categorizedDataId": window_id,
+            "CategorizedDataId": window_id,
             "session": message.session,
             "sessionMinutes": message.session_minutes,
             "sessionDate": start_of_day(message.session_date, self._parts.calendar.zone),

@@ -45,7 +45,7 @@ def propose(
     was proposed before and no longer has that much in its favour is withdrawn. What was rejected comes back when its
     answers have doubled, or with --again. With PATTERN_AUTO_ACCEPT, what is proposed is accepted at once.
 
-    It reads all documents of categorized_data with isLLMBased: true. No index is made for that, so MongoDB reads
+    It reads all documents of categorized_data with IsLLMBased: true. No index is made for that, so MongoDB reads
     the whole collection once: run it at a quiet hour, or with readPreference=secondaryPreferred in MONGO_URI.
     """
     settings = settings_or_exit()

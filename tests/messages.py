@@ -61,7 +61,7 @@ def unix_seconds(local: str, zone: ZoneInfo = SEOUL) -> str:
 def spring_data(number: int, app: str | None = "Visual Studio Code", **fields: Any) -> dict[str, Any]:
     """The document, without a category, that Spring inserts into `categorized_data` before it sends a message."""
     document = {"_id": ObjectId(data_id(number)), "app": app, "url": None, "title": "README.md — pomocore"}
-    return document | {"isLLMBased": False, "_class": "com.pomocore.CategorizedData"} | fields
+    return document | {"IsLLMBased": False, "_class": "com.pomocore.CategorizedData"} | fields
 
 
 def spring_log(number: int, **fields: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def spring_log(number: int, **fields: Any) -> dict[str, Any]:
     document = {
         "_id": ObjectId(log_id(number)),
         "userId": "user-1",
-        "categorizedDataId": ObjectId(data_id(number)),
+        "CategorizedDataId": ObjectId(data_id(number)),
         "session": 3,
         "sessionMinutes": 25,
         "sessionDate": datetime(2025, 9, 2, tzinfo=SEOUL),

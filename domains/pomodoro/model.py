@@ -150,6 +150,13 @@ def best_by_window(documents: Iterable[CategorizedData]) -> dict[Window, Categor
     return {window: by_id.get(categorized_data_id(window), document) for window, document in best.items()}
 
 
+class RepairedDocuments(NamedTuple):
+    """How many documents a repair has looked at so far, and how many of them it has changed."""
+
+    looked_at: int = 0
+    repaired: int = 0
+
+
 class CategoryUpdate(NamedTuple):
     """Sets the category of the document `id`. `is_llm_based` matters to `categorized_data` alone.
 

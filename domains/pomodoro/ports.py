@@ -22,6 +22,7 @@ from domains.pomodoro.model import (
     PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
     ReadBatch,
+    RepairedDocuments,
     Stage,
     StreamState,
 )
@@ -130,6 +131,17 @@ class PomodoroUsageLogRepositoryPort(Protocol):
         """The logs from `start` on and before `end` (Unix seconds), page by page, in any order.
 
         Never all of them in memory. Of what is written meanwhile, some may be among them.
+        """
+
+
+class FieldNamesPort(Protocol):
+    """The names of fields in the stored documents, of which earlier versions spelled some otherwise."""
+
+    def repair(self) -> AsyncIterator[RepairedDocuments]:
+        """Gives all documents the names that Spring's entities have, some thousand at a time.
+
+        Yields what was done so far after each step. It can be given up after any step and begun anew, also while
+        messages are processed. Raises StoreOutage or StoreRefused.
         """
 
 

@@ -22,6 +22,7 @@ from domains.pomodoro.service import BatchClassification
 from infrastructure.composition import from_settings
 from infrastructure.mongo import client as mongo_client
 from infrastructure.mongo import repositories as mongo_repositories
+from infrastructure.mongo.field_names import MongoFieldNames
 from infrastructure.observing.metrics import MetricsObserver, make_registry
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.operations.task_runner import TaskRunner
@@ -142,6 +143,11 @@ class Container(containers.DeclarativeContainer):
         mongo=providers.Singleton(mongo_repositories.PomodoroUsageLogRepositoryAdapter, mongo_database, option.zone),
         sqlite=providers.Singleton(sqlite_repositories.SqlitePomodoroUsageLogRepository, sqlite),
     )
+    field_names = providers.Selector(
+        store_kind,
+        mongo=providers.Singleton(MongoFieldNames, mongo_database),
+        sqlite=providers.Object(None),  # it has had one spelling only
+    )
 
     # Redis
     partition_keys = providers.Singleton(from_settings.partition_keys, settings)
@@ -233,6 +239,7 @@ def task_runner(container: Container) -> TaskRunner:
         container.dead_letters(),
         [part.reclassification() for part in container.partitions()],
         container.leaderboard_rebuild(),
+        container.field_names(),
         lambda: datetime.now(container.settings().zone).date(),
     )
     return TaskRunner(container.task_queue(), tasks.by_name, container.observer())

@@ -59,7 +59,9 @@ def make_client(settings: Settings) -> AsyncMongoClient[Document]:
 
 
 def make_database(client: AsyncMongoClient[Document], name: str) -> AsyncDatabase[Document]:
-    return client.get_database(name, codec_options=CodecOptions(tz_aware=True, tzinfo=UTC))
+    """Text that is not UTF-8 is read with U+FFFD in it: Spring stores half a surrogate pair as such bytes."""
+    lenient = CodecOptions[Document](tz_aware=True, tzinfo=UTC, unicode_decode_error_handler="replace")
+    return client.get_database(name, codec_options=lenient)
 
 
 _DATA_TO_BLAME = (

@@ -28,10 +28,9 @@ from domains.kernel.errors import StoreOutage, StoreRefused
 from domains.kernel.window import Window
 from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window, start_of_day
 from infrastructure.mongo.client import Document, translated_errors
+from infrastructure.mongo.field_names import CATEGORIZED_DATA, CATEGORIZED_DATA_ID, IS_LLM_BASED, POMODORO_USAGE_LOG
 
 CATEGORY_PATTERN = "category_pattern"
-CATEGORIZED_DATA = "categorized_data"
-POMODORO_USAGE_LOG = "pomodoro_usage_log"
 PATTERN_PROPOSAL = "pattern_proposal"
 
 _LOOKED_UP = 5000
@@ -173,7 +172,7 @@ class CategorizedDataRepositoryAdapter:
                     "url": data.window.url,
                     "title": data.window.title,
                     **_category(data.category_id),
-                    "isLLMBased": data.is_llm_based,
+                    IS_LLM_BASED.name: data.is_llm_based,
                 }
                 for data in documents
             ],
@@ -187,16 +186,25 @@ class CategorizedDataRepositoryAdapter:
         return await _update(
             self._collection,
             [
-                _Group(ids, {"categoryId": ObjectId(category_id), "isLLMBased": is_llm_based}, provisional)
+                _Group(
+                    ids,
+                    {
+                        "$set": {"categoryId": ObjectId(category_id), IS_LLM_BASED.name: is_llm_based},
+                        "$unset": {IS_LLM_BASED.earlier: ""},
+                    },
+                    provisional,
+                )
                 for (category_id, is_llm_based, provisional), ids in groups.items()
             ],
         )
 
     async def find_llm_based(self) -> AsyncIterator[CategorizedData]:
-        wanted = {"app": 1, "url": 1, "title": 1, "categoryId": 1, "isLLMBased": 1}
+        query = {"$or": [{IS_LLM_BASED.name: True}, {IS_LLM_BASED.earlier: True}]}
+        wanted = {"app": 1, "url": 1, "title": 1, "categoryId": 1, IS_LLM_BASED.name: 1, IS_LLM_BASED.earlier: 1}
         with translated_errors():
-            async for document in self._collection.find({"isLLMBased": True}, wanted, batch_size=_PAGE):
-                yield _data_of(document)
+            async for document in self._collection.find(query, wanted, batch_size=_PAGE):
+                if (data := _data_of(document)).is_llm_based:
+                    yield data
 
 
 class PomodoroUsageLogRepositoryAdapter:
@@ -216,7 +224,7 @@ class PomodoroUsageLogRepositoryAdapter:
                 {
                     "_id": ObjectId(log.id),
                     "userId": log.user_id,
-                    "categorizedDataId": ObjectId(log.categorized_data_id),
+                    CATEGORIZED_DATA_ID.name: ObjectId(log.categorized_data_id),
                     **_category(log.category_id),
                     "session": log.session,
                     "sessionMinutes": log.session_minutes,
@@ -238,7 +246,7 @@ class PomodoroUsageLogRepositoryAdapter:
         return await _update(
             self._collection,
             [
-                _Group(ids, {"categoryId": ObjectId(category_id)}, provisional)
+                _Group(ids, {"$set": {"categoryId": ObjectId(category_id)}}, provisional)
                 for (category_id, provisional), ids in groups.items()
             ],
         )
@@ -285,17 +293,17 @@ async def _insert(
 
 
 class _Group(NamedTuple):
-    """Documents that get the same values. If these are `provisional`, only documents without a category get them."""
+    """Documents that are changed alike. Where the `change` is provisional, only those without a category are."""
 
     ids: list[str]
-    fields: Document
+    change: Document
     provisional: bool
 
     def update(self) -> UpdateMany:
         chosen: Document = {"_id": {"$in": [ObjectId(document_id) for document_id in self.ids]}}
         if self.provisional:
             chosen["categoryId"] = None  # matches an absent field, too
-        return UpdateMany(chosen, {"$set": self.fields})
+        return UpdateMany(chosen, self.change)
 
 
 async def _update(collection: AsyncCollection[Document], groups: list[_Group]) -> dict[str, str]:
@@ -341,7 +349,7 @@ def _data_of(document: Document) -> CategorizedData:
         str(document["_id"]),
         Window(document.get("app") or "", document.get("url") or "", document.get("title") or ""),
         None if category_id is None else str(category_id),
-        bool(document.get("isLLMBased")),
+        bool(IS_LLM_BASED.value_in(document)),
     )
 
 
@@ -395,7 +403,7 @@ def _log_of(document: Document, zone: ZoneInfo) -> PomodoroUsageLog:
     return PomodoroUsageLog(
         id=str(document["_id"]),
         user_id=document["userId"],
-        categorized_data_id=str(document.get("categorizedDataId")),
+        categorized_data_id=str(CATEGORIZED_DATA_ID.value_in(document)),
         category_id=None if category_id is None else str(category_id),
         session=document["session"],
         session_minutes=document.get("sessionMinutes") or 0,

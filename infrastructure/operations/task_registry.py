@@ -59,6 +59,11 @@ TASKS = {
         TaskEntry("reload_patterns", "has every instance load the category patterns within a second or two"),
         TaskEntry("replay_dead_letters", "puts dead letters back on the stream", ReplayParams),
         TaskEntry("reclassify", "asks the LLM now about the messages that it did not answer in time"),
+        TaskEntry(
+            "repair_field_names",
+            "gives documents of earlier versions the field names that Spring's entities have",
+            scheduled=False,
+        ),
         TaskEntry("rebuild_leaderboard", "recomputes the boards of a period from the usage logs", RebuildParams),
     )
 }

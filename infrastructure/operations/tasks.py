@@ -11,6 +11,8 @@ from domains.operations.model import Selection
 from domains.operations.ports import DeadLettersPort, TaskQueuePort
 from domains.operations.service import replay_letters
 from domains.patternClassifier.classifier import PatternClassifier
+from domains.pomodoro.model import RepairedDocuments
+from domains.pomodoro.ports import FieldNamesPort
 from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt
 from domains.pomodoro.reclassification import Reclassification
 from infrastructure.operations.task_registry import TASKS, Params, RebuildParams, ReplayParams
@@ -31,7 +33,10 @@ class Task(NamedTuple):
 
 
 class Tasks:
-    """`reclassifications` are those of all partitions; `today` returns the current day in TIMEZONE."""
+    """`reclassifications` are those of all partitions; `today` returns the current day in TIMEZONE.
+
+    `field_names` is None if the store has never known other names.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class Tasks:
         dead_letters: DeadLettersPort,
         reclassifications: Sequence[Reclassification],
         leaderboards: LeaderboardRebuild,
+        field_names: FieldNamesPort | None,
         today: Callable[[], date],
     ) -> None:
         self._queue = queue
@@ -47,6 +53,7 @@ class Tasks:
         self._dead_letters = dead_letters
         self._reclassifications = reclassifications
         self._leaderboards = leaderboards
+        self._field_names = field_names
         self._today = today
         self.by_name = {name: Task(entry.params, getattr(self, name)) for name, entry in TASKS.items()}
 
@@ -71,6 +78,13 @@ class Tasks:
             moved += await reclassification.reclassify_all(asyncio.Event(), at_once=True)
             await progress({"moved": moved})
         return {"moved": moved}
+
+    async def repair_field_names(self, params: Params, progress: Progress) -> Data:
+        done = RepairedDocuments()
+        if self._field_names is not None:
+            async for done in self._field_names.repair():
+                await progress(done._asdict())
+        return done._asdict()
 
     async def rebuild_leaderboard(self, params: RebuildParams, progress: Progress) -> Data:
         async def told(state: Rebuilt) -> None:

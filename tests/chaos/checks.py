@@ -134,7 +134,7 @@ async def _windows(world: World, expected: Model) -> AsyncIterator[str]:
             yield f"the pipeline made {count} documents of the window {window}"
     for log in expected.all_logs:
         fields = log.message.fields
-        window_id = logs.get(log.timestamp, {}).get("categorizedDataId")
+        window_id = logs.get(log.timestamp, {}).get("CategorizedDataId")
         found = documents.get(window_id)
         if found is None:
             yield f"message {log.message.number}: its categorized_data {window_id} does not exist"
@@ -142,8 +142,8 @@ async def _windows(world: World, expected: Model) -> AsyncIterator[str]:
         name, is_llm_based = await store.category_name(found.get("categoryId")), _is_llm_based(world, log)
         if _window(found) != _window(fields) or name != log.category:
             yield f"message {log.message.number}: its window is {found}, category {name}, not {log.category}"
-        elif is_llm_based is not None and found.get("isLLMBased") is not is_llm_based:
-            yield f"message {log.message.number}: its window is {found}, isLLMBased not {is_llm_based}"
+        elif is_llm_based is not None and found.get("IsLLMBased") is not is_llm_based:
+            yield f"message {log.message.number}: its window is {found}, IsLLMBased not {is_llm_based}"
     names = Counter([found["category"] async for found in store.patterns.find()])
     if twice := [name for name, count in names.items() if count > 1]:
         yield f"categories that exist more than once: {twice}"

@@ -72,7 +72,7 @@ def _log_without_category(log: dict[str, Any]) -> dict[str, Any]:
     return {
         "_id": ObjectId(log["_id"]),
         "userId": fields["userId"],
-        "categorizedDataId": ObjectId(log["categorizedDataId"]),
+        "CategorizedDataId": ObjectId(log["categorizedDataId"]),
         "session": int(fields["session"]),
         "sessionMinutes": int(fields.get("sessionMinutes", 0)),
         "sessionDate": _instant(session_of(fields).date),

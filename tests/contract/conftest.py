@@ -81,7 +81,7 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         return
     settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path)
     if request.param != "sqlite":
-        settings = _mongo_settings(request)
+        settings = mongo_settings(request)
     async with running_container(settings) as container:
         yield Stores(
             container.category_patterns(),
@@ -101,7 +101,7 @@ class MongoStores(Stores):
 
 @pytest.fixture(params=MONGO_DRIVERS)
 async def mongo(request: pytest.FixtureRequest) -> AsyncIterator[MongoStores]:
-    settings = _mongo_settings(request)
+    settings = mongo_settings(request)
     assert settings.mongo_uri is not None
     with MongoClient(settings.mongo_uri.get_secret_value(), tz_aware=True) as client:
         async with running_container(settings) as container:
@@ -115,7 +115,7 @@ async def mongo(request: pytest.FixtureRequest) -> AsyncIterator[MongoStores]:
             )
 
 
-def _mongo_settings(request: pytest.FixtureRequest) -> Settings:
+def mongo_settings(request: pytest.FixtureRequest) -> Settings:
     return Settings(
         redis_addr=NOWHERE,
         mongo_uri=request.getfixturevalue("mongo_uri"),

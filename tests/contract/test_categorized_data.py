@@ -284,7 +284,7 @@ async def test_all_documents_that_the_llm_named_are_found(stores: Stores) -> Non
 
 
 async def test_what_spring_left_out_of_a_document_is_empty(mongo: MongoStores) -> None:
-    document = spring_data(1, isLLMBased=True)
+    document = spring_data(1, IsLLMBased=True)
     mongo.raw.categorized_data.insert_one(document)
 
     (found,) = [each async for each in mongo.categorized.find_llm_based()]
@@ -319,9 +319,9 @@ async def test_mongodb_documents_have_the_fields_and_types_of_the_contract(mongo
         "url": "https://a.b",
         "title": "제목 🍜",
         "categoryId": ObjectId(SNS),
-        "isLLMBased": False,
+        "IsLLMBased": False,
     }
-    assert type(document["isLLMBased"]) is bool
+    assert type(document["IsLLMBased"]) is bool
 
 
 async def test_mongodb_documents_without_a_category_have_no_category_field(mongo: MongoStores) -> None:
@@ -334,7 +334,7 @@ async def test_mongodb_documents_without_a_category_have_no_category_field(mongo
         "app": "Slack",
         "url": "",
         "title": "",
-        "isLLMBased": True,
+        "IsLLMBased": True,
     }
 
 
@@ -358,7 +358,7 @@ async def test_mongodb_chooses_among_documents_whose_empty_parts_are_spelled_dif
     for number, (url, title) in enumerate(spellings, 1):
         mongo.raw.categorized_data.insert_one({"_id": ObjectId(data_id(number)), "app": "Slack", **url, **title})
     mongo.raw.categorized_data.update_one(
-        {"_id": ObjectId(data_id(5))}, {"$set": {"categoryId": ObjectId(SNS), "isLLMBased": True}}
+        {"_id": ObjectId(data_id(5))}, {"$set": {"categoryId": ObjectId(SNS), "IsLLMBased": True}}
     )
 
     assert await find(mongo, SLACK) == {SLACK: categorized(5, category_id=SNS, is_llm_based=True)}
@@ -366,7 +366,7 @@ async def test_mongodb_chooses_among_documents_whose_empty_parts_are_spelled_dif
 
 async def test_mongodb_reads_a_null_category_as_none(mongo: MongoStores) -> None:
     mongo.raw.categorized_data.insert_one(
-        {"_id": ObjectId(data_id(1)), "app": "Slack", "categoryId": None, "isLLMBased": None}
+        {"_id": ObjectId(data_id(1)), "app": "Slack", "categoryId": None, "IsLLMBased": None}
     )
 
     assert await find(mongo, SLACK) == {SLACK: categorized(1)}
@@ -379,7 +379,7 @@ async def test_mongodb_updates_set_two_fields_of_springs_document_and_no_other(m
     await mongo.categorized.update_category_all([CategoryUpdate(data_id(1), DEVELOPMENT, True)])
 
     assert list(mongo.raw.categorized_data.find().sort("_id", 1)) == [
-        inserted | {"categoryId": ObjectId(DEVELOPMENT), "isLLMBased": True},
+        inserted | {"categoryId": ObjectId(DEVELOPMENT), "IsLLMBased": True},
         spring_data(2),
     ]
 

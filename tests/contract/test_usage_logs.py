@@ -217,7 +217,7 @@ async def test_mongodb_documents_have_the_fields_and_types_of_the_contract(mongo
     assert document == {
         "_id": ObjectId(log_id(1)),
         "userId": "user-1",
-        "categorizedDataId": ObjectId(data_id(1)),
+        "CategorizedDataId": ObjectId(data_id(1)),
         "categoryId": ObjectId(SNS),
         "session": 3,
         "sessionMinutes": 25,
@@ -233,7 +233,7 @@ async def test_mongodb_documents_have_the_fields_and_types_of_the_contract(mongo
         (float, ("timestamp", "duration")),
         (int, ("session", "sessionMinutes")),  # a BSON long would come back as bson.Int64
         (datetime, ("sessionDate",)),
-        (ObjectId, ("_id", "categorizedDataId", "categoryId")),
+        (ObjectId, ("_id", "CategorizedDataId", "categoryId")),
     ],
     ids=["double", "int", "date", "objectId"],
 )

@@ -35,20 +35,24 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def counting_proxy(host: str, port: int, framing: Framing) -> Iterator[CountingProxy]:
+def counting_proxy(
+    host: str, port: int, framing: Framing, reply: Callable[[bytes], bytes] = bytes
+) -> Iterator[CountingProxy]:
+    """`reply` may change what the server replies, as long as it keeps its length."""
     open_sockets: set[socket.socket] = set()
 
     class Connection(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with socket.create_connection((host, port)) as upstream:
                 open_sockets.update((self.request, upstream))
-                answers = threading.Thread(target=_pump, args=(upstream, self.request, lambda _: None), daemon=True)
+                answers = threading.Thread(target=_pump, args=(upstream, self.request, reply), daemon=True)
                 answers.start()
                 buffer = bytearray()
 
-                def watch(sent: bytes) -> None:
+                def watch(sent: bytes) -> bytes:
                     buffer.extend(sent)
                     proxy.commands.extend(framing(buffer))
+                    return sent
 
                 _pump(self.request, upstream, watch)
                 answers.join()
@@ -64,12 +68,11 @@ def counting_proxy(host: str, port: int, framing: Framing) -> Iterator[CountingP
                 _hang_up(end)
 
 
-def _pump(source: socket.socket, target: socket.socket, watch: Callable[[bytes], None]) -> None:
+def _pump(source: socket.socket, target: socket.socket, passing: Callable[[bytes], bytes]) -> None:
     """Forwards bytes until one side closes its connection, and then closes the other."""
     with suppress(OSError):
         while sent := source.recv(1 << 16):
-            watch(sent)
-            target.sendall(sent)
+            target.sendall(passing(sent))
     for end in (source, target):
         _hang_up(end)
 

@@ -12,6 +12,7 @@ import pytest
 from dependency_injector import providers
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.operations.model import TaskStatus
 from domains.pomodoro.model import Commit, DeadLetter
 from infrastructure.composition.container import Container, running_container, task_runner
 from infrastructure.operations.schedule import run_schedule
@@ -501,6 +502,33 @@ async def test_on_a_cluster_boards_can_be_rebuilt_where_one_step_reaches_them(
     else:
         assert told[1].status == "failed"
         assert "KEY_PREFIX" in str(told[1].data["reason"])
+
+
+async def test_field_names_of_earlier_versions_are_repaired(mongo_settings: Settings) -> None:
+    async with running_container(mongo_settings) as container:
+        windows = container.mongo_database()["categorized_data"]
+        await windows.insert_many([{"app": "Slack", "isLLMBased": True}, {"app": "Slack", "IsLLMBased": False}])
+        queue = container.task_queue()
+        async with going(task_runner(container)), queue.statuses() as statuses:
+            await queue.send(request_for("repair_field_names", "1"))
+            async with asyncio.timeout(DEADLINE):
+                told = [each async for each in _up_to_the_end(statuses)]
+
+        assert (told[-1].status, dict(told[-1].data)) == ("completed", {"looked_at": 2, "repaired": 1})
+        assert await windows.count_documents({"isLLMBased": {"$exists": True}}) == 0
+
+
+async def test_the_embedded_store_has_no_field_names_to_repair(container: Container, spring: Spring) -> None:
+    async with going(task_runner(container)):
+        spring.send("repair_field_names")
+        assert (await spring.hears("started", "completed"))["data"] == {"looked_at": 0, "repaired": 0}
+
+
+async def _up_to_the_end(statuses: AsyncIterator[TaskStatus]) -> AsyncIterator[TaskStatus]:
+    async for told in statuses:
+        yield told
+        if told.status in ("completed", "failed"):
+            return
 
 
 def test_on_a_cluster_all_keys_of_commands_lie_in_one_slot() -> None:

@@ -606,7 +606,7 @@ async def test_mongodb_holds_what_the_contract_says_of_both_kinds(
             await pipeline.process(linked_message(1), message(userId="user-2", app="카카오톡", title="방 🍜"))
 
         assert stored.categorized_data.find_one({"_id": ObjectId(data_id(1))}) == spring_data(
-            1, categoryId=ObjectId(DEVELOPMENT), isLLMBased=False
+            1, categoryId=ObjectId(DEVELOPMENT), IsLLMBased=False
         )
         assert stored.pomodoro_usage_log.find_one({"_id": ObjectId(log_id(1))}) == spring_log(
             1, categoryId=ObjectId(DEVELOPMENT)
@@ -618,13 +618,13 @@ async def test_mongodb_holds_what_the_contract_says_of_both_kinds(
             "url": "",
             "title": "방 🍜",
             "categoryId": ObjectId(SNS),
-            "isLLMBased": False,
+            "IsLLMBased": False,
         }
         log = stored.pomodoro_usage_log.find_one({"userId": "user-2"})
         assert log == {
             "_id": log["_id"],
             "userId": "user-2",
-            "categorizedDataId": window["_id"],
+            "CategorizedDataId": window["_id"],
             "categoryId": ObjectId(SNS),
             "session": 3,
             "sessionMinutes": 25,
