@@ -1,7 +1,7 @@
 """The entry points, run from the root as `python -m cmd.<name>`.
 
 This package shadows the standard library's `cmd`, which pdb, and so pytest, imports. It therefore loads that
-module by its path and hands on its names; it must import nothing else.
+module by its path and re-exports its names; it must import nothing else.
 """
 
 import sysconfig

@@ -1,7 +1,7 @@
 """Everything that the commands print: texts, tables, JSON, progress and errors.
 
-Texts come from users, stores and other people's services. Whatever they hold, no control character reaches the
-terminal, and what is printed as JSON can be read by every parser.
+Texts come from users, stores and other services. Whatever they contain, no control character reaches the terminal,
+and every parser can read the JSON that is printed.
 """
 
 import json
@@ -21,13 +21,13 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 _UNPAIRED = re.compile("[\ud800-\udfff]")
 _PIPE_WIDTH = 10_000
-"""Characters: where no terminal limits them, rows are not wrapped, so that `grep` sees whole ones."""
+"""Characters. Without a terminal, rows are not wrapped, so that `grep` sees whole rows."""
 _LEAST_WIDTH = 8
 """Characters that every column keeps beside those that are shown whole."""
 
 
 def shown(text: str) -> str:
-    """`text` on one line that is fit for a terminal: what is not printable, or is no UTF-8, as escapes."""
+    """`text` on one line that is safe for a terminal: characters that are not printable become escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
@@ -44,7 +44,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def json_line(document: Any) -> bytes:
-    """JSON on one line. Half a surrogate pair, which JSON cannot hold, becomes U+FFFD."""
+    """JSON on one line. Half a surrogate pair, which JSON cannot contain, becomes U+FFFD."""
     return _printable_json(json.dumps(document, ensure_ascii=False))
 
 
@@ -79,7 +79,7 @@ def table(
     whole: Collection[str] = (),
     **options: Any,
 ) -> "Table":
-    """The columns `numbers` are set to the right, those in `whole` are never wrapped; `options` are rich's."""
+    """Columns in `numbers` are aligned to the right, those in `whole` never wrapped; `options` are rich's."""
     from rich.table import Table
     from rich.text import Text
 
@@ -97,7 +97,7 @@ def table(
 
 
 def print_tables(*parts: "Table | Text") -> None:
-    """One below the other. Columns shown whole stay so: where the terminal is too narrow, it wraps the lines."""
+    """Prints parts one below the other. If the terminal is too narrow for whole columns, it wraps the lines."""
     from rich.console import Console
     from rich.table import Table
 
@@ -112,7 +112,7 @@ def print_tables(*parts: "Table | Text") -> None:
 
 
 def progress(hidden: bool = False, in_bytes: bool = False) -> "Progress":
-    """A bar for each task, on standard error, where that is a terminal; it goes away when its block ends."""
+    """Shows a bar for each task on standard error, if that is a terminal, until the block ends."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -1,4 +1,4 @@
-"""What every entry point does around its own work: settings, event loop, errors in one line."""
+"""The common parts of all entry points: settings, event loop, errors in one line."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # pydantic doubles the start-up time of a command that needs 
 
 
 def settings_or_exit(code: int = 2, **overrides: Any) -> "Settings":
-    """The settings; where they are wrong, says so on stderr and exits with `code`."""
+    """The settings. If they are wrong, prints why on stderr and exits with `code`."""
     from infrastructure.settings import SettingsError, load_settings
 
     try:
@@ -27,10 +27,12 @@ def settings_or_exit(code: int = 2, **overrides: Any) -> "Settings":
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False, settings_code: int = 2) -> None:
-    """Runs a coroutine on uvloop where there is one and exits with what it returns; foreseen errors take a line.
+    """Runs a coroutine, on uvloop if it is installed, and exits with its result.
 
-    `at_once`: without waiting for threads in which a driver still waits for a server that stalls. `settings_code` is
-    the exit code where the settings turn out to be wrong.
+    An expected error is printed on one line.
+
+    With `at_once` it does not wait for threads in which a driver is waiting for a stalled server. `settings_code` is
+    the exit code if the settings turn out to be wrong.
     """
     from infrastructure.settings import SettingsError
 

@@ -1,4 +1,4 @@
-"""Says which category a window has and why: by the rules, the local model and the LLM; no Redis, no store.
+"""Says which category a window has, and why. It uses the rules, the local classifier and the LLM, but no store.
 
 python -m cmd.classify --app "IntelliJ IDEA 2024.2" --why
 """
@@ -45,17 +45,18 @@ def main(
     ] = None,
     patterns: Annotated[
         str | None,
-        typer.Option(help="another set: a JSON array of {category, priority, appPatterns, domainPatterns}"),
+        typer.Option(
+            help="another set of patterns: a JSON array of {category, priority, appPatterns, domainPatterns}"
+        ),
     ] = None,
-    rules_only: Annotated[bool, typer.Option("--rules-only", help="ask nothing that is behind the rules")] = False,
+    rules_only: Annotated[bool, typer.Option("--rules-only", help="ask only the rules")] = False,
     why: Annotated[bool, typer.Option("--why", help="trace the decision step by step")] = False,
     as_json: Json = False,
 ) -> None:
     """Classifies one window, or all windows of a file.
 
-    With --file --json, each line that is not blank gives one line with category, tier and pattern; all three are
-    null where nothing decided, and a line that is no window has an error beside them. Bad lines make the exit
-    code 1.
+    With --file --json, it prints a line with category, tier and pattern for each line that is not blank. All three
+    are null if nothing decided. A line that is not a window has an error as well, and makes the exit code 1.
     """
     alone = app_name is not None or title is not None or url is not None
     if alone == (file is not None):
@@ -82,7 +83,7 @@ def _behind(patterns: Sequence[CategoryPattern]) -> OfflineClassifier:
 
 
 class _Complaints(ClassifierObserver):
-    """Says on stderr what went wrong, each thing once."""
+    """Prints errors on stderr, each one once."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()

@@ -1,4 +1,4 @@
-"""Looks at messages that could not be processed, puts them back, or drops them.
+"""Shows messages that could not be processed, puts them back on the stream, or drops them.
 
 python -m cmd.dead_letters list
 """
@@ -28,7 +28,7 @@ All = Annotated[bool, typer.Option("--all", help="all of them")]
 def list_letters(
     reason: Reason = "",
     older_than: OlderThan = "",
-    limit: Annotated[int, typer.Option(help="rows at the most", min=1)] = 50,
+    limit: Annotated[int, typer.Option(help="greatest number of rows", min=1)] = 50,
     as_json: Json = False,
 ) -> None:
     """Shows the dead letters, oldest first."""
@@ -80,7 +80,7 @@ def replay(
 ) -> None:
     """Puts messages back on the stream, each exactly once. They keep the id under which they first came.
 
-    A message whose fields had to be cut because of their size cannot be put back, and stays.
+    A message whose fields were cut because of their size cannot be put back; it stays.
     """
     settings, selection = settings_or_exit(), _selection(_check_ids(ids), reason, older_than, everything)
 
@@ -117,10 +117,10 @@ def drop(
 
 @app.command()
 def scores(
-    replay: Annotated[bool, typer.Option("--replay", help="raise the boards by what was kept")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="add the kept seconds to the boards")] = False,
     as_json: Json = False,
 ) -> None:
-    """Shows seconds that a board could not take (its key was of the wrong type, say), or gives them to it now."""
+    """Shows seconds that a board could not take, such as one whose key has the wrong type, or adds them now."""
     settings = settings_or_exit()
 
     async def work() -> int:

@@ -1,4 +1,4 @@
-"""Writes the reference pages in docs/ anew, from what the code says of its settings, metrics and tasks.
+"""Writes the reference pages in docs/ from the descriptions of settings, metrics and tasks in the code.
 
 python -m cmd.docs
 """

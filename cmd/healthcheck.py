@@ -1,4 +1,4 @@
-"""Says whether the consumer of this host is alive; for the container's HEALTHCHECK.
+"""Checks that the consumer of this host is alive; for the container's HEALTHCHECK.
 
 python -m cmd.healthcheck
 """
@@ -16,10 +16,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main() -> None:
-    """Exits with 0 if a consumer of this host has lately asked the stream for work, else with 1 and the reason.
+    """Exits with 0 if a consumer of this host has recently asked the stream for work, else with 1 and the reason.
 
-    While the document store is away the consumer reads nothing but still asks for abandoned messages, so an outage
-    that it waits out does not count as its death.
+    During an outage of the document store the consumer reads nothing but still asks for abandoned messages, so it
+    counts as alive.
     """
     settings = settings_or_exit()
     run(lambda: _check(settings))
@@ -29,7 +29,7 @@ async def _check(settings: Settings) -> int:
     allowed = settings.silence_allowed
     async with running_container(settings) as container:
         silent = await container.backlog().seconds_since_seen(
-            f"{settings.stream_consumer}-{HOST_NAME}",  # an INSTANCE_ID is made anew in every process
+            f"{settings.stream_consumer}-{HOST_NAME}",  # INSTANCE_ID differs in every process
             settings.consumer_name,
         )
     if silent is None:

@@ -22,9 +22,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     category: Annotated[str, typer.Argument(help="a category such as Development, or work for the overall board")],
     period: Annotated[Period, typer.Option(help="which board")] = Period.DAY,
-    on: Annotated[str, typer.Option("--date", help="a day in the period, yyyy-MM-dd; today if not given")] = "",
+    on: Annotated[
+        str, typer.Option("--date", help="a day in the period, such as 2025-09-02; today if not given")
+    ] = "",
     user: Annotated[str, typer.Option(help="show this user's rank and the users around")] = "",
-    limit: Annotated[int, typer.Option(help="rows; around a user: on either side", min=1, max=10_000)] = 10,
+    limit: Annotated[
+        int, typer.Option(help="number of rows; with --user, on either side of the user", min=1, max=10_000)
+    ] = 10,
     as_json: Json = False,
 ) -> None:
     """Shows the leaderboard of CATEGORY in a day, ISO week or month of the server's time zone."""

@@ -1,4 +1,4 @@
-"""Makes patterns of what the LLM keeps answering, and carries patterns between stores and files.
+"""Proposes patterns from the LLM's answers, and moves patterns between stores and files.
 
 python -m cmd.patterns propose
 """
@@ -36,17 +36,17 @@ Ids = Annotated[list[str] | None, typer.Argument(help="ids of proposals, as `lis
 
 @app.command()
 def propose(
-    again: Annotated[bool, typer.Option("--again", help="also what was rejected before")] = False,
+    again: Annotated[bool, typer.Option("--again", help="propose rejected patterns again")] = False,
     as_json: Json = False,
 ) -> None:
     """Proposes patterns for the hosts and apps to which the LLM keeps giving the same category.
 
-    At least PATTERN_MIN_EVIDENCE answers, PATTERN_MIN_SHARE of them the same, and no pattern yet that decides. What
-    was proposed before and no longer has that much in its favour is withdrawn. What was rejected comes back when its
-    answers have doubled, or with --again. With PATTERN_AUTO_ACCEPT, what is proposed is accepted at once.
+    A proposal needs at least PATTERN_MIN_EVIDENCE answers, of which PATTERN_MIN_SHARE are the same, and no pattern
+    that decides already. Earlier proposals that no longer have this are withdrawn. Rejected ones come back when their
+    answers have doubled, or with --again. With PATTERN_AUTO_ACCEPT, proposals are accepted at once.
 
-    It reads all documents of categorized_data with IsLLMBased: true. No index is made for that, so MongoDB reads
-    the whole collection once: run it at a quiet hour, or with readPreference=secondaryPreferred in MONGO_URI.
+    It reads all documents of categorized_data with IsLLMBased: true. There is no index for that, so MongoDB reads the
+    whole collection once: run it at a quiet hour, or with readPreference=secondaryPreferred in MONGO_URI.
     """
     settings = settings_or_exit()
 
@@ -77,7 +77,7 @@ def propose(
             f"{found.withdrawn} withdrawn"
         )
         if found.forgotten:
-            say(f"{found.forgotten} rare hosts and apps were left out, there are so many")
+            say(f"{found.forgotten} rare hosts and apps were left out, because there are too many")
         if settings.pattern_auto_accept:
             say(f"{number} accepted (PATTERN_AUTO_ACCEPT)")
 
@@ -86,12 +86,15 @@ def propose(
 
 @app.command("list")
 def list_proposals(
-    status: Annotated[ProposalStatus | None, typer.Option(help="only these; all if not given")] = None,
+    status: Annotated[
+        ProposalStatus | None, typer.Option(help="only those with this status; all if not given")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Shows the proposals with their evidence, those that wait for a decision first, then by answers.
+    """Shows the proposals with their evidence: undecided ones first, then ordered by answers.
 
-    Answers: how often the LLM named the category for what the pattern matches; Windows: for how many different ones.
+    Answers: how often the LLM named this category for windows that the pattern matches. Windows: how many different
+    windows these were.
     """
     settings = settings_or_exit()
 
@@ -113,13 +116,13 @@ def accept(
     ids: Ids = None,
     everything: Annotated[bool, typer.Option("--all", help="all that are proposed")] = False,
     min_answers: Annotated[
-        int | None, typer.Option(min=1, help="all that are proposed with at least so many answers")
+        int | None, typer.Option(min=1, help="all proposals with at least this many answers")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Adds proposed patterns to their categories. Running pipelines follow within PATTERN_REFRESH_SECONDS.
 
-    A rejected proposal can be accepted by its id, and one that is accepted already is put back where it was removed.
+    A rejected proposal can be accepted by its id. Accepting one again restores its pattern if it was removed.
     """
     if sum((bool(ids), everything, min_answers is not None)) != 1:
         fail("Say which: either ids, or --all, or --min-answers", 2)
@@ -155,9 +158,11 @@ def reject(
 
 @app.command("export")
 def export_patterns(
-    file: Annotated[Path, typer.Argument(help="where to, replacing what is there; -: standard output")] = Path("-"),
-    proposed: Annotated[bool, typer.Option("--proposed", help="the proposals that wait, not the patterns")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="with FILE: say what was written as JSON")] = False,
+    file: Annotated[Path, typer.Argument(help="file to write, which is replaced; -: standard output")] = Path("-"),
+    proposed: Annotated[
+        bool, typer.Option("--proposed", help="export the undecided proposals instead of the patterns")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with FILE: print as JSON what was written")] = False,
 ) -> None:
     """Writes the patterns of the store as a JSON array of {category, priority, appPatterns, domainPatterns}."""
     settings = settings_or_exit()
@@ -186,15 +191,15 @@ def export_patterns(
 
 @app.command("import")
 def import_patterns(
-    file: Annotated[Path, typer.Argument(help="a JSON array as `export` writes it; -: standard input")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and do nothing")] = False,
+    file: Annotated[Path, typer.Argument(help="JSON array as `export` writes it; -: standard input")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and change nothing")] = False,
     as_json: Json = False,
 ) -> None:
     """Adds the patterns of a file to their categories; removes none.
 
-    A pattern that its category has already, in whichever spelling, is left alone. A broken one is named and left out,
-    and the exit code is then 1. A priority counts only for a category that the store does not have. A file of another
-    form is refused as a whole.
+    A pattern that its category has already, in any spelling, is left as it is. A broken one is reported and left out,
+    and the exit code is then 1. A priority is used only for a category that the store does not have. A file of
+    another form is refused.
     """
     settings = settings_or_exit()
     wanted = _patterns_of(file)
@@ -228,7 +233,7 @@ def import_patterns(
 def lint_patterns(
     file: Annotated[Path | None, typer.Argument(help="a pattern file; not given: the default patterns")] = None,
 ) -> None:
-    """Says what is wrong with a set of default patterns, a line a problem; the exit code is then 1."""
+    """Prints the problems of a set of default patterns, one a line; the exit code is 1 if there are any."""
     try:
         problems = lint(json.loads((DEFAULT_PATTERNS if file is None else file).read_text(encoding="utf-8")))
     except OSError as error:

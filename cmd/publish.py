@@ -23,17 +23,19 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    file: Annotated[Path, typer.Argument(help="one JSON object a line, with the contract's field names; -: stdin")],
+    file: Annotated[
+        Path, typer.Argument(help="a JSON object on each line, with the contract's field names; -: standard input")
+    ],
     rate: Annotated[
-        float | None, typer.Option(help="messages a second; as fast as it goes if not given", min=0.001)
+        float | None, typer.Option(help="messages a second; as fast as possible if not given", min=0.001)
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Puts the messages of FILE on the activity stream, as the Spring server does.
 
-    Values may be JSON numbers, booleans or strings; on the stream every value is a string, and doubles are spelled
-    as Java spells them. null leaves the field out. A line that is no JSON object of simple values ends it with an
-    error that names the line; what came before it stays published.
+    Values may be JSON numbers, booleans or strings. On the stream every value is a string, and doubles are spelled as
+    Java spells them. A field that is null is left out. The command stops at a line that is not a JSON object of
+    simple values, and names the line; the messages before it are published.
     """
     settings = settings_or_exit()
     if str(file) != "-" and not file.is_file():

@@ -29,16 +29,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    exit_when_done: Annotated[
-        bool, typer.Option("--exit", help="stop after the boards instead of consuming on")
-    ] = False,
+    exit_when_done: Annotated[bool, typer.Option("--exit", help="stop after showing the boards")] = False,
 ) -> None:
-    """Runs the pipeline and publishes a bundled sample through it: one week of 40 users, once per data directory.
+    """Runs the pipeline and publishes a bundled sample: one week of 40 users, once for each data directory.
 
-    Then it shows the best of the day, the week and the month, and keeps consuming until Ctrl-C.
+    Then it shows the best users of the day, the week and the month, and keeps consuming until Ctrl-C.
     """
     settings = settings_or_exit()
-    configure_logging(settings, level="warning")  # the progress bars say what the batches' log lines would
+    configure_logging(settings, level="warning")  # the progress bars replace the log lines of batches
     run(lambda: _run_sample(settings, exit_when_done))
 
 

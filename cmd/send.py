@@ -1,4 +1,4 @@
-"""Asks the running pipeline for a task, as the Spring server does, and shows what becomes of it.
+"""Requests a task from the running pipeline, as the Spring server does, and shows its status.
 
 python -m cmd.send TASK
 """
@@ -42,12 +42,11 @@ def _help() -> str:
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
     param: Annotated[
-        list[str] | None, typer.Option(help="key=value, as often as needed; the value is JSON, or else text")
+        list[str] | None,
+        typer.Option(help="parameter as key=value, may be repeated; the value is JSON, or else text"),
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="show what is told of it until it is completed or failed")
-    ] = False,
-    timeout: Annotated[float, typer.Option(help="seconds to wait at the most", min=0.1)] = 600.0,
+    wait: Annotated[bool, typer.Option("--wait", help="show its status until it is completed or failed")] = False,
+    timeout: Annotated[float, typer.Option(help="greatest number of seconds to wait", min=0.1)] = 600.0,
     as_json: Json = False,
 ) -> None:
     settings, request_id = settings_or_exit(), f"cmd.send:{uuid4().hex}"

@@ -1,4 +1,4 @@
-"""Shows how the pipeline is: stores, streams, instances, and, where one runs on this machine, its figures.
+"""Shows the health of the pipeline: stores, streams, instances, and the figures of the instance on this machine.
 
 python -m cmd.status
 """
@@ -30,13 +30,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    watch: Annotated[bool, typer.Option("--watch", help="show it again and again until Ctrl-C")] = False,
-    every: Annotated[float, typer.Option(help="seconds between two looks of --watch", min=0.2)] = 2.0,
+    watch: Annotated[bool, typer.Option("--watch", help="update the output until Ctrl-C")] = False,
+    every: Annotated[float, typer.Option(help="seconds between two updates of --watch", min=0.2)] = 2.0,
     as_json: Json = False,
 ) -> None:
-    """Shows how the pipeline is, from Redis and the document store themselves, so that it works without HTTP.
+    """Shows the health of the pipeline. It asks Redis and the document store directly, so it works without HTTP.
 
-    Where an instance on this machine serves /metrics, at HTTP_PORT or 8080, its figures are added.
+    If an instance on this machine serves /metrics, at HTTP_PORT or 8080, its figures are added.
 
     Exit codes: 0 healthy, 1 degraded (late messages, silent instances that hold some, scores kept for replay, too
     long a stream), 2 down (Redis, store or patterns not usable, or no consumer at work; also an unknown option),
@@ -58,7 +58,7 @@ async def _show(settings: Settings, every: float | None, as_json: bool) -> int:
 
 
 async def _watch(state: PipelineHealth, document: dict[str, Any], every: float, as_json: bool) -> dict[str, Any]:
-    """Until a signal; returns the last look."""
+    """Updates the output until a signal. Returns the last snapshot."""
     stop = stop_on_signals()
     before: dict[str, Any] = {}
     with nullcontext() if as_json else Live(auto_refresh=False) as live:
@@ -82,7 +82,7 @@ def _print(document: dict[str, Any], as_json: bool) -> None:
 
 
 def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> list[Table | Text]:
-    """For a terminal. `before` is the look of `seconds` ago, empty if there is none."""
+    """The output for a terminal. `before` is the snapshot of `seconds` ago; empty if there is none."""
     level = document["level"]
     parts: list[Table | Text] = [Text(level, style=f"bold {_COLOURS[level]}")]
     parts += [Text(f"  {shown(problem)}") for problem in document["problems"]]

@@ -52,7 +52,7 @@ async def consume(settings: Settings) -> None:
         await supervise(settings, stop, reload)
     else:
         async with running_pipeline(settings, stop, reload):
-            pass  # it works until `stop` is set
+            pass  # it runs until `stop` is set
 
 
 if __name__ == "__main__":

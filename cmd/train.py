@@ -1,4 +1,4 @@
-"""Trains the local classifier on the patterns and on past answers, and says how good it is.
+"""Trains the local classifier on the patterns and on past answers, and prints how good it is.
 
 python -m cmd.train
 """
@@ -17,7 +17,7 @@ from infrastructure.local_classifier.past_answers import Answer, past_answers
 from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.settings import Settings
 
-if TYPE_CHECKING:  # scikit-learn is loaded by this command alone, and only once it is known to be there
+if TYPE_CHECKING:  # only this command loads scikit-learn, and only after checking that it is installed
     from infrastructure.local_classifier.linear import LinearModel, ModelCard
     from infrastructure.local_classifier.training import Measures
 
@@ -28,18 +28,20 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     output: Annotated[Path | None, typer.Option(help="file to write; not given: MODEL_FILE")] = None,
     min_precision: Annotated[
-        float | None, typer.Option(help="share of its answers that are to be right; not given: MODEL_MIN_PRECISION")
+        float | None, typer.Option(help="share of its answers that must be right; not given: MODEL_MIN_PRECISION")
     ] = None,
     patterns_only: Annotated[
         bool, typer.Option("--patterns-only", help="train on the default patterns, without a store")
     ] = False,
-    seed: Annotated[int, typer.Option(help="of the split and of training: the same gives the same", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="seed of the split and of training; the same seed gives the same result", min=0)
+    ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Trains the model that answers, above a confidence, for windows that no pattern decides.
+    """Trains the local classifier, which decides windows that no pattern decides if it is confident enough.
 
-    Needs the extra `model`. What is printed is measured on sites and apps that training has not seen: how many of
-    their windows the model decides, and how many of these rightly. A consumer takes the file at its next start.
+    Needs the extra `model`. The printed figures are of sites and apps that were not used in training: how many of
+    their windows it decides, and how many of these decisions are right. A consumer loads the file at its next start.
     """
     settings = settings_or_exit()
     precision = settings.model_min_precision if min_precision is None else min_precision

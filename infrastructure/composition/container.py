@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 class Partition(containers.DeclarativeContainer):
-    """What each partition of the stream has of its own; what it has in common with the others is `shared`."""
+    """The objects of one partition of the stream. Objects that it has in common with the others are `shared`."""
 
     shared = providers.DependenciesContainer()
     keys = providers.Dependency(instance_of=StreamKeys)
@@ -105,7 +105,7 @@ def _first(items: Sequence[T]) -> T:
 
 
 class Container(containers.DeclarativeContainer):
-    """Everything that a process has once."""
+    """The objects that a process has once."""
 
     __self__ = providers.Self()
     settings = providers.Dependency(instance_of=Settings)
@@ -250,7 +250,10 @@ _CLOSE_SECONDS = 2.0
 
 @asynccontextmanager
 async def running_container(settings: Settings) -> AsyncIterator[Container]:
-    """A container for `settings`, with the embedded redis-server where no other is named; closes what was opened."""
+    """A container for `settings`, with the embedded redis-server if no Redis is named.
+
+    Closes all clients at the end.
+    """
     async with AsyncExitStack() as stack:
         if settings.redis_addr is None:
             embedded = EmbeddedRedis(settings.data_dir)
@@ -264,15 +267,15 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             stack.push_async_callback(_close, tracing.shutdown)
         stack.push_async_callback(container.redis().aclose)
         stack.push_async_callback(container.reading_redis().aclose)
-        stack.push_async_callback(_close_lane, container)  # the first to go: it uses the others
+        stack.push_async_callback(_close_lane, container)  # closed first, since it uses the others
         yield container
 
 
 @asynccontextmanager
 async def running_store(settings: Settings) -> AsyncIterator[Container]:
-    """A container for what uses the document store alone: no Redis is started or connected to."""
+    """A container for work that needs only the document store: no Redis is started or connected to."""
     container = Container(settings=providers.Object(settings))
-    # before anything is done: wrong settings show here
+    # first, since wrong settings raise here
     client = container.mongo() if container.store_kind() == "mongo" else container.sqlite()
     try:
         yield container
@@ -282,7 +285,7 @@ async def running_store(settings: Settings) -> AsyncIterator[Container]:
 
 async def _close(close: Callable[[], Awaitable[None] | None]) -> None:
     """Closes a client of either MongoDB driver: PyMongo's `close` is a coroutine, Motor's blocks."""
-    with suppress(TimeoutError):  # a server that stalls does not keep us
+    with suppress(TimeoutError):  # a stalled server must not delay this
         async with asyncio.timeout(_CLOSE_SECONDS):
             await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 

@@ -1,7 +1,7 @@
-"""What the settings decide: which adapter is used, within which limits, and which optional parts there are.
+"""The decisions that follow from the settings: which adapters, limits and optional parts are used.
 
-The container calls these functions. What is slow to import is imported where it is made, so that a command that does
-not need it does not wait for it.
+The container calls these functions. Slow imports are made where they are needed, so that other commands do not wait
+for them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def store_kind(settings: Settings) -> str:
 
 
 def patterns_to_start_with(settings: Settings) -> list[CategoryPattern]:
-    """Spring's initialiser fills the store that it shares with us; nobody else fills the embedded one."""
+    """The default patterns for the embedded store. Spring's initialiser fills a shared store."""
     return default_patterns() if settings.mongo_uri is None else []
 
 
@@ -68,7 +68,7 @@ def reading_redis(settings: Settings) -> Redis:
 
 
 def boards_elsewhere(settings: Settings) -> bool:
-    """On a cluster, unless a prefix with a hash tag puts all keys into one slot."""
+    """Whether boards are in other slots than the stream: on a cluster without a hash tag in the prefix."""
     return settings.redis_cluster and "{" not in settings.key_prefix
 
 
@@ -99,7 +99,7 @@ def consumer_limits(settings: Settings) -> ConsumerLimits:
 
 
 def _optional(part: str, build: Callable[[], T]) -> T | None:
-    """What `build` makes; None if it fails, which is logged: the pipeline goes on without that part."""
+    """The result of `build`; None if it fails. The failure is logged, and the pipeline runs without that part."""
     try:
         return build()
     except Exception as cause:
@@ -113,11 +113,11 @@ def openai_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI | No
         return None
 
     def build() -> AsyncOpenAI:
-        from infrastructure.openai.client import make_client  # half of the time that a start takes
+        from infrastructure.openai.client import make_client  # this import takes half of the time of a start
 
         return make_client(settings, budget)
 
-    # the package would obey further variables: another organisation, headers, a log that shows titles
+    # the package would read further variables: an organisation, headers, a log that shows titles
     hidden = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("OPENAI_")}
     try:
         return _optional("LLM", build)
@@ -173,7 +173,7 @@ def slow_tiers(
     llm_queue: LLMQueue | None,
     settings: Settings,
 ) -> list[SlowTier]:
-    """Without an LLM nobody fills the cache, and documents hold no more than what the rules said."""
+    """The tiers between memory and LLM. Without an LLM the cache is empty, and documents only repeat the rules."""
     tiers: list[SlowTier] = []
     if llm_queue is not None and Tier.CACHE in settings.tiers:
         tiers.append(CacheTier(memory))

@@ -1,4 +1,4 @@
-"""The pipeline as a whole: what works side by side in one process, and several such processes on one machine."""
+"""The whole pipeline: the tasks of one process, and several such processes on one machine."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from infrastructure.process.supervisor import SUPERVISOR_PID, Supervisor
 from infrastructure.settings import Settings
 
 SUPERVISED_SECONDS = 5
-"""What a supervisor gives its children beyond SHUTDOWN_TIMEOUT before it kills them."""
+"""Seconds that a supervisor gives its children beyond SHUTDOWN_TIMEOUT before it kills them."""
 
 _CHILD = [sys.executable, "-m", "cmd.stream_consumer"]
 
@@ -27,7 +27,7 @@ async def running_pipeline(
 ) -> AsyncIterator[tuple[Container, str | None]]:
     """The pipeline of this process: its container, and the address of its console, if it has one.
 
-    The block ends once `stop` is set and everything has been drained. `reload` has the patterns loaded.
+    The block ends after `stop` is set and everything is drained. `reload` makes it load the patterns.
     """
     async with running_container(settings) as container:
         announce_stores(settings)
@@ -41,7 +41,7 @@ async def running_pipeline(
 
 
 async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event) -> None:
-    """All that works side by side in one process, until `stop` is set."""
+    """Runs all tasks of one process until `stop` is set."""
     classifier, seconds = container.classifier(), container.settings().pattern_refresh_seconds
     async with asyncio.TaskGroup() as group:
         if parent := os.environ.get(SUPERVISOR_PID):
@@ -59,13 +59,13 @@ async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event)
             scheduling = run_schedule(container.task_queue(), container.settings())
             beside.append(group.create_task(scheduling, name="schedule"))
         await asyncio.wait(consumers)
-        await cancel_all(beside)  # they can be broken off anywhere, and may wait for a server that stalls
+        await cancel_all(beside)  # they can be cancelled at any point, and may be waiting for a stalled server
 
 
 async def supervise(settings: Settings, stop: asyncio.Event, reload: asyncio.Event) -> None:
     """Runs CONSUMER_PROCESSES pipelines as child processes until `stop` is set.
 
-    An embedded redis-server is started once for all of them. Raises SettingsError where a child's port cannot be had.
+    An embedded redis-server is started once for all of them. Raises SettingsError if a child's port is not available.
     """
     environments = [
         {

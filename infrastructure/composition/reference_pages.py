@@ -1,4 +1,4 @@
-"""The reference pages in docs/: all settings and all metrics, made from what the code says of them."""
+"""The reference pages in docs/, made from the descriptions of settings, metrics and tasks in the code."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,7 @@
-"""What Prometheus scrapes. Names, types and meanings: docs/metrics.md, made from here by `make docs`.
+"""The metrics that Prometheus scrapes. `make docs` writes docs/metrics.md from here.
 
-Counters are raised by what observers are told, once a batch. Gauges are read when they are asked for: those of the
-consumers from memory, those of Redis from figures that a task takes every few seconds.
+Observers raise counters once a batch. Gauges are read at each scrape: those of consumers from memory, and those of
+Redis from figures that a task reads every few seconds.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _ANSWERED = "answered"
 class MetricsObserver(Observer):
     """ConsumerObserver and ClassifierObserver in counters and histograms of `registry`.
 
-    `cost_per_million_tokens` is what the LLM charges. `open_breakers` says why each open breaker is open.
+    `cost_per_million_tokens` is the LLM's price. `open_breakers` has the cause of each open breaker.
     """
 
     def __init__(self, registry: CollectorRegistry, cost_per_million_tokens: float = 0.0) -> None:
@@ -46,49 +46,52 @@ class MetricsObserver(Observer):
         self.open_breakers: dict[str, str] = {}
         counter, histogram = _maker(Counter, registry), _maker(Histogram, registry)
 
-        self._read = counter("messages_read", "Messages read from the stream, dead letters among them")
-        self._read_sizes = histogram("read_messages", "Messages that one read brought", buckets=_SIZES)
+        self._read = counter("messages_read", "Messages read from the stream, including dead letters")
+        self._read_sizes = histogram("read_messages", "Messages that one read returned", buckets=_SIZES)
         committed = counter("messages_committed", "Messages committed, by lane", ["lane"])
         self._committed = {lane: committed.labels(lane) for lane in Lane}
-        took = histogram(
-            "batch_seconds", "Time of a batch from its reading to its commit", ["lane"], buckets=_SECONDS
-        )
+        took = histogram("batch_seconds", "Time of a batch from its read to its commit", ["lane"], buckets=_SECONDS)
         self._took = {lane: took.labels(lane) for lane in Lane}
         stages = histogram(
-            "stage_seconds", "Time of a stage of a batch, outages waited for among it", ["stage"], buckets=_SECONDS
+            "stage_seconds",
+            "Time of a stage of a batch, including outages that it waited for",
+            ["stage"],
+            buckets=_SECONDS,
         )
         self._stages = {stage: stages.labels(stage) for stage in Stage}
         tiers = counter("classifications", "Messages classified and written, by the tier that decided", ["tier"])
         self._tiers = {tier: tiers.labels(tier) for tier in Tier}
         self._scores = counter("scores_raised", "Scores (of a user on a board) raised")
         self._failed_scores = counter("scores_failed", "Scores that a board could not take, kept for replay")
-        self._sessions = counter("sessions_announced", "Sessions announced to be fully classified")
+        self._sessions = counter("sessions_announced", "Sessions announced as fully classified")
         self._letters = counter("dead_letters", "Messages moved to the dead letters, by kind of reason", ["reason"])
         for kind in set(DeadLetterKind) - {DeadLetterKind.UNKNOWN}:
             self._letters.labels(kind)
         self._failures = counter("message_failures", "Tries of messages that failed by themselves")
-        self._trimmed = counter("stream_trimmed_entries", "Entries dropped from the stream after all groups had them")
-        self._breakers = _maker(Gauge, registry)(
-            "breaker_open", "Breakers that are open: outages waited for", ["service"]
+        self._trimmed = counter(
+            "stream_trimmed_entries", "Entries trimmed from the stream after all groups had acknowledged them"
         )
-        self._openings = counter("breaker_openings", "Times that a breaker has opened", ["service"])
+        self._breakers = _maker(Gauge, registry)(
+            "breaker_open", "Open breakers: each waits for an outage to end", ["service"]
+        )
+        self._openings = counter("breaker_openings", "How often a breaker has opened", ["service"])
         for service in ("redis", "store"):
             self._breakers.labels(service)
             self._openings.labels(service)
         self._patterns = _maker(Gauge, registry)("patterns", "Patterns in use")
         self._broken = _maker(Gauge, registry)("patterns_broken", "Patterns skipped because they are broken")
         self._loads = counter(
-            "pattern_loads", "Changed pattern sets taken over, and failures to read them", ["outcome"]
+            "pattern_loads", "Changed sets of patterns that were loaded, and failures to load them", ["outcome"]
         )
         for outcome in ("loaded", "failed"):
             self._loads.labels(outcome)
-        self._tier_failures = counter("tier_failures", "Times that a tier could not be asked", ["tier"])
+        self._tier_failures = counter("tier_failures", "How often a tier could not be asked", ["tier"])
         for tier in (Tier.CACHE, Tier.DOCUMENTS, Tier.LLM):
             self._tier_failures.labels(tier)
         self._requests = counter("llm_requests", "Requests to the LLM, by outcome", ["outcome"])
         for outcome in (_ANSWERED, *LLMFailure):
             self._requests.labels(outcome)
-        self._pauses = counter("llm_pauses", "Times that the LLM was not asked for a while, by reason", ["reason"])
+        self._pauses = counter("llm_pauses", "Pauses of the LLM, by reason", ["reason"])
         for reason in PauseReason:
             self._pauses.labels(reason)
         self._deferred = counter("messages_deferred", "Messages committed with a provisional category")
@@ -97,10 +100,10 @@ class MetricsObserver(Observer):
         for task in TASKS:
             for state in ENDS:
                 self._commands.labels(task, state)
-        windows = counter("llm_windows", "Windows that the LLM was asked for, by what became of them", ["outcome"])
+        windows = counter("llm_windows", "Windows that the LLM was asked about, by result", ["outcome"])
         self._answered, self._unanswered = windows.labels("answered"), windows.labels("unanswered")
         self._tokens = counter("llm_tokens", "Tokens that the LLM has charged")
-        self._cost = counter("llm_cost", "What these tokens cost, by LLM_COST_PER_MILLION_TOKENS")
+        self._cost = counter("llm_cost", "Cost of these tokens, by LLM_COST_PER_MILLION_TOKENS")
         self._latency = histogram("llm_request_seconds", "Time of an answered request to the LLM", buckets=_SECONDS)
 
     @override
@@ -199,7 +202,7 @@ class MetricsObserver(Observer):
 
 
 class StreamGauges:
-    """The last figures of Redis. `streams` is None while there are none: before the first, and when Redis is away."""
+    """The last figures from Redis. `streams` is None before the first ones and during an outage of Redis."""
 
     def __init__(self) -> None:
         self.streams: Sequence[StreamFigures] | None = None
@@ -207,7 +210,7 @@ class StreamGauges:
 
     @property
     def age_seconds(self) -> float:
-        """Since Redis was last asked with success; NaN where it never was."""
+        """Seconds since the last successful read; NaN if there was none."""
         return monotonic() - self._taken
 
     def take(self, streams: Sequence[StreamFigures]) -> None:
@@ -218,7 +221,7 @@ class StreamGauges:
 
 
 class GaugeCollector(Collector):
-    """What is read at a scrape, from memory alone. `partitions` are the keys of the streams."""
+    """The gauges of a scrape, read from memory. `partitions` are the keys of the streams."""
 
     def __init__(
         self, gauges: StreamGauges, partitions: Sequence[str], vitals: Callable[[], Sequence[ConsumerVitals]]
@@ -231,8 +234,14 @@ class GaugeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         vitals = self._vitals()
         yield _gauge("in_flight_messages", "Messages read and not yet committed", sum(v.in_flight for v in vitals))
-        yield _gauge("in_flight_bytes", "The same in bytes", sum(v.in_flight_bytes for v in vitals))
-        loops = _gauge("loop_silent_seconds", "Time since the slowest loop of that name has turned", labels=["loop"])
+        yield _gauge(
+            "in_flight_bytes",
+            "Size of the messages read and not yet committed",
+            sum(v.in_flight_bytes for v in vitals),
+        )
+        loops = _gauge(
+            "loop_silent_seconds", "Time since the last turn of the slowest loop of that name", labels=["loop"]
+        )
         for loop in ("start", "read", "claim"):
             silent = [v.silent_seconds[loop] for v in vitals if loop in v.silent_seconds]
             if silent:
@@ -242,7 +251,7 @@ class GaugeCollector(Collector):
 
     def _of_redis(self) -> Iterator[Metric]:
         yield _gauge(
-            "redis_figures_age_seconds", "Age of the figures from Redis; these are NaN while it is away",
+            "redis_figures_age_seconds", "Age of the figures from Redis, which are NaN during an outage of Redis",
             self._gauges.age_seconds,
         )  # fmt: skip
         for name, (meaning, value) in _OF_STREAM.items():
@@ -257,12 +266,15 @@ class GaugeCollector(Collector):
 
 _OF_STREAM: dict[str, tuple[str, Callable[[StreamFigures], float]]] = {
     "stream_entries": ("Entries in the stream", lambda it: it.entries),
-    "undelivered_entries": ("Entries that no consumer was given: the lag, counted", lambda it: it.undelivered),
+    "undelivered_entries": (
+        "Entries that were delivered to no consumer (the lag), counted",
+        lambda it: it.undelivered,
+    ),
     "undelivered_oldest_age_seconds": (
         "Time since the oldest of them was published",
         lambda it: it.oldest_undelivered_seconds,
     ),
-    "pending_entries": ("Entries given to a consumer and not yet committed", lambda it: it.pending),
+    "pending_entries": ("Entries delivered to a consumer and not yet committed", lambda it: it.pending),
     "pending_oldest_age_seconds": (
         "Time since the oldest of them was published",
         lambda it: it.oldest_pending_seconds,
@@ -271,12 +283,12 @@ _OF_STREAM: dict[str, tuple[str, Callable[[StreamFigures], float]]] = {
     "failed_score_entries": ("Scores kept for replay", lambda it: it.failed_scores),
     "deferred_entries": ("Messages committed with a provisional category", lambda it: it.deferred),
     "unannounced_sessions": ("Ended sessions that wait for earlier messages", lambda it: it.unannounced_sessions),
-    "instances": ("Consumers in the group, also those that are gone", lambda it: len(it.instances)),
+    "instances": ("Consumers in the group, including those that have died", lambda it: len(it.instances)),
 }
 
 
 class LoopLag:
-    """How late the event loop is: what a task that wanted to sleep for a moment slept too long."""
+    """The lag of the event loop: how much longer than intended a task has slept."""
 
     _INTERVAL = 0.5
 
@@ -286,7 +298,7 @@ class LoopLag:
         )
 
     async def watch(self) -> None:
-        """Until it is cancelled."""
+        """Measures until it is cancelled."""
         while True:
             due = monotonic() + self._INTERVAL
             await asyncio.sleep(self._INTERVAL)
@@ -294,7 +306,7 @@ class LoopLag:
 
 
 def make_registry() -> CollectorRegistry:
-    """A registry of our own, with the figures of the process and of Python."""
+    """Our registry, with the figures of the process and of Python."""
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     prometheus_client.values.ValueClass = prometheus_client.values.MutexValue  # not files in PROMETHEUS_MULTIPROC_DIR
     registry = CollectorRegistry()
@@ -326,7 +338,7 @@ class MetricDescription(NamedTuple):
 
 
 def describe_metrics(registry: CollectorRegistry) -> list[MetricDescription]:
-    """Our own metrics under the names by which they are queried, by name."""
+    """Our metrics, ordered by the names under which they are queried."""
     return sorted(
         MetricDescription(
             family.name + ("_total" if family.type == "counter" else ""),
