@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     file: Annotated[
-        Path, typer.Argument(help="a JSON object on each line, with the contract's field names; -: standard input")
+        Path, typer.Argument(help="a JSON object on each line, with the contract's field names; -: stdin")
     ],
     rate: Annotated[
         float | None, typer.Option(help="messages a second; as fast as possible if not given", min=0.001)
