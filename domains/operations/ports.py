@@ -49,6 +49,9 @@ class StreamFiguresPort(Protocol):
     async def streams(self) -> list[StreamFigures]:
         """The figures of all partitions, in their order."""
 
+    async def ever_used(self, stream: str) -> bool:
+        """Whether a stream has ever had an entry, be it deleted since. `stream` is its key, and need not be ours."""
+
     async def ping(self) -> None:
         """Checks that the server answers."""
 

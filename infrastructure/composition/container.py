@@ -25,6 +25,7 @@ from infrastructure.mongo import repositories as mongo_repositories
 from infrastructure.mongo.field_names import MongoFieldNames
 from infrastructure.observing.metrics import MetricsObserver, make_registry
 from infrastructure.operations.health import PipelineHealth
+from infrastructure.operations.stream_choice import StreamChoice
 from infrastructure.operations.task_runner import TaskRunner
 from infrastructure.operations.tasks import Tasks
 from infrastructure.process.embedded_redis import EmbeddedRedis
@@ -216,15 +217,18 @@ class Container(containers.DeclarativeContainer):
 
     # How it is
     figures = providers.Singleton(RedisStreamFigures, redis, partition_keys, option.stream_group)
+    streams = providers.Callable(lambda all_keys: [keys.stream for keys in all_keys], partition_keys)
+    stream_choice = providers.Singleton(StreamChoice, figures, settings, streams)
     state = providers.Singleton(
         PipelineHealth,
         settings,
         figures,
+        stream_choice,
         category_patterns,
         classifier,
         metrics,
         registry,
-        providers.Callable(lambda all_keys: [keys.stream for keys in all_keys], partition_keys),
+        streams,
     )
     api = providers.Singleton(
         from_settings.api, settings, state, leaderboard, dead_letters, proposals, category_patterns, classifier

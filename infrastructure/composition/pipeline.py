@@ -47,6 +47,7 @@ async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event)
         if parent := os.environ.get(SUPERVISOR_PID):
             group.create_task(stop_when_orphaned(stop, int(parent)), name="orphan")
         beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
+        beside.append(group.create_task(container.stream_choice().warn(), name="stream choice"))
         consumers = []
         for part in container.partitions():
             name = part.keys().stream

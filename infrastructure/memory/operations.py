@@ -104,6 +104,9 @@ class InMemoryStreamFigures:
     async def streams(self) -> list[StreamFigures]:
         return [self._of(stream) for stream in self._partitions]
 
+    async def ever_used(self, stream: str) -> bool:
+        return any(partition.published for partition in self._partitions if partition.name == stream)
+
     async def ping(self) -> None:
         return
 

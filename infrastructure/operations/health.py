@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import inf, isnan
 from time import monotonic
@@ -17,6 +18,7 @@ from domains.operations.ports import StreamFiguresPort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.consumer import ConsumerVitals, PomodoroPatternConsumer
 from infrastructure.observing.metrics import GaugeCollector, LoopLag, MetricsObserver, StreamGauges, values_of
+from infrastructure.operations.stream_choice import StreamChoice
 from infrastructure.settings import Settings
 
 HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
@@ -50,11 +52,17 @@ def stuck_loops(vitals: ConsumerVitals, usual_seconds: float) -> list[str]:
 
 
 def assess(
-    checks: dict[str, Check], streams: Sequence[StreamFigures] | None, settings: Settings
+    checks: dict[str, Check],
+    streams: Sequence[StreamFigures] | None,
+    settings: Settings,
+    other_stream: str | None = None,
 ) -> tuple[str, list[str]]:
-    """The level, and the problems in words. Down means that no message can reach its commit."""
+    """The level, and the problems in words. Down means that no message can reach its commit.
+
+    `other_stream` is the problem that `StreamChoice` sees.
+    """
     down = [f"{name}: {check.why}" for name, check in checks.items() if not check.ok]
-    degraded = []
+    degraded = [] if other_stream is None else [other_stream]
     idle_allowed = settings.silence_allowed
     alive = [it for figures in streams or () for it in figures.instances if it.idle_seconds <= idle_allowed]
     if streams is not None and not alive:
@@ -82,6 +90,7 @@ class PipelineHealth:
         self,
         settings: Settings,
         figures: StreamFiguresPort,
+        stream_choice: StreamChoice,
         patterns: CategoryPatternRepositoryPort,
         classifier: PatternClassifier,
         observer: MetricsObserver,
@@ -92,6 +101,8 @@ class PipelineHealth:
         self.registry = registry
         self.gauges = StreamGauges()
         self._figures = figures
+        self._stream_choice = stream_choice
+        self._other_stream: str | None = None
         self._patterns = patterns
         self._classifier = classifier
         self._observer = observer
@@ -136,6 +147,8 @@ class PipelineHealth:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 self.gauges.take(await self._figures.streams())
+                with suppress(RedisOutage):  # the other stream may be forbidden to us
+                    self._other_stream = await self._stream_choice.problem()
         except TimeoutError:
             self.gauges.lost()
             raise RedisOutage("no answer") from None
@@ -167,7 +180,7 @@ class PipelineHealth:
     async def snapshot(self) -> dict[str, object]:
         """All of it as a JSON object. NaN becomes null."""
         checks = await self.checks()
-        level, problems = assess(checks, self.gauges.streams, self.settings)
+        level, problems = assess(checks, self.gauges.streams, self.settings, self._other_stream)
         document: dict[str, object] = {
             "level": level,
             "problems": problems,

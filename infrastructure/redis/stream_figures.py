@@ -1,15 +1,18 @@
 """Figures of the streams, their groups and their bookkeeping: for metrics, readiness and status."""
 
+import re
 from collections.abc import Sequence
 from math import nan
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from domains.operations.model import Instance, StreamFigures
 from infrastructure.redis import scripts
-from infrastructure.redis.client import guarded
+from infrastructure.redis.client import guarded, translated_errors
 from infrastructure.redis.keys import StreamKeys
 
+_IS_NO_STREAM = re.compile(r"no such key|WRONGTYPE")
 _COUNTED = 500
 """How many entries are counted on either side of the last delivered one.
 
@@ -28,6 +31,16 @@ class RedisStreamFigures:
 
     async def streams(self) -> list[StreamFigures]:
         return [await self._of(keys) for keys in self._partitions]
+
+    async def ever_used(self, stream: str) -> bool:
+        with translated_errors():
+            try:
+                found = await self._client.xinfo_stream(stream)
+            except ResponseError as cause:
+                if _IS_NO_STREAM.search(str(cause)):
+                    return False
+                raise
+        return bool(found["last-generated-id"] != "0-0")
 
     async def ping(self) -> None:
         await guarded(self._client, self._client.ping())

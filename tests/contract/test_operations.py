@@ -205,6 +205,15 @@ async def test_figures_of_nothing(side: Operations) -> None:
     await side.figures.ping()
 
 
+async def test_a_stream_is_used_once_it_has_had_an_entry(side: Operations) -> None:
+    for stream in side.streams:
+        assert not await side.figures.ever_used(stream)
+    await side.add(1, message())
+
+    assert [await side.figures.ever_used(stream) for stream in side.streams] == [False, True]
+    assert not await side.figures.ever_used(f"{side.streams[0]}:no such stream")
+
+
 async def test_figures_count_what_waits_what_is_held_and_what_was_parked(side: Operations) -> None:
     await park(side, 1, "wrong")
     await side.refuse(BOARDS[0], True)

@@ -8,6 +8,7 @@ from math import isnan
 import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from domains.kernel.errors import RedisOutage, StoreOutage
 from domains.operations.model import StreamFigures
@@ -135,6 +136,48 @@ async def test_without_patterns_and_consumers_it_is_down(container: Container) -
 
     assert document["level"] == DOWN
     assert document["problems"] == ["patterns: none stored", "no consumer is at work"]
+
+
+@pytest.mark.parametrize("is_trimmed", [False, True])
+@pytest.mark.parametrize("partitions", [1, 2])
+async def test_where_the_server_publishes_to_the_other_stream_it_says_so(
+    settings: Settings, redis_server: RedisServer, is_trimmed: bool, partitions: int
+) -> None:
+    chosen = {"stream_key": "pomodoro_pattern_match_stream", "key_prefix": "other:", "stream_partitions": partitions}
+    async with running_container(settings.model_copy(update=chosen)) as container:
+        state = container.state()
+        with redis_server.client() as client:
+            client.xadd("other:pattern_match_stream", message())
+            if is_trimmed:
+                client.xtrim("other:pattern_match_stream", maxlen=0)
+            await state.refresh()
+            before = (await state.snapshot())["problems"]
+            await container.publisher().publish([message()])
+            await state.refresh()
+            after = (await state.snapshot())["problems"]
+            client.delete("other:pattern_match_stream")
+
+    said = (
+        "pomodoro_pattern_match_stream has never had an entry, but pattern_match_stream has: the server publishes "
+        "there; set STREAM_KEY=pattern_match_stream and STREAM_GROUP=pattern_match_group"
+    )
+    assert said in before
+    assert said not in after
+
+
+async def test_a_server_that_publishes_elsewhere_is_logged_once(
+    settings: Settings, redis_server: RedisServer
+) -> None:
+    chosen = {"stream_key": "pattern_match_stream", "key_prefix": "elsewhere:"}
+    async with running_container(settings.model_copy(update=chosen)) as container:
+        with redis_server.client() as client, capture_logs() as logs:
+            client.xadd("elsewhere:pomodoro_pattern_match_stream", message())
+            await container.stream_choice().warn()
+            client.delete("elsewhere:pomodoro_pattern_match_stream")
+
+    (event,) = logs
+    assert (event["action"], event["log_level"]) == ("stream_choice", "warning")
+    assert "STREAM_KEY=pomodoro_pattern_match_stream" in event["cause"]
 
 
 async def test_a_store_that_is_away_is_named(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
