@@ -5,7 +5,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from infrastructure.process.early_signals import handle_early_signals
+
 _HERE = Path(__file__).parent
+_LONG_RUNNING = ("sample", "stream_consumer")
+"""They run until a signal ends them."""
 
 
 def commands() -> dict[str, str]:
@@ -35,4 +39,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if "".join(sys.argv[1:2]).replace("-", "_") in _LONG_RUNNING:
+        handle_early_signals()  # loading a command takes its time
     sys.exit(main(sys.argv[1:]))

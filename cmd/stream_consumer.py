@@ -3,6 +3,11 @@
 python -m cmd.stream_consumer
 """
 
+if __name__ == "__main__":  # first: everything below takes its time to load
+    from infrastructure.process.early_signals import handle_early_signals
+
+    handle_early_signals()
+
 from cmd._output import say
 from cmd._run import run, settings_or_exit
 

@@ -133,7 +133,10 @@ class Pipeline:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def start(self, command: str, *arguments: str, **settings: str) -> Running:
-        running = Running([f"cmd.{command}", *arguments], environment(**self.settings | settings))
+        return self.start_module(f"cmd.{command}", *arguments, **settings)
+
+    def start_module(self, *arguments: str, **settings: str) -> Running:
+        running = Running(arguments, environment(**self.settings | settings))
         self.running.append(running)
         return running
 
