@@ -5,12 +5,13 @@ and every parser can read the JSON that is printed.
 """
 
 import json
-import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from infrastructure.observing.printable import printable, printable_json, printable_lines
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to load, which most commands need not wait for
     from rich.progress import Progress, ProgressColumn
@@ -19,23 +20,15 @@ if TYPE_CHECKING:  # rich takes a tenth of a second to load, which most commands
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
-_UNPAIRED = re.compile("[\ud800-\udfff]")
 _PIPE_WIDTH = 10_000
 """Characters. Without a terminal, rows are not wrapped, so that `grep` sees whole rows."""
 _LEAST_WIDTH = 8
 """Characters that every column keeps beside those that are shown whole."""
 
 
-def shown(text: str) -> str:
-    """`text` on one line that is safe for a terminal: characters that are not printable become escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-
-
 def say(text: str, err: bool = False) -> None:
     """Prints `text`, which may have several lines, on standard output or error."""
-    typer.echo("\n".join(map(shown, text.split("\n"))), err=err)
+    typer.echo(printable_lines(text), err=err)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -44,8 +37,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def json_line(document: Any) -> bytes:
-    """JSON on one line. Half a surrogate pair, which JSON cannot contain, becomes U+FFFD."""
-    return _printable_json(json.dumps(document, ensure_ascii=False))
+    return printable_json(json.dumps(document, ensure_ascii=False)).encode() + b"\n"
 
 
 def print_json(document: Any) -> None:
@@ -54,16 +46,7 @@ def print_json(document: Any) -> None:
 
 def print_json_text(text: str) -> None:
     """`text` is JSON already, of any number of lines."""
-    _write(_printable_json(text))
-
-
-def _printable_json(text: str) -> bytes:
-    lines = _UNPAIRED.sub("\ufffd", text).split("\n")
-    return "".join(f"{line if line.isprintable() else _escaped(line)}\n" for line in lines).encode()
-
-
-def _escaped(line: str) -> str:
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+    _write(printable_json(text).encode() + b"\n")
 
 
 def _write(line: bytes) -> None:
@@ -88,7 +71,7 @@ def table(
         column.overflow = "fold"
         column.justify = "right" if column.header in numbers else "left"
     for row in rows:
-        made.add_row(*(Text(shown(cell)) for cell in row))
+        made.add_row(*(Text(printable(cell)) for cell in row))
     for column in made.columns:
         if column.header in whole:
             column.no_wrap = True

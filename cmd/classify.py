@@ -5,7 +5,7 @@ python -m cmd.classify --app "IntelliJ IDEA 2024.2" --why
 
 import os
 import sys
-from cmd._output import Json, fail, json_line, print_json, print_tables, progress, say, shown, table
+from cmd._output import Json, fail, json_line, print_json, print_tables, progress, say, table
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -23,6 +23,7 @@ from domains.patternClassifier.model import Classification, PauseReason, Tier
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.rules import RuleMatch, RuleSet
 from infrastructure.http.explanations import answer_document, trace_document
+from infrastructure.observing.printable import printable
 from infrastructure.offline.offline_classifier import Answer, OfflineClassifier, decide, may_be_there
 from infrastructure.offline.tally import Tally
 from infrastructure.offline.window_lines import BadLine, WindowLine, read_windows
@@ -103,7 +104,7 @@ class _Complaints(ClassifierObserver):
     def _say(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            say(shown(text), err=True)
+            say(printable(text), err=True)
 
 
 def _patterns(file: str | None) -> Sequence[CategoryPattern]:
@@ -112,13 +113,13 @@ def _patterns(file: str | None) -> Sequence[CategoryPattern]:
     except OSError as error:
         fail(f"{file}: {error.strerror}", 2)
     except PatternFileError as error:
-        fail("\n".join(f"{file}: {shown(line)}" for line in str(error).split("\n")), 2)
+        fail("\n".join(f"{file}: {printable(line)}" for line in str(error).split("\n")), 2)
 
 
 def _rules(patterns: Sequence[CategoryPattern]) -> RuleSet:
     rules = RuleSet(patterns)
     for problem in rules.problems:
-        say(shown(f"skipped {problem.pattern!r} of {problem.category}: {problem.reason}"), err=True)
+        say(printable(f"skipped {problem.pattern!r} of {problem.category}: {problem.reason}"), err=True)
     return rules
 
 
@@ -140,11 +141,11 @@ def _show(rules: RuleSet, behind: OfflineClassifier | None, window: WindowLine, 
     if found is None:
         say("No rule matches." if behind is None else "No tier decides.")
     elif isinstance(found, RuleMatch):
-        say(shown(f"{found.category}: {found.tier} pattern {found.pattern}"))
+        say(printable(f"{found.category}: {found.tier} pattern {found.pattern}"))
     else:
-        say(shown(f"{found.category}: the {_BEHIND[found.tier]}"))
+        say(printable(f"{found.category}: the {_BEHIND[found.tier]}"))
     for other in others:
-        say(shown(f"also matches: {other.category}, {other.tier} pattern {other.pattern}"))
+        say(printable(f"also matches: {other.category}, {other.tier} pattern {other.pattern}"))
     if trace is not None:
         for line in _trace_lines(window, trace):
             say(line)
@@ -183,7 +184,7 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _cut(line: str) -> str:
-    text = shown(line[:_SHOWN_CHARACTERS])
+    text = printable(line[:_SHOWN_CHARACTERS])
     return text if len(line) <= _SHOWN_CHARACTERS else text + "…"
 
 
@@ -208,7 +209,7 @@ def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, 
             for window in windows:
                 if isinstance(window, BadLine):
                     bad += 1
-                    say(f"line {window.number}: {shown(window.reason)}", err=True)
+                    say(f"line {window.number}: {printable(window.reason)}", err=True)
             if size:
                 bar.update(task, completed=source.tell())
     if as_json:

@@ -4,7 +4,7 @@ python -m cmd.dead_letters list
 """
 
 import re
-from cmd._output import Json, fail, print_json, print_tables, say, shown, table
+from cmd._output import Json, fail, print_json, print_tables, say, table
 from cmd._run import run, settings_or_exit
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ import typer
 from domains.operations.model import Selection
 from domains.operations.service import chosen_letters, replay_letters
 from infrastructure.composition.container import running_container
+from infrastructure.observing.printable import printable
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
@@ -65,11 +66,11 @@ def show(letter_id: Annotated[str, typer.Argument(help="id of a dead letter")], 
         if as_json:
             print_json(asdict(letter))
             return
-        say(f"reason      {shown(letter.reason)}")
+        say(f"reason      {printable(letter.reason)}")
         say(f"original id {letter.original_id}\ntries       {letter.deliveries}\ntime        {_when(letter.time)}")
         say(f"fields      {'(cut because of their size)' if letter.truncated else ''}")
         for name, value in letter.fields.items():
-            say(f"  {shown(name)}: {shown(value)}")
+            say(f"  {printable(name)}: {printable(value)}")
 
     run(work)
 
@@ -131,7 +132,7 @@ def scores(
             print_json({"replayed": len(kept) - len(still), "kept": [asdict(score) for score in still]})
         else:
             for score in still:
-                say(f"{score.board}  {shown(score.user_id)}  {score.seconds:g} s")
+                say(f"{score.board}  {printable(score.user_id)}  {score.seconds:g} s")
             say(f"{len(kept) - len(still)} replayed, {len(still)} kept")
         return 1 if replay and still else 0
 

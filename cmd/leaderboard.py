@@ -3,7 +3,7 @@
 python -m cmd.leaderboard work --period week
 """
 
-from cmd._output import Json, fail, print_json, print_tables, say, shown, table
+from cmd._output import Json, fail, print_json, print_tables, say, table
 from cmd._run import run, settings_or_exit
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -13,6 +13,7 @@ import typer
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
 from infrastructure.composition.container import running_container
+from infrastructure.observing.printable import printable
 from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -61,7 +62,7 @@ async def _show(
     print_board(board, period, day, rows, highlight=user)
     if own is not None:
         place = f"rank {own.rank} of {total}, {spent(own.score)}" if own.rank else "not on this board"
-        say(f"{shown(own.user_id)}: {place}")
+        say(f"{printable(own.user_id)}: {place}")
     return 0
 
 

@@ -5,7 +5,7 @@ python -m cmd.patterns propose
 
 import json
 import sys
-from cmd._output import Json, fail, print_json, print_json_text, print_tables, progress, say, shown, table
+from cmd._output import Json, fail, print_json, print_json_text, print_tables, progress, say, table
 from cmd._run import run, settings_or_exit
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +19,7 @@ from domains.categoryPattern.model import CategoryPattern, PatternProposal, Prop
 from domains.categoryPattern.ports import PatternProposalRepositoryPort
 from domains.patternClassifier.proposing import ProposalLimits, propose_patterns
 from infrastructure.composition.container import Container, running_store
+from infrastructure.observing.printable import printable
 from infrastructure.patterns.lint import lint
 from infrastructure.patterns.pattern_file import (
     DEFAULT_PATTERNS,
@@ -150,7 +151,7 @@ def reject(
             try:
                 rejected = await decisions.reject(await _chosen(ids, stores.proposals()), stores.proposals())
             except decisions.AlreadyAccepted as refusal:
-                fail(f"{', '.join(map(shown, refusal.ids))}: {refusal}", 1)
+                fail(f"{', '.join(map(printable, refusal.ids))}: {refusal}", 1)
         _print_done("rejected", rejected, as_json)
 
     run(work)
@@ -221,7 +222,7 @@ def import_patterns(
             )
         else:
             for each, reason in news.broken:
-                say(f"{each.category}: {each.kind} {shown(each.pattern)!r}: {reason}", err=True)
+                say(f"{each.category}: {each.kind} {printable(each.pattern)!r}: {reason}", err=True)
             verb = "would be added" if dry_run else "added"
             say(f"{len(news.added)} {verb}, {news.already_there} already there, {len(news.broken)} broken")
         return 1 if news.broken else 0
@@ -241,7 +242,7 @@ def lint_patterns(
     except (ValueError, RecursionError) as error:
         fail(f"{file}: not JSON ({error})", 2)
     for problem in problems:
-        say(shown(problem))
+        say(printable(problem))
     if problems:
         raise typer.Exit(1)
     say("no problems")
@@ -258,7 +259,7 @@ async def _chosen(ids: Sequence[str], proposals: PatternProposalRepositoryPort) 
     try:
         return await decisions.find(ids, proposals)
     except decisions.NoSuchProposal as fault:
-        fail(f"{', '.join(map(shown, fault.ids))}: {fault}; nothing is changed", 1)
+        fail(f"{', '.join(map(printable, fault.ids))}: {fault}; nothing is changed", 1)
 
 
 def _patterns_of(file: Path) -> list[CategoryPattern]:
@@ -271,7 +272,7 @@ def _patterns_of(file: Path) -> list[CategoryPattern]:
 
 
 def _refuse(file: Path, error: PatternFileError) -> NoReturn:
-    fail("\n".join(f"{file}: {shown(line)}" for line in str(error).split("\n")), 2)
+    fail("\n".join(f"{file}: {printable(line)}" for line in str(error).split("\n")), 2)
 
 
 def _document(proposal: PatternProposal) -> dict[str, Any]:
@@ -310,7 +311,7 @@ def _print_done(verb: str, proposals: Sequence[PatternProposal], as_json: bool) 
         print_json({verb: [_document(proposal) for proposal in proposals]})
         return
     for proposal in proposals:
-        say(f"{proposal.id}  {proposal.kind} {shown(proposal.pattern)}  {shown(proposal.category)}")
+        say(f"{proposal.id}  {proposal.kind} {printable(proposal.pattern)}  {printable(proposal.category)}")
     say(f"{len(proposals)} {verb}")
 
 

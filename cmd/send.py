@@ -5,7 +5,7 @@ python -m cmd.send TASK
 
 import asyncio
 import json
-from cmd._output import Json, fail, print_json, say, shown
+from cmd._output import Json, fail, print_json, say
 from cmd._run import run, settings_or_exit
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,6 +17,7 @@ import typer
 from domains.operations.model import ENDS, TaskState, TaskStatus
 from domains.operations.ports import TaskQueuePort
 from infrastructure.composition.container import running_container
+from infrastructure.observing.printable import printable
 from infrastructure.operations.task_registry import TASKS
 from infrastructure.operations.task_runner import request_for
 
@@ -84,7 +85,7 @@ async def _followed(queue: TaskQueuePort, request: str, request_id: str, seconds
 
 
 def _line(status: TaskStatus) -> str:
-    data = "  ".join(f"{name}: {shown(str(value))}" for name, value in status.data.items())
+    data = "  ".join(f"{name}: {printable(str(value))}" for name, value in status.data.items())
     return f"{status.status:<10}{data}".rstrip()
 
 

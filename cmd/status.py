@@ -3,7 +3,7 @@
 python -m cmd.status
 """
 
-from cmd._output import Json, print_json, print_tables, shown, table
+from cmd._output import Json, print_json, print_tables, table
 from cmd._run import run, settings_or_exit
 from contextlib import nullcontext
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from domains.kernel.resilience import pause
 from infrastructure.composition.container import running_container
+from infrastructure.observing.printable import printable
 from infrastructure.operations.health import DEGRADED, DOWN, HEALTHY, PipelineHealth
 from infrastructure.operations.inspection import inspect
 from infrastructure.process.signals import stop_on_signals
@@ -85,7 +86,7 @@ def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> l
     """The output for a terminal. `before` is the snapshot of `seconds` ago; empty if there is none."""
     level = document["level"]
     parts: list[Table | Text] = [Text(level, style=f"bold {_COLOURS[level]}")]
-    parts += [Text(f"  {shown(problem)}") for problem in document["problems"]]
+    parts += [Text(f"  {printable(problem)}") for problem in document["problems"]]
     checks = [(name, "ok" if check["ok"] else "no", check["why"]) for name, check in document["checks"].items()]
     parts.append(table(("Check", "", "Why not"), checks))
     if document["streams"]:

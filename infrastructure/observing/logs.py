@@ -6,10 +6,12 @@ Window titles and URLs are never logged above debug level.
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 from typing_extensions import override
 
 from domains.kernel.errors import Outage, PipelineError
@@ -18,6 +20,7 @@ from domains.patternClassifier.model import PauseReason, Tier
 from domains.patternClassifier.rules import PatternProblem
 from domains.pomodoro.model import CommitResult, DeadLetter, Lane, StreamState
 from infrastructure.observing.observers import Observer
+from infrastructure.observing.printable import printable, printable_json, printable_lines
 from infrastructure.settings import Settings
 
 
@@ -32,9 +35,9 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False), _printable_json]
         if settings.app_env == "prod"
-        else [structlog.dev.ConsoleRenderer(pad_event_to=50)]
+        else [_printable_values, _console_renderer()]
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -56,6 +59,26 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _printable_json(logger: object, method: str, line: Any) -> str:
+    return printable_json(line)
+
+
+def _printable_values(logger: object, method: str, event: EventDict) -> EventDict:
+    """What the console renderer would print as it is; it prints all else as `repr` does."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _console_renderer() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(
+        pad_event_to=50, colors=sys.stdout.isatty(), exception_formatter=_write_traceback
+    )
+
+
+def _write_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    """Without the values of variables, among which there are tokens and titles."""
+    out.write("\n" + printable_lines("".join(traceback.format_exception(*exc_info))))
 
 
 def announce_stores(settings: Settings) -> None:

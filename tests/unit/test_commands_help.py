@@ -4,7 +4,7 @@ import importlib
 import io
 import re
 from cmd.__main__ import main
-from cmd._output import json_line, print_tables, say, shown, table
+from cmd._output import json_line, print_tables, say, table
 from cmd.leaderboard import print_board, spent
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from domains.leaderboard.model import LeaderboardResult, Period
+from infrastructure.observing.printable import printable
 from infrastructure.settings import describe_settings
 from infrastructure.spring.message_file import chunks, read_messages
 from infrastructure.spring.message_spelling import MessageSpellingError
@@ -106,7 +107,7 @@ def test_time_is_shown_in_hours_minutes_and_seconds(seconds: float, text: str) -
     [("카카오톡", "카카오톡"), ("a\x1b[31mb", "a\\x1b[31mb"), ("\udcff", "\\udcff"), ("a\nb", "a\\nb")],
 )
 def test_hostile_text_is_shown_as_escapes(text: str, expected: str) -> None:
-    assert shown(text) == expected
+    assert printable(text) == expected
 
 
 def test_what_comes_before_a_bad_line_is_published() -> None:

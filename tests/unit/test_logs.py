@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 
 from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage, StoreRefused
 from domains.kernel.resilience import Breaker
@@ -180,3 +181,34 @@ async def test_no_window_shows_at_info_level(
     assert "Outage, waiting" in log
     assert "tell-tale" not in log
     assert "s3cret" not in log
+
+
+HOSTILE = {"user": "a\x1b[31mb", "c1": "\x9b2J\x7f", "half": "\ud83d", "lines": "one\ntwo", "some": ["\x1b[1m"]}
+
+
+@pytest.mark.parametrize("settings", [{}, PROD], ids=["terminal", "prod"])
+def test_no_value_controls_a_terminal_or_adds_a_line(out: io.StringIO, settings: dict[str, str]) -> None:
+    observer(**settings)
+    structlog.stdlib.get_logger("pomocore").info("ev\x1b[2Jent\nforged", action="x", **HOSTILE)
+    logging.getLogger("a.library").warning("said \x1b[31m%s", "\x9b\ud83d")
+
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    out.getvalue().encode()
+
+
+@pytest.mark.parametrize("settings", [{}, PROD], ids=["terminal", "prod"])
+def test_a_traceback_has_no_variables_and_no_control_characters(out: io.StringIO, settings: dict[str, str]) -> None:
+    observer(**settings)
+    headers = {"Authorization": "Bearer " + "correct horse"}
+    try:
+        raise ValueError(f"bad \x1b[31m {len(headers)}")
+    except ValueError:
+        structlog.stdlib.get_logger("pomocore").exception("It failed", action="x")
+
+    text = out.getvalue()
+    assert "Traceback" in text
+    assert "ValueError: bad " in text
+    assert "correct horse" not in text
+    assert all(line.isprintable() for line in text.splitlines())
