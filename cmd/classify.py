@@ -29,7 +29,7 @@ from infrastructure.offline.tally import Tally
 from infrastructure.offline.window_lines import BadLine, WindowLine, read_windows
 from infrastructure.patterns.pattern_file import PatternFileError, default_patterns, read_patterns
 
-_BEHIND = {Tier.MODEL: "local model", Tier.LLM: "LLM"}
+_BEHIND = {Tier.MODEL: "local classifier", Tier.LLM: "LLM"}
 _MOST_FREQUENT = 10
 _SHOWN_CHARACTERS = 200
 

@@ -10,14 +10,14 @@ _TIERS = {
     Tier.MEMORY: ("Memory", "the LLM told this process before"),
     Tier.CACHE: ("Cache", "the LLM told another instance before"),
     Tier.DOCUMENTS: ("Documents", "the same window was categorised before"),
-    Tier.MODEL: ("Local model", "the classifier on this machine is sure"),
+    Tier.MODEL: ("Local classifier", "the classifier on this machine is sure"),
     Tier.LLM: ("LLM", "asked, and it answered"),
     Tier.FALLBACK: ("Nobody", "stays Uncategorized, or Browsing"),
 }
 
 _LANES = {
     Lane.FAST: ("Fast", "rules and memory: at once"),
-    Lane.SLOW: ("Slow", "look-ups, local model, LLM"),
+    Lane.SLOW: ("Slow", "look-ups, local classifier, LLM"),
 }
 
 

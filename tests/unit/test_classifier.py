@@ -55,7 +55,7 @@ class LLM:
 
 
 class Model:
-    """A local model that is sure of `names`, by app."""
+    """A local classifier that is sure of `names`, by app."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names

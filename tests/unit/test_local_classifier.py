@@ -351,7 +351,7 @@ async def test_the_container_has_the_model_of_the_data_directory_or_none(file: P
         file.unlink()
 
     async with running_store(Settings(data_dir=file.parent)) as container:
-        model = container.model()
+        model = container.local_classifier()
 
     assert (model is not None) == there
 
@@ -365,7 +365,7 @@ async def test_a_model_that_cannot_be_used_is_warned_of_and_done_without(
         path.write_bytes(content)
 
     async with running_store(Settings(data_dir=tmp_path, model_file=path)) as container:
-        assert container.model() is None
+        assert container.local_classifier() is None
 
     assert "Local classifier not loaded" in capsys.readouterr().out
 
@@ -375,7 +375,7 @@ def test_without_a_model_file_neither_numpy_nor_scikit_learn_is_loaded(tmp_path:
         "import sys; from dependency_injector import providers; import cmd.train, cmd.stream_consumer;"
         "from infrastructure.composition.container import Container; from infrastructure.settings import Settings;"
         f"container = Container(settings=providers.Object(Settings(data_dir={str(tmp_path)!r})));"
-        "assert container.model() is None; print({'numpy', 'scipy', 'sklearn'} & sys.modules.keys())"
+        "assert container.local_classifier() is None; print({'numpy', 'scipy', 'sklearn'} & sys.modules.keys())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
@@ -417,7 +417,7 @@ def test_without_the_extra_the_command_says_how_to_get_it() -> None:
 @pytest.mark.usefixtures("without_extra")
 async def test_without_scikit_learn_a_model_is_used_all_the_same(file: Path) -> None:
     async with running_store(Settings(data_dir=file.parent)) as container:
-        model = container.model()
+        model = container.local_classifier()
 
     assert model.predict([UNSEEN[0][0]]) == [UNSEEN[0][1]]
 
