@@ -49,14 +49,15 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "RedisServer":
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--save", ""]
-        aof = ["--appendonly", "yes", "--appendfsync", "always"]
-        self._process = subprocess.Popen(
-            [self._executable, *arguments, *aof, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-        )
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         with self.client() as client:
             _until(lambda: client.ping(), redis.RedisError, "redis-server")
         return self
+
+    @property
+    def _command(self) -> list[str]:
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--save", ""]
+        return [self._executable, *arguments, "--appendonly", "yes", "--appendfsync", "always", *self._options]
 
     def client(self, **options: object) -> redis.Redis:
         return redis.Redis(port=self.port, decode_responses=True, **options)  # type: ignore[arg-type]
@@ -101,6 +102,55 @@ def redis_cluster(directory: Path, *options: str, masters: int = 3) -> Iterator[
     finally:
         for server in servers:
             server.kill()
+
+
+@contextmanager
+def redis_with_sentinels(directory: Path) -> Iterator[tuple[RedisServer, RedisServer, list[RedisServer]]]:
+    """A master named `mymaster`, its replica, and three sentinels that fail over within a second or two."""
+    servers: list[RedisServer] = []
+    for name in ("master", "replica"):
+        (directory / name).mkdir()
+    try:
+        servers.append(master := RedisServer(directory / "master").start())
+        follow = ("--replicaof", "127.0.0.1", str(master.port), "--repl-diskless-sync-delay", "0")
+        servers.append(replica := RedisServer(directory / "replica", *follow).start())
+        with replica.client() as client:
+            _until(lambda: _follows(client), AssertionError, "the replica")
+        watch = (
+            f"sentinel monitor mymaster 127.0.0.1 {master.port} 2\n"
+            "sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 5000\n"
+        )
+        sentinels = [Sentinel(directory / f"sentinel-{number}", watch) for number in range(3)]
+        servers += sentinels
+        for sentinel in sentinels:
+            sentinel.start()
+        for sentinel in sentinels:
+            with sentinel.client() as client:
+                _until(lambda: _sees_the_others(client), AssertionError, "the sentinels")
+        yield master, replica, sentinels
+    finally:
+        for server in servers:
+            server.kill()
+
+
+class Sentinel(RedisServer):
+    def __init__(self, directory: Path, config: str) -> None:
+        super().__init__(directory)
+        directory.mkdir()
+        (directory / "sentinel.conf").write_text(f"port {self.port}\nbind 127.0.0.1\ndir {directory}\n{config}")
+
+    @property
+    def _command(self) -> list[str]:
+        return [self._executable, str(self._directory / "sentinel.conf"), "--sentinel"]
+
+
+def _follows(client: redis.Redis) -> None:
+    assert client.info("replication")["master_link_status"] == "up"  # type: ignore[index]
+
+
+def _sees_the_others(client: redis.Redis) -> None:
+    state = client.sentinel_master("mymaster")
+    assert (state["num-other-sentinels"], state["num-slaves"]) == (2, 1)  # type: ignore[index]
 
 
 def _cluster_is_up(client: redis.Redis) -> None:

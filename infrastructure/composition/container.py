@@ -259,7 +259,7 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
     Closes all clients at the end.
     """
     async with AsyncExitStack() as stack:
-        if settings.redis_addr is None:
+        if settings.embeds_redis:
             embedded = EmbeddedRedis(settings.data_dir)
             await asyncio.to_thread(embedded.start)
             stack.callback(embedded.close)
@@ -269,8 +269,8 @@ async def running_container(settings: Settings) -> AsyncIterator[Container]:
             stack.push_async_callback(openai.close)
         if (tracing := container.tracing()) is not None:
             stack.push_async_callback(_close, tracing.shutdown)
-        stack.push_async_callback(container.redis().aclose)
-        stack.push_async_callback(container.reading_redis().aclose)
+        for client in (container.redis(), container.reading_redis()):
+            stack.push_async_callback(redis_client.close_client, client)
         stack.push_async_callback(_close_lane, container)  # closed first, since it uses the others
         yield container
 

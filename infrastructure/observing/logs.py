@@ -89,6 +89,8 @@ def describe_stores(settings: Settings) -> str:
     """One line that says which stores are used."""
     store = "MongoDB" if settings.mongo_uri else f"SQLite in {settings.data_dir}"
     redis = settings.redis_addr or f"an embedded redis-server in {settings.data_dir}"
+    if settings.redis_sentinels:
+        redis = f"{settings.redis_master_name} of the sentinels {settings.redis_sentinels}"
     return f"Consuming {settings.stream_key} from {redis}, documents in {store}"
 
 

@@ -10,15 +10,18 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from domains.kernel.errors import GroupMissing, RedisOutage
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, names_of, split_address
 
 Entries = list[tuple[str, dict[str, str]]]
 """The reply of XRANGE: ids and fields. redis-py's own type leaves open whether replies are decoded."""
 
+_SENTINEL_SECONDS = 1.0
+"""Each sentinel is asked in turn, so one that is away must not take long."""
 _GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")
 
 
@@ -39,17 +42,49 @@ def make_client(settings: Settings, reply_timeout: float = 5.0) -> Redis:
         "max_connections": 10_000,  # far more than readers and commits under way
     }
     if settings.redis_tls:
-        options |= {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca and str(settings.redis_tls_ca)}
+        options |= {"ssl": True, **_tls_files(settings)}
+    options |= {"retry": Retry(NoBackoff(), 0)}
+    if settings.redis_sentinels:
+        return _client_by_sentinels(settings, options | {"db": settings.redis_db})
     address = settings.redis_addr
     assert address is not None, "the address is known before a client is made"
-    host, _, port = address.rpartition(":")
     if settings.redis_cluster:
-        cluster = RedisCluster(host=host.strip("[]"), port=int(port), retry=Retry(NoBackoff(), 0), **options)
-        return cast("Redis", cluster)
-    options |= {"db": settings.redis_db, "retry": Retry(NoBackoff(), 0)}
+        host, port = split_address(address)
+        return cast("Redis", RedisCluster(host=host, port=port, **options))
+    options |= {"db": settings.redis_db}
     if address.startswith("unix://"):
         return Redis(unix_socket_path=address.removeprefix("unix://"), **options)
-    return Redis(host=host.strip("[]"), port=int(port), socket_keepalive=True, **options)
+    host, port = split_address(address)
+    return Redis(host=host, port=port, socket_keepalive=True, **options)
+
+
+async def close_client(client: Redis) -> None:
+    await client.aclose()
+    if not isinstance(client, RedisCluster) and isinstance(client.connection_pool, SentinelConnectionPool):
+        await client.connection_pool.sentinel_manager.aclose()
+
+
+def _client_by_sentinels(settings: Settings, options: dict[str, Any]) -> Redis:
+    """A client of the master that the sentinels name whenever it connects."""
+    to_sentinels = {name: value for name, value in options.items() if name.startswith("ssl")} | {
+        "password": settings.redis_sentinel_password and settings.redis_sentinel_password.get_secret_value(),
+        "decode_responses": True,
+        "socket_timeout": _SENTINEL_SECONDS,
+        "socket_connect_timeout": _SENTINEL_SECONDS,
+        "retry": options["retry"],
+    }
+    sentinels = [split_address(address) for address in names_of(settings.redis_sentinels)]
+    manager = Sentinel(sentinels, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
+    return cast("Redis", manager.master_for(settings.redis_master_name, socket_keepalive=True, **options))
+
+
+def _tls_files(settings: Settings) -> dict[str, str]:
+    files = {
+        "ssl_ca_certs": settings.redis_tls_ca,
+        "ssl_certfile": settings.redis_tls_cert,
+        "ssl_keyfile": settings.redis_tls_key,
+    }
+    return {name: str(path) for name, path in files.items() if path is not None}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import unicodedata
 from datetime import timedelta
 from pathlib import Path
@@ -18,15 +19,27 @@ from infrastructure.operations.task_registry import TASKS, TaskEntry
 
 HOST_NAME = socket.gethostname()
 
-_LISTS = frozenset({"private_hosts", "private_apps", "classification_tiers"})
+_LISTS = frozenset({"private_hosts", "private_apps", "classification_tiers", "redis_sentinels"})
 _NOT_IN_VALUES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, halves of surrogate pairs, line and paragraph separators."""
 
 OPTIONAL_TIERS = (Tier.MEMORY, Tier.CACHE, Tier.DOCUMENTS, Tier.MODEL, Tier.LLM)
 
 
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text) < 65536
+def _is_host_and_port(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and 0 < int(port) < 65536
+    return bool(host) and "/" not in host and "@" not in host and is_port
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of `host:port`, where an IPv6 address has brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _refuse_passphrase() -> str:
+    raise ValueError("the key wants a passphrase")
 
 
 class SettingsError(Exception):
@@ -67,7 +80,9 @@ class Settings(ScheduleSettings):
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     app_env: Literal["dev", "prod"] = Field(
-        "dev", description="prod: logs are JSON, and the service does not start without MONGO_URI and REDIS_ADDR"
+        "dev",
+        description="prod: logs are JSON, and the service does not start without MONGO_URI and REDIS_ADDR"
+        " (or REDIS_SENTINELS)",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     timezone: str = Field(
@@ -82,6 +97,13 @@ class Settings(ScheduleSettings):
     mongo_create_indexes: bool = Field(
         True, description="create the index on (app, url, title) that look-ups need; it is not unique"
     )
+    redis_sentinels: str = Field(
+        "",
+        description="host:port of each sentinel, separated by commas, in place of REDIS_ADDR: they say where"
+        " REDIS_MASTER_NAME is",
+    )
+    redis_master_name: str = Field("mymaster", min_length=1, description="name of the master at REDIS_SENTINELS")
+    redis_sentinel_password: SecretStr | None = Field(None, description="password of the sentinels; not set: none")
     redis_addr: str | None = Field(
         None, description="host:port or unix:///path; not set: a private redis-server in DATA_DIR"
     )
@@ -91,6 +113,12 @@ class Settings(ScheduleSettings):
     redis_tls: bool = Field(False, description="connect to Redis by TLS")
     redis_tls_ca: Path | None = Field(
         None, description="file of CA certificates for TLS; not set: those of the system"
+    )
+    redis_tls_cert: Path | None = Field(
+        None, description="file of the client certificate for TLS, for a Redis that asks for one"
+    )
+    redis_tls_key: Path | None = Field(
+        None, description="file of the key of REDIS_TLS_CERT, without a passphrase; not set: in the same file"
     )
     redis_cluster: bool = Field(False, description="REDIS_ADDR is a node of a Redis Cluster")
     key_prefix: str = Field(
@@ -389,8 +417,11 @@ class Settings(ScheduleSettings):
     @field_validator("mongo_uri", "redis_addr")
     @classmethod
     def _production_has_stores(cls, value: object, info: ValidationInfo) -> object:
-        if value is None and info.data.get("app_env") == "prod":
+        elsewhere = info.field_name == "redis_addr" and info.data.get("redis_sentinels")
+        if value is None and info.data.get("app_env") == "prod" and not elsewhere:
             raise ValueError("must be set where APP_ENV is prod")
+        if value is not None and elsewhere:
+            raise ValueError("must not be set beside REDIS_SENTINELS")
         return value
 
     @field_validator("redis_addr")
@@ -398,12 +429,41 @@ class Settings(ScheduleSettings):
     def _is_address(cls, value: str | None) -> str | None:
         if value is None or value.startswith("unix:///"):
             return value
-        host, _, port = value.rpartition(":")
-        if not host or "/" in host or "@" in host or not _is_port(port):
+        if not _is_host_and_port(value):
             raise ValueError("must be host:port or unix:///path")
         return value
 
-    @field_validator("redis_tls_ca", "openai_tls_ca")
+    @field_validator("redis_sentinels")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        if wrong := [each for each in names_of(value) if not _is_host_and_port(each)]:
+            raise ValueError(f"{wrong[0]}: must be host:port")
+        return value
+
+    @field_validator("redis_cluster")
+    @classmethod
+    def _has_no_sentinels(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("redis_sentinels"):
+            raise ValueError("a cluster has no sentinels: unset REDIS_SENTINELS")
+        return value
+
+    @field_validator("redis_tls_key")
+    @classmethod
+    def _is_key_of_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("redis_tls_cert")
+        if certificate is None:
+            if value is not None:
+                raise ValueError("needs REDIS_TLS_CERT")
+        elif not info.data.get("redis_tls"):
+            raise ValueError("REDIS_TLS_CERT needs REDIS_TLS")
+        else:
+            try:
+                ssl.create_default_context().load_cert_chain(certificate, value, password=_refuse_passphrase)
+            except (OSError, ValueError) as error:
+                raise ValueError(f"cannot be used with REDIS_TLS_CERT: {error}") from None
+        return value
+
+    @field_validator("redis_tls_ca", "redis_tls_cert", "openai_tls_ca")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):
@@ -470,6 +530,11 @@ class Settings(ScheduleSettings):
     def schedule(self) -> dict[str, str]:
         """The scheduled tasks, {task: cron expression}."""
         return {task.name: cron for task in _SCHEDULED if (cron := getattr(self, task.schedule_setting))}
+
+    @property
+    def embeds_redis(self) -> bool:
+        """Whether there is no Redis but the private one in DATA_DIR."""
+        return self.redis_addr is None and not self.redis_sentinels
 
     @property
     def silence_allowed(self) -> float:

@@ -16,7 +16,7 @@ from infrastructure.process.embedded_redis import find_redis_server
 from tests.e2e.conftest import Places
 from tests.e2e.processes import Running, until
 from tests.messages import data_id, linked_message, log_id, message, spring_data, spring_log
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer, free_port, redis_with_sentinels
 
 NAMES = {
     "today's documents": {},
@@ -123,39 +123,68 @@ def _has_tls(executable: str) -> bool:
     return "tls-cert-file" in tried.stdout
 
 
+class Authority:
+    """A CA of the test's own. Files have the name that was asked for, and `.pem` and `.key`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._openssl(
+            "req", "-x509", *self._new_key("ca"), "-subj", "/CN=CA", "-days", "2", "-out", self.certificate("ca")
+        )
+
+    def certificate(self, name: str) -> str:
+        return str(self._directory / f"{name}.pem")
+
+    def key(self, name: str) -> str:
+        return str(self._directory / f"{name}.key")
+
+    def issue(self, name: str) -> None:
+        request, extensions = self._directory / f"{name}.csr", self._directory / "extensions"
+        extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
+        self._openssl("req", *self._new_key(name), "-subj", f"/CN={name}", "-out", str(request))
+        self._openssl(
+            *("x509", "-req", "-in", str(request), "-days", "2", "-extfile", str(extensions), "-CAcreateserial"),
+            *("-CA", self.certificate("ca"), "-CAkey", self.key("ca"), "-out", self.certificate(name)),
+        )
+
+    def _new_key(self, name: str) -> tuple[str, ...]:
+        return ("-newkey", "rsa:2048", "-nodes", "-keyout", self.key(name))
+
+    def _openssl(self, *arguments: str) -> None:
+        try:
+            subprocess.run(["openssl", *arguments], capture_output=True, check=True)
+        except FileNotFoundError:
+            pytest.skip("there is no openssl on PATH to make certificates with")
+
+
 @pytest.fixture
-def tls_redis(tmp_path: Path) -> Iterator[tuple[RedisServer, int, Path]]:
-    """A redis-server with TLS, its port, and the CA that has signed its certificate."""
+def authority(tmp_path: Path) -> Authority:
+    authority = Authority(tmp_path)
+    for name in ("server", "client"):
+        authority.issue(name)
+    return authority
+
+
+@pytest.fixture(params=["no", "yes"])
+def tls_redis(
+    request: pytest.FixtureRequest, tmp_path: Path, authority: Authority
+) -> Iterator[tuple[RedisServer, int]]:
+    """A redis-server with TLS that asks clients for a certificate or does not, and its port for TLS."""
     if not _has_tls(find_redis_server()):
         pytest.skip(f"{find_redis_server()} was built without TLS")
-    certificate, key, port = tmp_path / "ca.pem", tmp_path / "key.pem", free_port()
-    try:
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-                *(
-                    "-addext",
-                    "subjectAltName=IP:127.0.0.1,DNS:localhost",
-                    "-keyout",
-                    str(key),
-                    "-out",
-                    str(certificate),
-                ),
-            ],
-            capture_output=True,
-            check=True,
-        )
-    except FileNotFoundError:
-        pytest.skip("there is no openssl on PATH to make a certificate with")
-    options = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate]
-    server = RedisServer(tmp_path, "--tls-port", str(port), *map(str, options), "--tls-auth-clients", "no").start()
-    yield server, port, certificate
+    port = free_port()
+    files = (authority.certificate("server"), authority.key("server"), authority.certificate("ca"))
+    options = zip(("--tls-cert-file", "--tls-key-file", "--tls-ca-cert-file"), files, strict=True)
+    arguments = [part for option in options for part in option]
+    server = RedisServer(tmp_path, "--tls-port", str(port), *arguments, "--tls-auth-clients", request.param).start()
+    yield server, port
     server.stop()
 
 
-def test_by_tls(place: Places, tls_redis: tuple[RedisServer, int, Path]) -> None:
-    server, port, certificate = tls_redis
-    pipeline = place(REDIS_ADDR=f"localhost:{port}", REDIS_TLS="true", REDIS_TLS_CA=str(certificate))
+@pytest.mark.parametrize("tls_redis", ["no"], indirect=True)
+def test_by_tls(place: Places, tls_redis: tuple[RedisServer, int], authority: Authority) -> None:
+    server, port = tls_redis
+    pipeline = place(REDIS_ADDR=f"localhost:{port}", REDIS_TLS="true", REDIS_TLS_CA=authority.certificate("ca"))
     consumer = pipeline.consumer()
     with server.client() as client:
         client.xadd("pomodoro_pattern_match_stream", message())
@@ -167,3 +196,45 @@ def test_by_tls(place: Places, tls_redis: tuple[RedisServer, int, Path]) -> None
     assert stranger.code == 1, "a certificate that nobody vouches for is not accepted"
     assert "Traceback" not in stranger.err
     assert consumer.wait() == 0
+
+
+@pytest.mark.parametrize("tls_redis", ["yes"], indirect=True)
+def test_by_tls_with_a_client_certificate(
+    place: Places, tls_redis: tuple[RedisServer, int], authority: Authority
+) -> None:
+    server, port = tls_redis
+    pipeline = place(
+        REDIS_ADDR=f"localhost:{port}",
+        REDIS_TLS="true",
+        REDIS_TLS_CA=authority.certificate("ca"),
+        REDIS_TLS_CERT=authority.certificate("client"),
+        REDIS_TLS_KEY=authority.key("client"),
+    )
+    consumer = pipeline.consumer()
+    with server.client() as client:
+        client.xadd("pomodoro_pattern_match_stream", message())
+        consumer.until(lambda: client.zscore(BOARD, "user-1") == 120.0, "it is counted")
+    assert consumer.stop() == 0
+
+    stranger = pipeline.run("leaderboard", "work", REDIS_TLS_CERT="", REDIS_TLS_KEY="")
+    assert stranger.code == 1, "this server asks for a certificate"
+    assert "Traceback" not in stranger.err
+
+
+def test_sentinels_and_a_failover(place: Places, tmp_path: Path) -> None:
+    with redis_with_sentinels(tmp_path) as (master, replica, sentinels):
+        pipeline = place(REDIS_SENTINELS=", ".join(sentinel.address for sentinel in sentinels), APP_ENV="dev")
+        consumer = pipeline.consumer()
+        with master.client() as client:
+            client.xadd("pomodoro_pattern_match_stream", message())
+            consumer.until(lambda: client.zscore(BOARD, "user-1") == 120.0, "it is counted")
+            client.wait(1, 0)
+        master.kill()
+        sentinels[0].kill()
+        with replica.client() as client:
+            consumer.until(lambda: client.role()[0] == "master", "the replica is promoted")
+            client.xadd("pomodoro_pattern_match_stream", message())
+            consumer.until(lambda: client.zscore(BOARD, "user-1") == 240.0, "it goes on there")
+        assert pipeline.board("work") == {"user-1": 240.0}
+        assert not pipeline.redis_runs(), "nothing is embedded here"
+        assert consumer.stop() == 0

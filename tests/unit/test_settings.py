@@ -144,6 +144,9 @@ def test_the_consumer_name_is_unique_to_the_process(monkeypatch: pytest.MonkeyPa
         ("PRIVATE_HOSTS", "corp.example, not a host", "'not a host' is no host"),
         ("PRIVATE_APPS", "Slack, ---", "'---' is no name of an app"),
         ("REDIS_TLS", "perhaps", "a valid boolean"),
+        ("REDIS_SENTINELS", "one:26379, two", "two: must be host:port"),
+        ("REDIS_TLS_CERT", "/nowhere/client.pem", "not a readable file"),
+        ("REDIS_TLS_KEY", "/nowhere/client.key", "needs REDIS_TLS_CERT"),
         ("STREAM_KEY", "pomodoro\nstream", "a line break or another character that does not show"),
         ("OPENAI_API_KEY", "sk-\x1b[31m", "a line break or another character that does not show"),
         ("REDIS_PASSWORD", "half \udcff", "a line break or another character that does not show"),
@@ -172,6 +175,33 @@ def test_a_temperature_of_none_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:6379", "redis:1", "[::1]:6379", "unix:///run/redis.sock"])
 def test_addresses_that_are_accepted(address: str) -> None:
     assert load_settings(redis_addr=address).redis_addr == address
+
+
+@pytest.mark.parametrize("sentinels", ["one:26379,two:26379", "one:26379,\n  [::1]:26379"])
+def test_with_sentinels_no_redis_is_embedded(sentinels: str) -> None:
+    settings = load_settings(redis_sentinels=sentinels)
+
+    assert not settings.embeds_redis
+    assert load_settings(app_env="prod", mongo_uri="mongodb://host", redis_sentinels=sentinels).redis_addr is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"REDIS_ADDR": "host:6379"}, "REDIS_ADDR: must not be set beside REDIS_SENTINELS (is 'host:6379')"),
+        ({"REDIS_CLUSTER": "true"}, "REDIS_CLUSTER: a cluster has no sentinels: unset REDIS_SENTINELS (is 'true')"),
+    ],
+)
+def test_sentinels_exclude_other_ways_to_redis(settings: dict[str, str], told: str) -> None:
+    assert error_of(REDIS_SENTINELS="one:26379", **settings) == told
+
+
+def test_a_client_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "client.pem").write_text("no certificate")
+    certificate = {"REDIS_TLS_CERT": str(tmp_path / "client.pem")}
+
+    assert error_of(**certificate) == "REDIS_TLS_KEY: REDIS_TLS_CERT needs REDIS_TLS"
+    assert error_of(**certificate, REDIS_TLS="true").startswith("REDIS_TLS_KEY: cannot be used with REDIS_TLS_CERT: ")
 
 
 def test_all_offenders_are_named_at_once() -> None:
