@@ -60,7 +60,7 @@ def readings(name: str) -> Iterator[Reading]:
         words = reading.words
         yield reading
         for end in range(len(words), 0, -1):
-            if (usual := _KNOWN.get(joined(words[:end]))) is not None:
+            if (usual := KNOWN_NAMES.get(joined(words[:end]))) is not None:
                 behind = [word.lstrip(".") for word in words[end:]]
                 yield Reading([*usual, *behind], Spelling.KNOWN)
         for end in (2, 1):
@@ -370,4 +370,4 @@ def _known_names() -> dict[str, list[str]]:
     return known
 
 
-_KNOWN = _known_names()
+KNOWN_NAMES = _known_names()

@@ -269,12 +269,17 @@ def app_problems(pattern: str) -> Iterator[str]:
         yield "too general: too short"
 
 
+_LOCAL = re.compile(r"file:///\*\.[a-z0-9]{1,8}|(?!https?:|ftp:|wss?:)[a-z-]+://[a-z-]+")
+"""A kind of local file; a page of a browser itself, which has a scheme and one label."""
+
+
 def domain_problems(pattern: str) -> Iterator[str]:
     if not pattern.strip():
         yield "empty"
         return
     if "://" in pattern:
-        yield "has a scheme"
+        if not _LOCAL.fullmatch(pattern):
+            yield "has a scheme"
         return
     if unicodedata.normalize("NFC", pattern) != pattern:
         yield "not NFC"

@@ -8,10 +8,37 @@ from typing import NamedTuple
 
 from domains.categoryPattern.model import PATTERN_CATEGORIES
 from domains.patternClassifier.app_names import joined
-from domains.patternClassifier.pattern_checks import app_problems, domain_problems, fold
+from domains.patternClassifier.pattern_checks import PUBLIC_SUFFIXES, app_problems, domain_problems, fold
 from domains.patternClassifier.words import only_qualifiers, split_name
 
 MINIMUM = 2_500
+
+SITES_OF_OTHERS = frozenset(
+    {
+        *(("Amazon", "amazon.jobs"), ("Black Box", "blackbox.ai"), ("Books", "books.com.tw")),
+        *(("Calculator", "calculator.net"), ("Code", "code.org"), ("Comet", "comet.com")),
+        *(("Compressor", "compressor.io"), ("FLO", "flo.health"), ("Flow", "flow.google"), ("Focus", "focus.de")),
+        *(
+            ("Forest", "forest.go.kr"),
+            ("Gemini", "gemini.com"),
+            ("iSH", "i-sh.co.kr"),
+            ("Launchpad", "launchpad.net"),
+        ),
+        *(("Lens", "lens.org"), ("Mail", "mail.ru"), ("Maple", "maple.gg"), ("Marvel", "marvel.com")),
+        *(("MAS", "mas.to"), ("Massive", "massive.io"), ("Melon", "melonapp.com"), ("Mos", "mos.ru")),
+        *(("Osu!", "osu.edu"), ("Pages", "pages.dev"), ("Pandora", "pandora.net"), ("Poe", "poe.ninja")),
+        *(("R-Studio", "rstudio.com"), ("Tandem", "tandem.chat"), ("TIM", "tim.it"), ("upc", "upc.edu")),
+        *(("Vidyo", "vidyo.ai"), ("Vox", "vox.com"), ("Wise", "wiseapp.co.kr"), ("X", "x.ai")),
+    }
+)
+"""Sites that have the name of an app, and nothing else in common with it."""
+
+DIFFERENT_SITES = {
+    ("MuseScore", "musescore.com"): "the app writes scores, the site is where people share and play them",
+    ("SentinelOne", "sentinelone.com"): "the app is an agent on one's machine, the site is for those who develop",
+    ("Zscaler", "zscaler.com"): "the app is an agent on one's machine, the site is for those who develop",
+}
+"""Products whose app and site have two categories, with the reason."""
 
 
 class Domain(NamedTuple):
@@ -63,7 +90,7 @@ def lint(entries: object, minimum: int = MINIMUM) -> list[str]:
     problems += [f"{c}: app {p!r}: {text}" for c, p in apps for text in app_problems(p)]
     problems += [f"{c}: domain {p!r}: {text}" for c, p in domains for text in domain_problems(p)]
     problems += [*repeated("app", apps), *repeated("domain", domains)]
-    problems += [*superfluous_apps(apps), *superfluous_domains(domains)]
+    problems += [*superfluous_apps(apps), *superfluous_domains(domains), *disagreements(apps, domains)]
     if len(apps) + len(domains) < minimum:
         problems.append(f"{len(apps) + len(domains)} patterns, at least {minimum} wanted")
     return problems
@@ -100,6 +127,25 @@ def repeated(kind: str, patterns: list[tuple[str, str]]) -> Iterator[str]:
             yield f"{category}: {kind} {pattern!r}: twice, see {first_letters[letters]!r}"
         first.setdefault(key, (category, pattern))
         first_letters.setdefault(letters, pattern)
+
+
+def disagreements(apps: list[tuple[str, str]], domains: list[tuple[str, str]]) -> Iterator[str]:
+    """Products whose app and site have two categories, unless there is a reason for it."""
+    by_name = {joined(split_name(pattern)): (category, pattern) for category, pattern in apps}
+    for category, domain in domains:
+        for name in names_of_site(domain):
+            of_app, app = by_name.get(name, (category, ""))
+            if of_app != category and (app, domain) not in SITES_OF_OTHERS | DIFFERENT_SITES.keys():
+                yield f"{category}: domain {domain!r}: the app {app!r} is {of_app}"
+
+
+def names_of_site(domain: str) -> Iterator[str]:
+    """The names that a product with this site may have, as `joined` gives them; none for a site below another."""
+    labels = domain.split(".")
+    own = len(labels) - 1 - (len(labels) > 2 and ".".join(labels[-2:]) in PUBLIC_SUFFIXES)
+    if own == 1 and "/" not in domain:
+        name = labels[0].replace("-", "")
+        yield from {name, name + "".join(labels[1:]), name.removesuffix("app"), name.removeprefix("get")} - {""}
 
 
 def superfluous_apps(patterns: list[tuple[str, str]]) -> Iterator[str]:

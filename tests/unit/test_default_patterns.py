@@ -13,6 +13,7 @@ import pytest
 import infrastructure.patterns
 from domains.categoryPattern.model import PATTERN_CATEGORIES, category_id
 from domains.patternClassifier import pattern_checks
+from domains.patternClassifier.app_names import KNOWN_NAMES
 from domains.patternClassifier.rules import RuleSet
 from infrastructure.patterns import lint
 from infrastructure.patterns.pattern_file import default_patterns
@@ -121,6 +122,12 @@ def test_the_matcher_takes_every_default_pattern(rules: RuleSet) -> None:
         ("https://chatgpt.com/c/1", "LLM"),
         ("https://github.com/pomocore", "Development"),
         ("http://localhost:8080/health", "Development"),
+        ("http://[::1]:3000/", "Development"),
+        ("http://host.docker.internal:3000/", "Development"),
+        ("devtools://devtools/bundled/inspector.html", "Development"),
+        ("file:///Users/me/lecture.pdf", "Documentation"),
+        ("chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai/file:///C:/a%20b.docx", "Documentation"),
+        ("https://tistory.com/", "SNS"),
         ("https://api.example.com/swagger-ui/index.html", "Documentation"),
         ("https://www.fedex.com/ko-kr/tracking.html", "E-commerce & Shopping"),
         ("https://www.hometax.go.kr/", "Finance"),
@@ -131,6 +138,28 @@ def test_well_known_sites(rules: RuleSet, url: str, category: str) -> None:
     found = rules.match("Google Chrome", url)
     assert found is not None
     assert (found.category, found.tier) == (category, "url")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.jenkins-law.com/about",
+        "https://example.com/katherine-jenkins",
+        "https://someone.webflow.io/",
+        "https://someshop.imweb.me/shop",
+        "https://someone.framer.website/",
+        "https://example.com/afk",
+        "https://afk.com/",
+        "file:///srv/swagger-ui/index.html",
+        "https://www.netflix.com.evil.example/",
+    ],
+)
+def test_urls_that_only_look_like_a_known_site(rules: RuleSet, url: str) -> None:
+    assert rules.match("", url) is None
+
+
+def test_every_table_of_spellings_leads_to_an_app_of_the_default_patterns(rules: RuleSet) -> None:
+    assert [name for name in KNOWN_NAMES.values() if rules.match(" ".join(name), "") is None] == []
 
 
 @pytest.mark.parametrize(
@@ -158,6 +187,16 @@ def test_well_known_sites(rules: RuleSet, url: str, category: str) -> None:
         ("loginwindow", "AFK"),
         ("LockApp.exe", "AFK"),
         ("잠금 화면", "AFK"),
+        ("DaVinci Resolve Studio", "Video Editing"),
+        ("Ableton Live 12 Suite", "Video Editing"),
+        ("org.kde.dolphin", "File Management"),
+        ("dolphin-emu", "Game"),
+        ("com.todesktop.230313mzl4w4u92", "Development"),
+        ("Microsoft.WindowsTerminal_8wekyb3d8bbwe!App", "Development"),
+        ("VALORANT-Win64-Shipping.exe", "Game"),
+        ("서체 관리자", "Design"),
+        ("한컴오피스 한글 뷰어", "Documentation"),
+        ("네이버 웍스", "Productivity"),
     ],
 )
 def test_well_known_apps(rules: RuleSet, app: str, category: str) -> None:
@@ -241,6 +280,8 @@ def test_every_exception_of_the_app_rules_is_needed_and_has_a_reason() -> None:
     [
         ("", "empty"),
         ("https://figma.com", "has a scheme"),
+        ("http://intranet", "has a scheme"),
+        ("file:///home", "has a scheme"),
         ("www.figma.com", "begins with www."),
         ("Figma.com", "has upper case"),
         ("figma .com", "has a space"),
@@ -268,7 +309,13 @@ def test_wrong_and_too_general_domains(domain: str, expected: str) -> None:
     assert [text for text in found if f"SNS: domain {domain!r}: {expected}" in text], found
 
 
-@pytest.mark.parametrize("domain", ["figma.com", "google.com/search", "한글.kr", "swagger-ui", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "domain",
+    [
+        *("figma.com", "google.com/search", "한글.kr", "swagger-ui", "127.0.0.1"),
+        *("file:///*.pdf", "devtools://devtools", "chrome://inspect"),
+    ],
+)
 def test_domains_that_may_stand(domain: str) -> None:
     assert problems(SNS=([], [domain])) == []
 
@@ -284,6 +331,28 @@ def test_a_pattern_in_two_categories() -> None:
 def test_a_pattern_twice_in_its_category() -> None:
     found = problems(SNS=(["LINE", "Line", "X", "X"], ["x.com", "x.com"]))
     assert len([text for text in found if "twice" in text]) == 3
+
+
+@pytest.mark.parametrize(
+    ("app", "domain"),
+    [("Notion", "notion.so"), ("draw.io", "draw.io"), ("Cash App", "cash.app"), ("Notion", "getnotion.com")],
+)
+def test_an_app_and_its_site_in_two_categories(app: str, domain: str) -> None:
+    assert any(f"the app {app!r} is SNS" in text for text in problems(SNS=([app], []), LLM=([], [domain])))
+    assert problems(SNS=([app], [domain])) == []
+
+
+def test_an_app_and_a_site_below_another_are_two_products() -> None:
+    assert problems(SNS=(["Notion"], []), LLM=([], ["notion.example.com", "example.com/notion"])) == []
+
+
+def test_every_exception_of_apps_and_sites_is_needed_and_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    excepted = lint.SITES_OF_OTHERS | lint.DIFFERENT_SITES.keys()
+    assert all(lint.DIFFERENT_SITES.values())
+    monkeypatch.setattr(lint, "SITES_OF_OTHERS", frozenset())
+    monkeypatch.setattr(lint, "DIFFERENT_SITES", {})
+    found = [text for text in lint.lint(json.loads(FILE.read_text(encoding="utf-8"))) if "the app" in text]
+    assert len(found) == len(excepted)
 
 
 @pytest.mark.parametrize(
