@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from domains.kernel.resilience import cancel_all
 from infrastructure.composition.container import Container, running_container, task_runner
 from infrastructure.http.server import child_ports, open_door
-from infrastructure.observing.logs import announce_stores
+from infrastructure.observing.logs import announce_shared_data, announce_stores
 from infrastructure.operations.schedule import run_schedule
+from infrastructure.process.data_dir import pipeline_of
 from infrastructure.process.signals import stop_when_orphaned
 from infrastructure.process.supervisor import SUPERVISOR_PID, Supervisor
 from infrastructure.settings import Settings
@@ -29,7 +30,7 @@ async def running_pipeline(
 
     The block ends after `stop` is set and everything is drained. `reload` makes it load the patterns.
     """
-    async with running_container(settings) as container:
+    async with _alone(settings), running_container(settings) as container:
         announce_stores(settings)
         consumers = [part.consumer() for part in container.partitions()]
         async with (
@@ -38,6 +39,19 @@ async def running_pipeline(
         ):
             group.create_task(_run(container, stop, reload), name="pipeline")
             yield container, address
+
+
+@asynccontextmanager
+async def _alone(settings: Settings) -> AsyncIterator[None]:
+    """Warns where another pipeline works on the same embedded stores: both would share the work, as instances do."""
+    is_child = SUPERVISOR_PID in os.environ
+    if is_child or not (settings.embeds_redis or settings.mongo_uri is None):
+        yield
+        return
+    with pipeline_of(settings.data_dir) as other:
+        if other is not None:
+            announce_shared_data(settings, other)
+        yield
 
 
 async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event) -> None:
@@ -76,7 +90,7 @@ async def supervise(settings: Settings, stop: asyncio.Event, reload: asyncio.Eve
         }
         for number, port in enumerate(child_ports(settings), 1)
     ]
-    async with running_container(settings):
+    async with _alone(settings), running_container(settings):
         announce_stores(settings)
         seconds = settings.shutdown_timeout + SUPERVISED_SECONDS
         await Supervisor(_CHILD, environments, seconds).run(stop, reload)

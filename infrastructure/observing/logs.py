@@ -85,6 +85,16 @@ def announce_stores(settings: Settings) -> None:
     structlog.stdlib.get_logger("pomocore").info(describe_stores(settings), action="start")
 
 
+def announce_shared_data(settings: Settings, other: int) -> None:
+    structlog.stdlib.get_logger("pomocore").warning(
+        "Another pipeline is at work on the same DATA_DIR, and both share what comes. Name another DATA_DIR to keep "
+        "them apart",
+        action="data_dir_shared",
+        data_dir=str(settings.data_dir),
+        process=other,
+    )
+
+
 def describe_stores(settings: Settings) -> str:
     """One line that says which stores are used."""
     store = "MongoDB" if settings.mongo_uri else f"SQLite in {settings.data_dir}"

@@ -5,6 +5,8 @@ process that is killed leaves it running, and the next command connects to it.
 """
 
 import fcntl
+import os
+import re
 import shutil
 import subprocess
 import time
@@ -17,9 +19,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from infrastructure.process.data_dir import PRIVATE_UMASK, make_private_directory, open_private
 from infrastructure.settings import SettingsError
 
 _START_SECONDS = 30
+_VERSION_FILE = "redis.version"
 _OUR_NAME = "pomocore-embedded"
 _SOCKET_PATH_MAX = 100
 """Bytes: the kernel allows about 108 for the path of a Unix socket."""
@@ -44,6 +48,7 @@ class EmbeddedRedis:
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
         self._socket = self._directory / "redis.sock"
+        self._pid_file = self._directory / "redis.pid"
         if len(str(self._socket).encode()) > _SOCKET_PATH_MAX:
             raise SettingsError(f"DATA_DIR: {self._directory} is too long a path for a Unix socket")
         self._ours: redis.Redis | None = None
@@ -55,7 +60,7 @@ class EmbeddedRedis:
     def start(self) -> None:
         """Connects to the running server, or starts it and waits until it has loaded its data."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_private_directory(self._directory)
         except OSError as error:
             raise SettingsError(f"DATA_DIR: {error}") from None
         with self._locked():
@@ -64,6 +69,7 @@ class EmbeddedRedis:
             if not _answers(client):
                 self._launch()
                 self._wait(client)
+                self._note_version(client)
             self._ours = client  # others count this connection to know whether they are the last
 
     def close(self) -> None:
@@ -90,30 +96,85 @@ class EmbeddedRedis:
             "save": "",
             "daemonize": "yes",
             "logfile": str(self._directory / "redis.log"),
-            "pidfile": str(self._directory / "redis.pid"),
+            "pidfile": str(self._pid_file),
         }
+        executable = find_redis_server()
+        self._refuse_data_of_later(executable)
+        self._pid_file.unlink(missing_ok=True)  # of a server that was killed
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        result = subprocess.run([find_redis_server(), *arguments], capture_output=True, text=True, check=False)
+        result = _run([executable, *arguments])
         if result.returncode:
             raise SettingsError(f"the embedded redis-server does not start: {result.stdout}{result.stderr}")
 
     def _wait(self, client: redis.Redis) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not _answers(client):
-            if time.monotonic() > deadline:
+            if self._has_ended() or time.monotonic() > deadline:
                 raise SettingsError(f"the embedded redis-server does not answer, see {self._directory}/redis.log")
             time.sleep(0.02)
+
+    def _has_ended(self) -> bool:
+        try:
+            os.kill(int(self._pid_file.read_text()), 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, ValueError):  # not written yet
+            return False
+        return False
+
+    def _refuse_data_of_later(self, executable: str) -> None:
+        """Raises SettingsError where a later redis-server wrote the data, whose format this one may not read.
+
+        It would start without them, and the later one would not have what is counted from then on.
+        """
+        ours, theirs = _version_of(executable), self._noted_version()
+        if theirs is not None and ours is not None and ours[:2] < theirs[:2]:
+            needed = ".".join(map(str, theirs[:2]))
+            raise SettingsError(
+                f"DATA_DIR: the data in {self._directory} were written by redis-server {_spelled(theirs)}, and "
+                f"{executable} is {_spelled(ours)}, which cannot read them. Put redis-server {needed} or later on "
+                "PATH, or name another DATA_DIR"
+            )
+
+    def _noted_version(self) -> tuple[int, ...] | None:
+        try:
+            return _parsed_version((self._directory / _VERSION_FILE).read_text())
+        except OSError:  # earlier versions of this program noted none
+            return (7, 0, 0) if (self._directory / "appendonlydir").is_dir() else None
+
+    def _note_version(self, client: redis.Redis) -> None:
+        with open_private(self._directory / _VERSION_FILE) as file:
+            file.truncate()
+            file.write(str(client.info("server")["redis_version"]))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One process at a time starts or stops the server."""
         try:
-            lock = (self._directory / "redis.lock").open("w")
+            lock = open_private(self._directory / "redis.lock")
         except OSError as error:
             raise SettingsError(f"DATA_DIR: {error}") from None
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _version_of(executable: str) -> tuple[int, ...] | None:
+    """None where it does not say. Redis says `v=7.0.15`, and so do those that took its place."""
+    return _parsed_version(_run([executable, "--version"]).stdout.partition("v=")[2])
+
+
+def _parsed_version(text: str) -> tuple[int, ...] | None:
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
+    return None if found is None else tuple(map(int, found.groups()))
+
+
+def _spelled(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, umask=PRIVATE_UMASK)
 
 
 def _answers(client: redis.Redis) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from domains.kernel.errors import StoreOutage, StoreRefused
+from infrastructure.process.data_dir import make_private_directory, open_private
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,7 +84,8 @@ class SqliteDatabase:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_directory(self._path.parent)
+            open_private(self._path).close()  # SQLite gives the files beside it the same permissions
             connection = sqlite3.connect(self._path, timeout=10)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")

