@@ -9,6 +9,7 @@ from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.model import CommitResult, DeadLetter, PomodoroPatternClassifyMessage
 from domains.pomodoro.service import BatchClassification, Decided
+from infrastructure.composition.from_settings import message_limits
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
 from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.redis.commit import RedisCommit
@@ -61,7 +62,7 @@ class Parts:
         null: Any = NullStore()
         silent: Any = _Silent()
         self.calendar = BoardCalendar(settings.zone)
-        self.parser = MessageParser(self.calendar, settings.max_message_bytes)
+        self.parser = MessageParser(self.calendar, message_limits(settings))
         patterns = InMemoryCategoryPatternRepository(default_patterns())
         self.classifier = PatternClassifier(patterns, silent)
         asyncio.run(self.classifier.load())

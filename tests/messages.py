@@ -10,11 +10,14 @@ from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.window import Window
 from domains.leaderboard.service import BoardCalendar
 from domains.pomodoro.model import CategorizedData, PomodoroUsageLog
+from infrastructure.composition.from_settings import message_limits
+from infrastructure.settings import Settings
 from infrastructure.spring.message_parser import MessageParser
 from infrastructure.spring.message_spelling import java_double
 
 SEOUL = ZoneInfo("Asia/Seoul")
-MAX_BYTES = 1_048_576
+LIMITS = message_limits(Settings.model_construct())
+MAX_BYTES = LIMITS.max_bytes
 
 _EDITOR = {
     "userId": "user-1",
@@ -112,5 +115,5 @@ def patterns() -> list[CategoryPattern]:
 DEVELOPMENT, DOCUMENTATION, SNS, ENTERTAINMENT = (hex_id(number) for number in range(1, 5))
 
 
-def parser(max_bytes: int = MAX_BYTES) -> MessageParser:
-    return MessageParser(BoardCalendar(SEOUL), max_bytes)
+def parser(max_bytes: int = MAX_BYTES, zone: ZoneInfo = SEOUL) -> MessageParser:
+    return MessageParser(BoardCalendar(zone), LIMITS._replace(max_bytes=max_bytes))

@@ -18,6 +18,8 @@ import ahocorasick
 
 T = TypeVar("T")
 
+LONGEST_URL = 8192
+
 # ---------------------------------------------------------------------------------------------- URLs
 
 # The URLs that are canonical already but for their case: most of all there are. No IP address (the host ends
@@ -52,8 +54,10 @@ def split_url(url: str) -> tuple[str, str]:
 
     The host is in lower case, in Unicode (never punycode), without port, user info or final dot; IPv6 keeps
     its brackets. The path is percent-decoded and in lower case, begins with a slash, does not end with one,
-    and is empty for the root. Query and fragment are gone. A file has no host. Linear in the URL; never raises.
+    and is empty for the root. Query and fragment are gone. A file has no host. Linear in the URL, of which LONGEST_URL
+    characters are looked at; never raises.
     """
+    url = url[:LONGEST_URL]
     lower = url.lower()
     plain = _PLAIN.match(lower)
     if plain and lower.rfind("http") <= 0:

@@ -156,7 +156,7 @@ class Container(containers.DeclarativeContainer):
     partition = providers.Singleton(_first, partitions)  # the only one unless STREAM_PARTITIONS says otherwise
     keys = providers.Singleton(_first, partition_keys)
     calendar = providers.Singleton(BoardCalendar, option.zone, option.key_prefix)
-    parser = providers.Singleton(MessageParser, calendar, option.max_message_bytes)
+    parser = providers.Singleton(MessageParser, calendar, providers.Callable(from_settings.message_limits, settings))
     leaderboard = providers.Singleton(LeaderboardCacheAdapter, redis)
     dead_letters = providers.Singleton(RedisDeadLetters, redis, partition_keys)
     failed_scores = providers.Singleton(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from domains.categoryPattern.model import CategoryPattern
@@ -38,6 +39,7 @@ from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.settings import Settings, names_of
+from infrastructure.spring.message_parser import MessageLimits
 from infrastructure.sqlite.database import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -82,6 +84,16 @@ def partition_keys(settings: Settings) -> list[StreamKeys]:
 def commits(client: Redis, keys: StreamKeys, settings: Settings) -> RedisCommit:
     kind = OutboxCommit if boards_elsewhere(settings) else RedisCommit
     return kind(client, keys, settings.stream_group, settings.dead_letters_max, settings.deferred_max)
+
+
+def message_limits(settings: Settings) -> MessageLimits:
+    earliest = datetime.combine(settings.earliest_date, datetime.min.time(), UTC)
+    return MessageLimits(
+        max_bytes=settings.max_message_bytes,
+        max_duration=settings.max_duration,
+        earliest=earliest.timestamp(),
+        max_ahead=settings.max_days_ahead * 86_400.0,
+    )
 
 
 def consumer_limits(settings: Settings) -> ConsumerLimits:

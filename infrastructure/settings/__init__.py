@@ -4,7 +4,7 @@ import os
 import socket
 import ssl
 import unicodedata
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -190,7 +190,26 @@ class Settings(ScheduleSettings):
         json_schema_extra=_unit("bytes"),
     )
     max_message_bytes: int = Field(
-        1_048_576, ge=1024, description="a longer entry becomes a dead letter", json_schema_extra=_unit("bytes")
+        262_144, ge=1024, description="a longer entry becomes a dead letter", json_schema_extra=_unit("bytes")
+    )
+    max_duration: float = Field(
+        86_400.0,
+        gt=0,
+        le=31_622_400,
+        description="a message with a longer duration becomes a dead letter",
+        json_schema_extra=_unit("s"),
+    )
+    earliest_date: date = Field(
+        date(2010, 1, 1),
+        ge=date(1970, 1, 2),
+        description="a message whose timestamp lies before this day (UTC) becomes a dead letter",
+    )
+    max_days_ahead: int = Field(
+        365,
+        ge=0,
+        le=36_500,
+        description="a message whose timestamp lies further in the future becomes a dead letter",
+        json_schema_extra=_unit("days"),
     )
     max_deliveries: int = Field(
         5, ge=1, description="how often a message that fails by itself is tried before it becomes a dead letter"

@@ -6,10 +6,11 @@ with a reason in words; nothing is guessed at.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Annotated, Literal, NotRequired
+from time import time
+from typing import Annotated, Literal, NamedTuple, NotRequired
 
 from pydantic import Field, GetCoreSchemaHandler, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
@@ -30,6 +31,10 @@ ORIGIN_FIELD = "pomocoreOriginalId"
 
 _SHOWN = 80
 _KEPT_OF_TOO_LARGE = 1024
+_LONGEST_USER_ID = 500  # characters
+_LONGEST_APP = 1024  # bytes
+_SHORT = 64
+"""Characters that any date has room in; an app's name in so many is never too long."""
 _JAVA_INT_MAX = 2**31 - 1
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
@@ -53,13 +58,14 @@ class _Spelled:
 
 _Double = Annotated[float, Field(allow_inf_nan=False), _Spelled(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")]
 _Int = Annotated[int, Field(ge=0, le=_JAVA_INT_MAX), _Spelled(r"^\+?\d+$")]
+_UserId = Annotated[str, Field(min_length=1, max_length=_LONGEST_USER_ID)]
 _Text = Annotated[str, Field(max_length=2**31)]  # a str without a bound is not checked for surrogates
 _ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{24}$")]
 _OptionalObjectId = _ObjectId | Literal[""]
 
 
 class _Entry(TypedDict):
-    userId: Annotated[str, Field(min_length=1)]
+    userId: _UserId
     app: NotRequired[_Text]
     title: NotRequired[_Text]
     url: NotRequired[_Text]
@@ -74,7 +80,7 @@ class _Entry(TypedDict):
 
 
 _EXPECTED = {
-    "userId": "a text that is not empty",
+    "userId": f"a text of 1 to {_LONGEST_USER_ID} characters",
     "duration": "a finite number of seconds, 0 or more",
     "timestamp": "a finite number of Unix seconds",
     "session": "a whole number from 0 to 2147483647",
@@ -97,12 +103,24 @@ class _Fault(ValueError):
         self.public_reason = sentence.format("…")
 
 
-class MessageParser:
-    """Turns stream entries into messages or dead letters. `max_bytes` bounds the fields of one entry together."""
+class MessageLimits(NamedTuple):
+    """What is plausible. See the settings of the same names.
 
-    def __init__(self, calendar: BoardCalendar, max_bytes: int) -> None:
-        self._calendar = calendar
-        self._max_bytes = max_bytes
+    `max_bytes` bounds the fields of one entry together; times are in seconds, `earliest` is a Unix time.
+    """
+
+    max_bytes: int
+    max_duration: float
+    earliest: float
+    max_ahead: float
+
+
+class MessageParser:
+    """Turns stream entries into messages or dead letters."""
+
+    def __init__(self, calendar: BoardCalendar, limits: MessageLimits) -> None:
+        self._zone = calendar.zone
+        self._max_bytes, self._max_duration, self._earliest, self._max_ahead = limits
         self._validate = TypeAdapter(_Entry).validate_python
         self._date = lru_cache(4096)(self._parse_date)
 
@@ -136,17 +154,28 @@ class MessageParser:
                 has, lacks = lacks, has
             sentence = f"{has} is given without {lacks}: both are needed, or neither"
             raise _Fault(DeadLetterKind.ONE_ID, sentence)
-        timestamp = entry["timestamp"]
-        self._check_timestamp(timestamp)
+        app, duration, timestamp, day = (
+            entry.get("app", ""),
+            entry["duration"],
+            entry["timestamp"],
+            entry["sessionDate"],
+        )
+        if not (
+            duration <= self._max_duration
+            and self._earliest <= timestamp <= time() + self._max_ahead
+            and len(app) <= _SHORT
+            and len(day) <= _SHORT
+        ):
+            self._check(app, duration, timestamp, day)
         return PomodoroPatternClassifyMessage(
             entry_id,
             fields.get(ORIGIN_FIELD) or entry_id,
             entry["userId"],
-            Window(entry.get("app", ""), entry.get("url", ""), entry.get("title", "")),
-            entry["duration"],
+            Window(app, entry.get("url", ""), entry.get("title", "")),
+            duration,
             timestamp,
             entry["session"],
-            self._date(entry["sessionDate"]),
+            self._date(day),
             entry.get("sessionMinutes") or 0,
             entry.get("isEnd") == "true",
             data_id,
@@ -155,26 +184,37 @@ class MessageParser:
             size,
         )
 
-    def _check_timestamp(self, timestamp: float) -> None:
-        try:
-            self._calendar.day(timestamp)
-        except (ValueError, OverflowError, OSError):
-            sentence = "timestamp {} lies outside the calendar"
-            raise _Fault(DeadLetterKind.INVALID_FIELD, sentence, timestamp) from None
+    def _check(self, app: str, duration: float, timestamp: float, day: str) -> None:
+        """Raises _Fault for what no real client sends."""
+        if duration > self._max_duration:
+            sentence = f"duration must be at most {self._max_duration:g} s (MAX_DURATION), not {{}}"
+            raise _Fault(DeadLetterKind.INVALID_FIELD, sentence, duration)
+        if not self._earliest <= timestamp <= time() + self._max_ahead:
+            earliest = datetime.fromtimestamp(self._earliest, UTC)
+            days = self._max_ahead / 86_400
+            sentence = f"timestamp must lie between {earliest:%Y-%m-%d} and {days:g} days from now, not {{}}"
+            raise _Fault(DeadLetterKind.INVALID_FIELD, sentence, timestamp)
+        if len(app.encode()) > _LONGEST_APP:
+            raise _Fault(DeadLetterKind.INVALID_FIELD, f"app must be at most {_LONGEST_APP} bytes long")
+        if len(day) > _SHORT:  # before it gets into a cache
+            raise _no_date(day)
 
     def _parse_date(self, text: str) -> date:
         try:
             if _ISO_DATE.fullmatch(text):
                 day = date.fromisoformat(text)
             elif _RFC_3339.fullmatch(text):
-                day = datetime.fromisoformat(text.upper()).astimezone(self._calendar.zone).date()
+                day = datetime.fromisoformat(text.upper()).astimezone(self._zone).date()
             else:
                 raise ValueError
-            start_of_day(day, self._calendar.zone)
+            start_of_day(day, self._zone)
         except (ValueError, OverflowError):
-            sentence = "sessionDate {} is no date such as 2025-09-02"
-            raise _Fault(DeadLetterKind.INVALID_FIELD, sentence, text[:_SHOWN]) from None
+            raise _no_date(text) from None
         return day
+
+
+def _no_date(text: str) -> _Fault:
+    return _Fault(DeadLetterKind.INVALID_FIELD, "sessionDate {} is no date such as 2025-09-02", text[:_SHOWN])
 
 
 def _fault(detail: ErrorDetails) -> _Fault:

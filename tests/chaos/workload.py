@@ -30,9 +30,14 @@ _DATES = ("2024-12-31", "2025-03-01", "2025-09-02", "2027-01-01")
 _BROKEN: list[dict[str, str | None]] = [
     {"userId": ""},
     {"userId": None},
+    {"userId": "u" * 501},
+    {"app": "a" * 1025},
+    {"sessionDate": "2025-09-02T00:00:00." + "0" * 1000 + "Z"},
     {"duration": None},
     {"duration": "-1.0"},
     {"duration": "NaN"},
+    {"duration": "8.64001E4"},
+    {"timestamp": "1.756771234E12"},
     {"duration": "two minutes"},
     {"timestamp": "Infinity"},
     {"timestamp": ""},
@@ -122,7 +127,7 @@ class Workload:
         window = self._window()
         # who leaves a board with no seconds at all cannot be told from who was never there
         least = 1 if category_of(window, llm=False) in (BROWSING, UNCATEGORIZED) else 0
-        duration = rng.choice((rng.uniform(0, 600), float(rng.randint(least, 300)), 0.1, 1.5e-4, 1e7))
+        duration = rng.choice((rng.uniform(0, 600), float(rng.randint(least, 300)), 0.1, 1.5e-4, 86_400.0))
         fields = {
             "userId": session.user,
             "duration": java_double(duration),

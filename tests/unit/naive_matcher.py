@@ -96,6 +96,7 @@ def read_pattern(pattern: str) -> str | Place | None:
 
 def split(url: str) -> Place | None:
     """The canonical host (which may be empty) and the path segments; None if the URL has neither."""
+    url = url[:8192]
     for ignored in "\t\r\n":
         url = url.replace(ignored, "")
     while url and (url[0] <= " " or url[0] in "\x85\xa0\u200b\u3000\ufeff"):

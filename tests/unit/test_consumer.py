@@ -61,6 +61,16 @@ async def test_a_message_without_ids_gets_its_documents(world: World) -> None:
     assert world.seconds() == world.seconds(board="Development") == 120.0
 
 
+async def test_a_long_url_and_title_are_kept_whole_in_the_document(world: World) -> None:
+    url, title = "https://github.com/" + "a" * 20_000, "t" * 20_000
+    world.add(message(app="", url=url, title=title))
+    async with Instance(world).running() as task:
+        await until(lambda: not world.stream.pending and not world.stream.undelivered, task)
+
+    (data,) = world.categorized.documents.values()
+    assert (data.window.url, data.window.title, data.category_id) == (url, title, DEVELOPMENT)
+
+
 async def test_a_message_with_ids_sets_the_category_of_its_documents(world: World) -> None:
     await world.categorized.save_all([categorized(1, "Visual Studio Code")])
     await world.logs.save_all([usage_log(1)])

@@ -6,7 +6,7 @@ import pytest
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.patternClassifier.rules import RuleSet
-from domains.patternClassifier.urls import parse_pattern, split_url
+from domains.patternClassifier.urls import LONGEST_URL, parse_pattern, split_url
 from tests.unit import naive_matcher
 
 URL_ROWS = [
@@ -392,3 +392,10 @@ def test_huge_url_takes_linear_time(url: str) -> None:
     assert time.perf_counter() - started < 1.0  # the quadratic ways take many seconds
     expected = naive_matcher.candidates(patterns, url, url)
     assert [(m.category, m.tier, m.pattern, m.category_id) for m in found] == expected
+
+
+def test_what_lies_behind_the_longest_url_is_not_looked_at() -> None:
+    url = "https://a.com/" + "b" * LONGEST_URL
+
+    assert split_url(url + "/c") == split_url(url)
+    assert len("".join(split_url(url))) < LONGEST_URL
