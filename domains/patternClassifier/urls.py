@@ -54,8 +54,8 @@ def split_url(url: str) -> tuple[str, str]:
 
     The host is in lower case, in Unicode (never punycode), without port, user info or final dot; IPv6 keeps
     its brackets. The path is percent-decoded and in lower case, begins with a slash, does not end with one,
-    and is empty for the root. Query and fragment are gone. A file has no host. Linear in the URL, of which LONGEST_URL
-    characters are looked at; never raises.
+    and is empty for the root. Query and fragment are gone. A file has no host. Linear in the URL, of which
+    LONGEST_URL characters are looked at; never raises.
     """
     url = url[:LONGEST_URL]
     lower = url.lower()

@@ -469,7 +469,7 @@ def test_the_default_names_are_those_of_the_contract() -> None:
 
 BAD = [
     ({"userId": None}, "userId is missing"),
-    ({"userId": ""}, "userId must be a text that is not empty"),
+    ({"userId": ""}, "userId must be a text of 1 to 500 characters"),
     ({"duration": None}, "duration is missing"),
     ({"duration": ""}, "duration must be"),
     ({"duration": "-1.0"}, "duration must be a finite number of seconds, 0 or more, not '-1.0'"),
@@ -482,7 +482,7 @@ BAD = [
     ({"timestamp": None}, "timestamp is missing"),
     ({"timestamp": "NaN"}, "timestamp must be"),
     ({"timestamp": "-Infinity"}, "timestamp must be"),
-    ({"timestamp": "1.0E300"}, "timestamp .* lies outside the calendar"),
+    ({"timestamp": "1.0E300"}, "timestamp must lie between 2010-01-01"),
     ({"timestamp": "2025-09-02T00:00:00Z"}, "timestamp must be"),
     ({"session": None}, "session is missing"),
     ({"session": "-1"}, "session must be"),
