@@ -8,6 +8,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -128,21 +129,15 @@ TOKENS = 321
 """The tokens that every completion reports."""
 
 
-def completion(content: str | None, finish_reason: str = "stop", refusal: str | None = None) -> web.Response:
-    """A completion whose answer is `content`."""
+def completion(
+    content: str | None, finish_reason: str = "stop", refusal: str | None = None, total_tokens: Any = TOKENS
+) -> web.Response:
+    """A response of the API whose answer is `content`; without usage if `total_tokens` is None."""
     message = {"role": "assistant", "content": content, "refusal": refusal}
     choice = {"index": 0, "finish_reason": finish_reason, "message": message}
-    usage = {"prompt_tokens": TOKENS - 21, "completion_tokens": 21, "total_tokens": TOKENS}
-    return web.json_response(
-        {
-            "id": "test",
-            "object": "chat.completion",
-            "created": 0,
-            "model": "test",
-            "choices": [choice],
-            "usage": usage,
-        }
-    )
+    usage = {"prompt_tokens": TOKENS - 21, "completion_tokens": 21, "total_tokens": total_tokens}
+    said = {"id": "test", "object": "chat.completion", "created": 0, "model": "test", "choices": [choice]}
+    return web.json_response(said | ({} if total_tokens is None else {"usage": usage}))
 
 
 def answers_of(answers: list[dict[str, Any]]) -> web.Response:
@@ -151,6 +146,26 @@ def answers_of(answers: list[dict[str, Any]]) -> web.Response:
 
 async def well(server: LLMServer, request: Request) -> web.Response:
     return answers_of([server.answer(window) for window in request.windows])
+
+
+def charging(total_tokens: Any) -> Behaviour:
+    """Good answers, and anything at all for what they cost."""
+
+    async def behaviour(server: LLMServer, request: Request) -> web.Response:
+        answers = [server.answer(window) for window in request.windows]
+        return completion(json.dumps({"answers": answers}), total_tokens=total_tokens)
+
+    return behaviour
+
+
+_ORDER = re.compile(r"answer (\w+)", re.IGNORECASE)
+
+
+async def obedient(server: LLMServer, request: Request) -> web.Response:
+    """A model that obeys: if any title says "answer X", it answers X for every item of the request."""
+    order = next((found for window in request.windows if (found := _ORDER.search(window["title"]))), None)
+    answers = [server.answer(window) for window in request.windows]
+    return answers_of(answers if order is None else [answer | {"category": order[1]} for answer in answers])
 
 
 async def hang(server: LLMServer, request: Request) -> web.Response:

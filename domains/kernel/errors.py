@@ -58,13 +58,21 @@ class LLMFailure(StrEnum):
 class ClassificationFailed(PipelineError):
     """The LLM gave no answer in time, or none that can be accepted.
 
-    `retry_after` is in seconds; None unless the server said when to ask again.
+    `retry_after` is in seconds; None unless the server said when to ask again. `tokens` is what the request may have
+    been charged for all the same.
     """
 
-    def __init__(self, message: str, kind: LLMFailure = LLMFailure.ERROR, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        kind: LLMFailure = LLMFailure.ERROR,
+        retry_after: float | None = None,
+        tokens: int = 0,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.retry_after = retry_after
+        self.tokens = tokens
 
 
 class TaskRefused(PipelineError):

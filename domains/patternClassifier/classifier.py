@@ -126,14 +126,17 @@ class PatternClassifier:
     def _knows_categories(self) -> bool:
         return len(self.snapshot.categories) > 1  # `Uncategorized` alone is nothing to choose from
 
-    async def ask(self, windows: Collection[Window], store: Breaker | None = None) -> dict[Window, Classification]:
+    async def ask(
+        self, asked: Iterable[tuple[Window, str]], store: Breaker | None = None
+    ) -> dict[Window, Classification]:
         """What the LLM answers, and the fallback where it has no answer to give or must not be asked.
 
-        A window is missing where there is no answer now: the LLM is away or slow, or the budget is spent. A category
-        that only the LLM may name is created where the store does not have it yet: `store` waits while the store is
-        away; without it, StoreOutage is raised.
+        `asked` are windows, each with the id of a user who had it in front and pays for the question. A window is
+        missing where there is no answer now: the LLM is away or slow, or the budget is spent. A category that only
+        the LLM may name is created where the store does not have it yet: `store` waits while the store is away;
+        without it, StoreOutage is raised.
         """
-        names = await self._names(windows)
+        names = await self._names(asked)
         if missing := (set(names.values()) & LLM_ONLY_CATEGORIES) - self.snapshot.categories:
             create = partial(self._create_categories, missing)
             await (create() if store is None else store.run(create))
@@ -143,17 +146,25 @@ class PatternClassifier:
             for window, name in names.items()
         }
 
-    async def _names(self, windows: Collection[Window]) -> dict[Window, str]:
+    async def _names(self, asked: Iterable[tuple[Window, str]]) -> dict[Window, str]:
         """The category names that the LLM answers: empty where it has none to give, or must not be asked."""
+        asked = list(asked)
         if self._llm_queue is None:
-            return dict.fromkeys(windows, "")
+            return {window: "" for window, _ in asked}
         if not self._knows_categories:
             return {}
-        asked = {window: self._question(window) for window in windows if self._questions.may_leave(window)}
-        categories = sorted(self.snapshot.categories | LLM_ONLY_CATEGORIES)
-        answers = await self._llm_queue.ask(set(asked.values()), categories)
-        names = {window: answers[question] for window, question in asked.items() if question in answers}
-        return names | dict.fromkeys(windows - asked.keys(), "")
+        names: dict[Window, str] = {}
+        users: dict[Question, set[str]] = {}
+        for window, user in asked:
+            if self._questions.may_leave(window):
+                users.setdefault(self._question(window), set()).add(user)
+            else:
+                names[window] = ""
+        answers = await self._llm_queue.ask(users, sorted(self.snapshot.categories | LLM_ONLY_CATEGORIES))
+        for window, _ in asked:
+            if window not in names and (name := answers.get(self._question(window))) is not None:
+                names[window] = name
+        return names
 
     async def _create_categories(self, categories: Iterable[str]) -> None:
         await self._patterns.save_all([CategoryPattern(category_id(name), name) for name in categories])

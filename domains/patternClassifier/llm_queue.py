@@ -1,4 +1,7 @@
-"""The way of a question to the LLM: asked once whoever asks, in batches, and never waited for without a bound."""
+"""The way of a question to the LLM: asked once whoever asks, in batches, and never waited for without a bound.
+
+A request holds questions of one user: a title that the model takes for an instruction changes no answer of others.
+"""
 
 import asyncio
 import random
@@ -9,8 +12,14 @@ from time import monotonic
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage
 from domains.kernel.resilience import cancel_all
-from domains.patternClassifier.model import PauseReason, Tier
-from domains.patternClassifier.ports import ClassifierObserver, LLMBudgetPort, LLMClientPort
+from domains.patternClassifier.model import BudgetLimit, PauseReason, Tier
+from domains.patternClassifier.ports import (
+    BudgetRefusal,
+    ClassifierObserver,
+    LLMBudgetPort,
+    LLMClientPort,
+    Reservation,
+)
 from domains.patternClassifier.questions import Question
 from domains.patternClassifier.tiers import AnswerMemory
 
@@ -20,13 +29,20 @@ _TRY_BESIDE_OTHERS = 4
 """A question that gets no usable answer is taken to have none after twelve tries, of which one counts for four where
 other questions of the same request got theirs: then the LLM is not to blame."""
 
+_REPEATED = frozenset({LLMFailure.TIMEOUT, LLMFailure.RATE_LIMITED, LLMFailure.UNAVAILABLE})
+"""What may work a moment later. Any other failure may be the fault of a question, so that four of them count for one:
+the odd titles of a single user do not pause the LLM for everybody."""
+_FAULT_OF_A_QUESTION = 0.25
+_LONGEST_RETRY_WAIT = 5.0
+_FIRST_RETRY_WAIT, _RETRY_WAIT_LIMIT = 0.5, 8.0  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class LLMQueueLimits:
     """At most `batch` questions go into one request, which waits `linger_seconds` for more of them, and twenty times
-    as long while others are under way; these are at most `concurrency`. An answer is waited for `wait_seconds`, and
-    `waiting` questions at most are on their way. After `failures` failed requests in a row nothing is asked for a
-    while, at first `first_pause_seconds`.
+    as long while others are under way; these are at most `concurrency`. Each is repeated up to `retries` times. An
+    answer is waited for `wait_seconds`, and `waiting` questions at most are on their way, half of them at most of
+    one user. After `failures` failed requests in a row nothing is asked for a while, at first `first_pause_seconds`.
     """
 
     batch: int
@@ -35,6 +51,7 @@ class LLMQueueLimits:
     wait_seconds: float
     waiting: int
     longest_pause_seconds: float
+    retries: int
     failures: int = 3
     first_pause_seconds: float = 2.0
 
@@ -57,12 +74,13 @@ class LLMQueue:
         self._memory = memory
         self._categories: Sequence[str] = ()
         self._asked: dict[Question, asyncio.Future[str | None]] = {}
-        self._queue: deque[Question] = deque()
+        self._queues: dict[str, deque[Question]] = {}
         self._requests: set[asyncio.Task[None]] = set()
         self._lingering: asyncio.TimerHandle | None = None
-        self._failures = 0
+        self._failures = 0.0
         self._tries: dict[Question, int] = {}
         self._paused_until = 0.0
+        self._share_spent_until: dict[str, float] = {}
 
     @property
     def is_paused(self) -> bool:
@@ -76,35 +94,48 @@ class LLMQueue:
     def _failing(self) -> bool:
         return self._failures >= self._limits.failures
 
-    async def ask(self, questions: Collection[Question], categories: Sequence[str]) -> dict[Question, str]:
+    async def ask(self, askers: Mapping[Question, Collection[str]], categories: Sequence[str]) -> dict[Question, str]:
         """The names of `categories` that the LLM answers, empty where it has no acceptable one.
 
-        A question without an answer now (it is away, too slow or too much is asked) is missing.
+        `askers` are the users who ask each question; one of them pays for it. Where all of them have spent their
+        share of the budget the name is empty, too. A question without an answer now (the LLM is away, too slow or
+        too much is asked) is missing.
         """
         self._categories = categories
-        waiting = {question: future for question in questions if (future := self._enter(question)) is not None}
+        answers: dict[Question, str] = {}
+        waiting: dict[Question, asyncio.Future[str | None]] = {}
+        for question, users in askers.items():
+            payer = next((user for user in users if not self._has_spent_share(user)), None)
+            if payer is None and question not in self._asked:
+                answers[question] = ""
+            elif (future := self._enter(question, payer or "")) is not None:
+                waiting[question] = future
         if waiting:
             await asyncio.wait(waiting.values(), timeout=self._limits.wait_seconds)
-        answers = {question: future.result() for question, future in waiting.items() if future.done()}
-        return {question: name for question, name in answers.items() if name is not None}
+        done = {question: future.result() for question, future in waiting.items() if future.done()}
+        return answers | {question: name for question, name in done.items() if name is not None}
 
     async def aclose(self) -> None:
         """Gives up what is under way."""
         if self._lingering is not None:
             self._lingering.cancel()
-        self._empty_queue()  # first, or else a request that ends starts the next one
+        self._empty_queues()  # first, or else a request that ends starts the next one
         await cancel_all(list(self._requests))
 
-    def _enter(self, question: Question) -> asyncio.Future[str | None] | None:
+    def _has_spent_share(self, user: str) -> bool:
+        return monotonic() < self._share_spent_until.get(user, 0.0)
+
+    def _enter(self, question: Question, user: str) -> asyncio.Future[str | None] | None:
         """The future answer, of the question that is on its way already where there is one; None: not now."""
         if question in self._asked:
             return self._asked[question]
-        if self.is_paused or len(self._asked) >= self._limits.waiting:
+        of_user = len(self._queues.get(user, ()))
+        if self.is_paused or len(self._asked) >= self._limits.waiting or of_user >= self._limits.waiting / 2:
             return None
         future = self._asked[question] = asyncio.get_running_loop().create_future()
-        self._queue.append(question)
-        if len(self._queue) >= self._limits.batch:
-            self._send()
+        self._queues.setdefault(user, deque()).append(question)
+        if len(self._queues[user]) >= self._limits.batch:
+            self._send(user)
         elif self._lingering is None:
             seconds = self._limits.linger_seconds * (_LINGER_LONGER if self._requests else 1)
             self._lingering = asyncio.get_running_loop().call_later(seconds, self._send_all)
@@ -112,15 +143,18 @@ class LLMQueue:
 
     def _send_all(self) -> None:
         self._lingering = None
-        while self._queue and self._send():
+        while self._queues and self._send(next(iter(self._queues))):
             pass
 
-    def _send(self) -> bool:
-        """Starts a request with what is queued, unless enough are under way: then the next one to end does."""
+    def _send(self, user: str) -> bool:
+        """Starts a request with what `user` asks, unless enough are under way: then the next one to end does."""
         if len(self._requests) >= (1 if self._failing else self._limits.concurrency):
             return False
-        questions = [self._queue.popleft() for _ in range(min(len(self._queue), self._limits.batch))]
-        request = asyncio.create_task(self._request(questions), name=f"LLM request of {len(questions)}")
+        queue = self._queues.pop(user)
+        questions = [queue.popleft() for _ in range(min(len(queue), self._limits.batch))]
+        if queue:
+            self._queues[user] = queue  # behind the other users
+        request = asyncio.create_task(self._request(questions, user), name=f"LLM request of {len(questions)}")
         self._requests.add(request)
         request.add_done_callback(self._ended)
         return True
@@ -128,32 +162,22 @@ class LLMQueue:
     def _ended(self, request: asyncio.Task[None]) -> None:
         self._requests.discard(request)
         if self.is_paused:
-            self._empty_queue()
-        elif self._queue and (self._lingering is None or not self._requests):
-            self._send()
+            self._empty_queues()
+        elif self._queues and (self._lingering is None or not self._requests):
+            self._send(next(iter(self._queues)))
 
-    def _empty_queue(self) -> None:
-        while self._queue:
-            self._answer(self._queue.popleft(), None)
+    def _empty_queues(self) -> None:
+        for queue in self._queues.values():
+            for question in queue:
+                self._answer(question, None)
+        self._queues.clear()
 
-    async def _request(self, questions: list[Question]) -> None:
+    async def _request(self, questions: list[Question], user: str) -> None:
         """Answers `questions`, whatever happens; but first the answers are remembered, so that they stay the same."""
         answers: dict[Question, str] = {}
         try:
-            if seconds := await self._budget.take():
-                self._pause(PauseReason.BUDGET, seconds)
-                return
-            started = monotonic()
-            names, tokens = await self._llm.classify(questions, self._categories)
-            try:
-                answers = self._accepted(dict(zip(questions, names, strict=True)))
-                self._failures = 0
-                answered = sum(map(bool, answers.values()))
-                self._observer.llm_answered(len(questions), answered, tokens, monotonic() - started)
-                await self._memory.remember(answers)
-            finally:
-                if tokens:
-                    await self._budget.spend(tokens)
+            answers = await self._with_retries(questions, user)
+            await self._memory.remember(answers)
         except RedisOutage as cause:
             self._observer.tier_failed(Tier.LLM, cause)
         except Exception as cause:
@@ -162,7 +186,65 @@ class LLMQueue:
             for question in questions:
                 self._answer(question, answers.get(question))
 
-    def _accepted(self, names: Mapping[Question, str | None]) -> dict[Question, str]:
+    async def _with_retries(self, questions: Sequence[Question], user: str) -> dict[Question, str]:
+        """The usable answers; those of some of the questions where the budget has room for no more.
+
+        Each try is paid for. Raises ClassificationFailed where there is no usable answer.
+        """
+        lost = 0  # tokens that failed tries have cost
+        for retries in range(self._limits.retries + 1):
+            questions, reservation = await self._reserve(questions, user)
+            if reservation is None:
+                return {}
+            started = monotonic()
+            try:
+                names, tokens = await self._llm.classify(questions, self._categories)
+                answers = self._accepted(dict(zip(questions, names, strict=True)), tokens)
+            except ClassificationFailed as failure:
+                await self._settle(reservation, failure.tokens)
+                failure.tokens = lost = lost + failure.tokens
+                wait = failure.retry_after or _backoff(retries)
+                if retries == self._limits.retries or failure.kind not in _REPEATED or wait > _LONGEST_RETRY_WAIT:
+                    raise
+                await asyncio.sleep(wait)
+            else:
+                self._failures = 0.0
+                answered = sum(map(bool, answers.values()))
+                self._observer.llm_answered(len(questions), answered, lost + tokens, monotonic() - started)
+                await self._settle(reservation, tokens)
+                return answers
+        raise AssertionError("the last try returns or raises")
+
+    async def _reserve(
+        self, questions: Sequence[Question], user: str
+    ) -> tuple[Sequence[Question], Reservation | None]:
+        """As many of the questions as there is budget for; None and a pause where there is none for a single one."""
+        while True:
+            found = await self._budget.reserve(user, self._llm.most_tokens(questions, self._categories))
+            if isinstance(found, Reservation):
+                return questions, found
+            if found.limit is BudgetLimit.CALLS or len(questions) == 1:
+                self._refused(user, found)
+                return questions, None
+            questions = questions[: len(questions) // 2]
+
+    async def _settle(self, reservation: Reservation, tokens: int) -> None:
+        """An answer that has come is not lost because it cannot be booked now: what was reserved stays spent."""
+        try:
+            await self._budget.settle(reservation, tokens)
+        except RedisOutage as cause:
+            self._observer.tier_failed(Tier.LLM, cause)
+
+    def _refused(self, user: str, refusal: BudgetRefusal) -> None:
+        if refusal.limit is not BudgetLimit.USER_SHARE:
+            self._pause(PauseReason.BUDGET, refusal.seconds)
+            return
+        if len(self._share_spent_until) >= self._limits.waiting:
+            self._share_spent_until.clear()  # who is still without finds out with the next question
+        self._share_spent_until[user] = monotonic() + refusal.seconds
+        self._observer.llm_share_spent(refusal.seconds)
+
+    def _accepted(self, names: Mapping[Question, str | None], tokens: int) -> dict[Question, str]:
         """The answers that can be used. A question without one is asked again, though not for ever.
 
         Raises ClassificationFailed where there is none at all.
@@ -177,15 +259,16 @@ class LLMQueue:
         if len(self._tries) > self._limits.waiting:
             self._tries.clear()
         if not answers:
-            raise ClassificationFailed("no answer names a category of the list", LLMFailure.MALFORMED)
+            raise ClassificationFailed("no answer names a category of the list", LLMFailure.MALFORMED, tokens=tokens)
         return answers
 
     def _failed(self, windows: int, cause: Exception) -> None:
-        self._failures += 1
+        of_question = isinstance(cause, ClassificationFailed) and cause.kind not in _REPEATED
+        self._failures += _FAULT_OF_A_QUESTION if of_question else 1
         self._observer.llm_failed(windows, cause)
         wait = (cause.retry_after if isinstance(cause, ClassificationFailed) else None) or 0.0
         if self._failing:
-            doubled = self._limits.first_pause_seconds * 2 ** min(self._failures - self._limits.failures, 16)
+            doubled = self._limits.first_pause_seconds * 2 ** min(int(self._failures) - self._limits.failures, 16)
             wait = max(wait, min(doubled, self._limits.longest_pause_seconds) * random.uniform(0.5, 1))  # noqa: S311
         if wait:
             self._pause(PauseReason.FAILURES, wait)
@@ -198,3 +281,9 @@ class LLMQueue:
         future = self._asked.pop(question, None)
         if future is not None and not future.done():
             future.set_result(name)
+
+
+def _backoff(retries: int) -> float:
+    """Seconds before a request is repeated for the `retries`th time."""
+    longest: float = min(_FIRST_RETRY_WAIT * 2**retries, _RETRY_WAIT_LIMIT)
+    return longest * random.uniform(0.75, 1)  # noqa: S311

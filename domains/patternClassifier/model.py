@@ -28,6 +28,14 @@ class PauseReason(StrEnum):
     BUDGET = "budget"
 
 
+class BudgetLimit(StrEnum):
+    """What of the LLM's budget is spent: the requests of this minute, the tokens of this day, or one user's share."""
+
+    CALLS = "calls"
+    TOKENS = "tokens"
+    USER_SHARE = "user_share"
+
+
 class Classification(NamedTuple):
     """A category by name and by the id of its `category_pattern`; whether the LLM named it; which tier decided."""
 

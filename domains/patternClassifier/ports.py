@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from domains.kernel.errors import PipelineError
 from domains.kernel.window import Window
-from domains.patternClassifier.model import PauseReason, Tier
+from domains.patternClassifier.model import BudgetLimit, PauseReason, Tier
 from domains.patternClassifier.questions import Question
 from domains.patternClassifier.rules import PatternProblem
 
@@ -48,30 +48,50 @@ class LLMAnswers(NamedTuple):
     """A name for each question, in their order, None where there is no acceptable one; and what they cost."""
 
     names: list[str | None]
-    tokens: int = 0
+    tokens: int
 
 
 class LLMClientPort(Protocol):
+    def most_tokens(self, questions: Sequence[Question], categories: Sequence[str]) -> int:
+        """The most tokens, of question and answer, that one request for `questions` is expected to cost."""
+
     async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
-        """One category name of `categories` for each question, by one request.
+        """One category name of `categories` for each question, by one request, which is not repeated here.
 
         None stands where the answer for that question is missing or is not in `categories`; it does not affect the
-        others. Raises ClassificationFailed where there is no usable answer at all, after the adapter's own
-        bounded retries. Windows are hostile text and must not be able to change another window's answer.
+        others. Raises ClassificationFailed where there is no usable answer at all. `tokens`, of the answers or of the
+        error, is what the server reports, or `most_tokens` where it reports nothing that can be. Windows are hostile
+        text: an answer counts only if it carries what was sent with its own question alone and cannot be guessed.
         """
 
 
+class Reservation(NamedTuple):
+    """Tokens that are set aside for a request of `user` on `day` (UTC, ISO 8601)."""
+
+    user: str
+    tokens: int
+    day: str
+
+
+class BudgetRefusal(NamedTuple):
+    """Which limit a request would exceed, and for how many seconds it stays as it is."""
+
+    limit: BudgetLimit
+    seconds: float
+
+
 class LLMBudgetPort(Protocol):
-    """What all instances together may spend on the LLM. All methods raise RedisOutage."""
+    """What all instances together may spend on the LLM. All methods raise RedisOutage.
 
-    async def take(self) -> float:
-        """Books one request. Returns 0, or the seconds until there is budget again; then nothing was booked."""
+    What is reserved counts as spent until it is settled, so that the sum never exceeds the budget; what is never
+    settled, after a crash for example, stays spent.
+    """
 
-    async def book(self) -> None:
-        """Books one request more, within the budget or not: a further try of one that was taken."""
+    async def reserve(self, user: str, tokens: int) -> Reservation | BudgetRefusal:
+        """Sets aside one request and its `tokens` for `user`, in one atomic step; if refused, nothing."""
 
-    async def spend(self, tokens: int) -> None:
-        """Books what a request has cost."""
+    async def settle(self, reservation: Reservation, tokens: int) -> None:
+        """Books the `tokens` that the request has cost in place of those that were reserved."""
 
 
 class ClassifierObserver:
@@ -88,3 +108,6 @@ class ClassifierObserver:
     def llm_failed(self, windows: int, cause: Exception) -> None: ...
 
     def llm_paused(self, reason: PauseReason, seconds: float) -> None: ...
+
+    def llm_share_spent(self, seconds: float) -> None:
+        """A user has spent their share of the LLM's budget and has no other for `seconds`."""

@@ -6,6 +6,7 @@
 | `file:`, an IP address, `localhost` | that it is one            | never a local path, never an address         |
 | title, name of the app              | both masked               | see `masking.py`                             |
 | a private host in a title           | [url]                     | see `privacy.py`                             |
+| a title that gives orders           | nothing                   | a model might obey it                        |
 """
 
 import re
@@ -35,6 +36,19 @@ _ACCOUNTS = frozenset({"in", "u", "user", "users", "profile", "profiles", "peopl
 _SECRETS_FOLLOW = re.compile("reset|recover|verif|confirm|activat|invit|unsubscrib|magic|token|passw|forgot|onetime")
 """What follows opens something."""
 
+_ORDERS = re.compile(
+    r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:previous|above|prior|earlier|instructions?|rules|prompt)"
+    r"|\b(?:answer|respond|reply|output|return|classify|categori[sz]e|label|treat)\b.{0,30}"
+    r"\b(?:all|every|each|any|other|following|rest)\b.{0,30}\b(?:items?|windows?|titles?|entr|questions?|numbers?|others?)"
+    r"|\b(?:answers?|category|number)[\"']\s?:|\bcategory\b.{0,20}\b(?:is now|must be|for all|for every)\b"
+    r"|\byou are (?:now )?(?:an? )?(?:assistant|classifier|ai|model|bot)\b|system prompt|new instructions"
+    r"|<\|im_|\[/?(?:system|inst)\]|</?(?:system|user|assistant)>|(?:\A|[\]}>\"] ?)(?:system|assistant)\s?:"
+    r"|(?:이전|위|앞|지금까지)의?\s?(?:지시|명령|프롬프트|규칙|지침)|(?:지시|명령|지침|규칙)\S{0,3}\s?(?:무시|잊)"
+    r"|(?:모든|전부|모두|나머지)\s?(?:항목|창|제목|질문).{0,20}(?:답|분류|대답|출력)",
+    re.IGNORECASE,
+)
+"""Texts that address the model. Nothing that a person does is known by such a title, and all of it may be a trap."""
+
 
 class Question(NamedTuple):
     """A window as all tiers after the rules know it."""
@@ -57,14 +71,17 @@ class Questions:
         return Question(
             masked_app(window.app),
             self._site(window.url) if window.url else "",
-            self._without_private_hosts(masked_title(window.title)) if self._with_titles else "",
+            self._title(window.title) if self._with_titles else "",
         )
 
     def may_leave(self, window: Window) -> bool:
         """Whether the window may be shown to the LLM."""
         return not self._privacy.is_private(window)
 
-    def _without_private_hosts(self, title: str) -> str:
+    def _title(self, title: str) -> str:
+        title = masked_title(title)
+        if _ORDERS.search(title):
+            return ""
         if "." not in title:
             return title
         is_private = self._privacy.is_private_host

@@ -161,7 +161,8 @@ class Lanes:
             return {}
         self._asking += len(spans)
         try:
-            return await self._classifier.ask({span.message.window for span in spans}, self._context.store)
+            asked = [(span.message.window, span.message.user_id) for span in spans]
+            return await self._classifier.ask(asked, self._context.store)
         finally:
             self._asking -= len(spans)
 

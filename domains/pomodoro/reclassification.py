@@ -82,20 +82,23 @@ class Reclassification:
         return moved
 
     async def _reclassify(self, messages: Sequence[DeferredMessage]) -> int:
-        answers = await self._answers({message.window for message in messages})
+        answers = await self._answers(messages)
         answered = [message for message in messages if message.window in answers]
         failures = await self._write(answered, answers) if answered else {}
         settled = [m for m in answered if not {m.categorized_data_id, m.pomodoro_usage_log_id} & failures.keys()]
         return await self._move(settled, answers) if settled else 0
 
-    async def _answers(self, windows: set[Window]) -> dict[Window, Classification]:
+    async def _answers(self, messages: Sequence[DeferredMessage]) -> dict[Window, Classification]:
         """Answers from the cheapest tier that knows the window.
 
         It may be the rules, if patterns were added meanwhile.
         """
+        windows = {message.window for message in messages}
         answers = {window: found for window in windows if (found := self._classifier.at_once(window))}
         answers |= await self._classifier.further(windows - answers.keys())
-        return answers | await self._classifier.ask(windows - answers.keys())
+        return answers | await self._classifier.ask(
+            (message.window, message.user_id) for message in messages if message.window not in answers
+        )
 
     async def _write(
         self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]

@@ -174,7 +174,12 @@ class Container(containers.DeclarativeContainer):
         option.classification_cache_max,
     )
     llm_budget = providers.Singleton(
-        RedisLLMBudget, redis, llm_keys, option.llm_max_calls_per_minute, option.llm_daily_token_budget
+        RedisLLMBudget,
+        redis,
+        llm_keys,
+        option.llm_max_calls_per_minute,
+        option.llm_daily_token_budget,
+        option.llm_user_share,
     )
     task_keys = providers.Singleton(TaskQueueKeys, option.commands_key, option.key_prefix, option.redis_cluster)
     task_queue = providers.Singleton(RedisTaskQueue, redis, task_keys, option.status_channel)
@@ -185,14 +190,14 @@ class Container(containers.DeclarativeContainer):
         option.stream_group,
         providers.Callable(from_settings.boards_elsewhere, settings),
     )
-    openai = providers.Singleton(from_settings.openai_client, settings, llm_budget)
+    openai = providers.Singleton(from_settings.openai_client, settings)
 
     # The pipeline
     registry = providers.Singleton(make_registry)
     metrics = providers.Singleton(MetricsObserver, registry, option.llm_cost_per_million_tokens)
     tracing = providers.Singleton(from_settings.tracer_provider, settings)
     observer = providers.Singleton(from_settings.all_observers, settings, metrics, tracing)
-    llm = providers.Singleton(from_settings.llm_client, openai, option.openai_model, option.openai_temperature)
+    llm = providers.Singleton(from_settings.llm_client, openai, settings)
     privacy = providers.Singleton(from_settings.privacy, settings)
     questions = providers.Singleton(Questions, privacy, option.llm_send_titles)
     answer_memory = providers.Singleton(from_settings.answer_memory, observer, classification_cache, settings)

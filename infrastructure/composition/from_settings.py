@@ -119,7 +119,7 @@ def _optional(part: str, build: Callable[[], T]) -> T | None:
         return None
 
 
-def openai_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI | None:
+def openai_client(settings: Settings) -> AsyncOpenAI | None:
     """None without a key."""
     if settings.openai_api_key is None:
         return None
@@ -127,7 +127,7 @@ def openai_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI | No
     def build() -> AsyncOpenAI:
         from infrastructure.openai.client import make_client  # this import takes half of the time of a start
 
-        return make_client(settings, budget)
+        return make_client(settings)
 
     # the package would read further variables: an organisation, headers, a log that shows titles
     hidden = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("OPENAI_")}
@@ -137,12 +137,14 @@ def openai_client(settings: Settings, budget: LLMBudgetPort) -> AsyncOpenAI | No
         os.environ.update(hidden)
 
 
-def llm_client(client: AsyncOpenAI | None, model: str, temperature: float | None) -> LLMClientPort | None:
+def llm_client(client: AsyncOpenAI | None, settings: Settings) -> LLMClientPort | None:
     if client is None:
         return None
     from infrastructure.openai.client import LLMClient
 
-    return LLMClient(client, model, temperature)
+    return LLMClient(
+        client, settings.openai_model, settings.openai_temperature, reasoning_tokens=settings.llm_reasoning_tokens
+    )
 
 
 def privacy(settings: Settings) -> Privacy:
@@ -169,6 +171,7 @@ def llm_queue_limits(settings: Settings) -> LLMQueueLimits:
         wait_seconds=settings.llm_wait,
         waiting=settings.llm_max_waiting,
         longest_pause_seconds=settings.llm_longest_pause,
+        retries=settings.openai_max_retries,
     )
 
 

@@ -1,5 +1,6 @@
 """The stores in memory, for trials and tests. They behave as the real ones do, and end with the process."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -7,6 +8,8 @@ from time import monotonic
 
 from domains.categoryPattern.model import CategoryPattern, PatternProposal, new_category
 from domains.kernel.window import Window
+from domains.patternClassifier.model import BudgetLimit
+from domains.patternClassifier.ports import BudgetRefusal, Reservation
 from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window
 
@@ -131,25 +134,32 @@ class InMemoryClassificationCache:
 class InMemoryLLMBudget:
     """LLMBudgetPort of one process. `tokens` is for its whole life; 0 means no limit."""
 
-    def __init__(self, calls_per_minute: int = 0, tokens: int = 0) -> None:
+    def __init__(self, calls_per_minute: int = 0, tokens: int = 0, user_share: float = 1.0) -> None:
         self._calls_per_minute = calls_per_minute
         self._tokens = tokens
+        self._most_of_user = int(tokens * user_share)
+        self._of_users: Counter[str] = Counter()
         self._minute, self._calls = 0, 0
         self.spent = 0
 
-    async def take(self) -> float:
-        if self._tokens and self.spent >= self._tokens:
-            return 86_400.0
+    async def reserve(self, user: str, tokens: int) -> Reservation | BudgetRefusal:
+        if self._tokens and self.spent + tokens > self._tokens:
+            return BudgetRefusal(BudgetLimit.TOKENS, 86_400.0)
+        if self._tokens and self._of_users[user] + tokens > self._most_of_user:
+            return BudgetRefusal(BudgetLimit.USER_SHARE, 86_400.0)
         minute = int(monotonic() // 60)
         if minute != self._minute:
             self._minute, self._calls = minute, 0
         if self._calls_per_minute and self._calls >= self._calls_per_minute:
-            return 60 - monotonic() % 60
+            return BudgetRefusal(BudgetLimit.CALLS, 60 - monotonic() % 60)
         self._calls += 1
-        return 0.0
+        self._add(user, tokens)
+        return Reservation(user, tokens, "")
 
-    async def book(self) -> None:
-        self._calls += 1
+    async def settle(self, reservation: Reservation, tokens: int) -> None:
+        self._add(reservation.user, tokens - reservation.tokens)
 
-    async def spend(self, tokens: int) -> None:
+    def _add(self, user: str, tokens: int) -> None:
         self.spent += tokens
+        if self._tokens:
+            self._of_users[user] += tokens

@@ -244,6 +244,12 @@ class LoggingObserver(Observer):
         self._log.warning("LLM gave no answer", action="llm_failed", windows=windows, cause=_text_of(cause))
 
     @override
+    def llm_share_spent(self, seconds: float) -> None:
+        self._log.warning(
+            "A user has spent their share of the LLM's budget", action="llm_share_spent", seconds=round(seconds)
+        )
+
+    @override
     def llm_paused(self, reason: PauseReason, seconds: float) -> None:
         self._log.warning("LLM is not asked for a while", action="llm_paused", reason=reason, seconds=round(seconds))
 

@@ -102,7 +102,10 @@ class MetricsObserver(Observer):
                 self._commands.labels(task, state)
         windows = counter("llm_windows", "Windows that the LLM was asked about, by result", ["outcome"])
         self._answered, self._unanswered = windows.labels("answered"), windows.labels("unanswered")
-        self._tokens = counter("llm_tokens", "Tokens that the LLM has charged")
+        self._shares_spent = counter(
+            "llm_shares_spent", "Times that a user had spent their share of the LLM's budget"
+        )
+        self._tokens = counter("llm_tokens", "Tokens that the LLM has charged, or may have charged")
         self._cost = counter("llm_cost", "Cost of these tokens, by LLM_COST_PER_MILLION_TOKENS")
         self._latency = histogram("llm_request_seconds", "Time of an answered request to the LLM", buckets=_SECONDS)
 
@@ -177,8 +180,7 @@ class MetricsObserver(Observer):
         self._requests.labels(_ANSWERED).inc()
         self._answered.inc(answered)
         self._unanswered.inc(windows - answered)
-        self._tokens.inc(tokens)
-        self._cost.inc(tokens * self._cost_of_token)
+        self._charged(tokens)
         self._latency.observe(seconds)
 
     @override
@@ -199,6 +201,15 @@ class MetricsObserver(Observer):
         kind = cause.kind if isinstance(cause, ClassificationFailed) else LLMFailure.ERROR
         self._requests.labels(kind).inc()
         self._unanswered.inc(windows)
+        self._charged(cause.tokens if isinstance(cause, ClassificationFailed) else 0)
+
+    @override
+    def llm_share_spent(self, seconds: float) -> None:
+        self._shares_spent.inc()
+
+    def _charged(self, tokens: int) -> None:
+        self._tokens.inc(tokens)
+        self._cost.inc(tokens * self._cost_of_token)
 
 
 class StreamGauges:

@@ -84,7 +84,7 @@ class OfflineClassifier:
 
     async def _answers(self, keys: set[Window]) -> dict[Window, Classification]:
         found = await self._classifier.further(keys)
-        return found | await self._classifier.ask(keys - found.keys())
+        return found | await self._classifier.ask((key, "") for key in keys - found.keys())
 
     async def _close(self) -> None:
         if (llm_queue := self._container.llm_queue()) is not None:

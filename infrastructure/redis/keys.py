@@ -21,6 +21,10 @@ class LLMKeys:
     def tokens(self, day: str) -> str:
         return f"{self._own}:tokens:{day}"
 
+    def users(self, day: str) -> str:
+        """HASH: tokens by the digest of the user. It has no more users than the budget has requests."""
+        return f"{self._own}:users:{day}"
+
 
 class TaskQueueKeys:
     """The list of commands and what belongs to it; on a cluster in the list's slot, as in StreamKeys."""

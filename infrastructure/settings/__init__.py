@@ -290,13 +290,19 @@ class Settings(ScheduleSettings):
         10.0, gt=0, description="how long one request may take", json_schema_extra=_unit("s")
     )
     openai_max_retries: int = Field(2, ge=0, le=10, description="how often a request is repeated, with backoff")
-    llm_batch_size: int = Field(20, ge=1, le=100, description="greatest number of windows in one request")
+    llm_batch_size: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="greatest number of windows in one request, all of one user; above 1 fewer requests are sent, but"
+        " a title that the LLM obeys can decide the other windows, whose answers are remembered for all users",
+    )
     llm_linger_ms: int = Field(
         50,
         ge=0,
         le=10_000,
-        description="how long a request that is not full waits for more windows; twenty times as long while"
-        " other requests are under way",
+        description="how long a request that is not full (LLM_BATCH_SIZE) waits for more windows; twenty times as"
+        " long while other requests are under way",
         json_schema_extra=_unit("ms"),
     )
     llm_wait: float = Field(
@@ -324,6 +330,21 @@ class Settings(ScheduleSettings):
     )
     llm_daily_token_budget: int = Field(
         5_000_000, ge=0, description="greatest number of tokens a day (UTC) of all instances together; 0: no limit"
+    )
+    llm_user_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="greatest share of LLM_DAILY_TOKEN_BUDGET that one user's windows may cost; beyond it the windows"
+        " of that user get what can be said without the LLM",
+    )
+    llm_reasoning_tokens: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="tokens that a reasoning model may spend on a request before it answers; they count as spent"
+        " until it has answered",
+        json_schema_extra=_unit("tokens"),
     )
     reclassify_seconds: float = Field(
         5.0,

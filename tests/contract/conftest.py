@@ -1,7 +1,7 @@
 """Every adapter of a port behind the same harness, so that one suite runs against all of them."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,7 +182,8 @@ async def cache(request: pytest.FixtureRequest) -> AsyncIterator[ClassificationC
             yield RedisClassificationCache(client, LLMKeys(), ttl=3600, negative_ttl=60, limit=1000)
 
 
-MakeBudget = Callable[[int, int], LLMBudgetPort]
+class MakeBudget(Protocol):
+    def __call__(self, calls: int = 0, tokens: int = 0, user_share: float = 1.0) -> LLMBudgetPort: ...
 
 
 @pytest.fixture(params=["memory", *REDIS_KINDS])
@@ -193,7 +194,7 @@ async def make_budget(request: pytest.FixtureRequest) -> AsyncIterator[MakeBudge
             yield InMemoryLLMBudget
         else:
             side = await _redis_side(request, request.param, stack)
-            yield lambda calls, tokens: RedisLLMBudget(side.make(), LLMKeys(), calls, tokens)
+            yield lambda calls=0, tokens=0, share=1.0: RedisLLMBudget(side.make(), LLMKeys(), calls, tokens, share)
 
 
 # A stream with its commits, in memory and on Redis

@@ -181,6 +181,9 @@ class LLM:
         self.name: str | None = "Documentation"
         self.error: Exception | None = None
 
+    def most_tokens(self, questions: Sequence[Question], categories: Sequence[str]) -> int:
+        return 2 * len(questions)
+
     async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
         self.asked += len(questions)
         self.requests += 1
@@ -204,6 +207,8 @@ class Seen(Observer):
         self.moved: list[CommitResult] = []
         self.waiting: list[PipelineError] = []
         self.away: list[tuple[str, Exception]] = []
+        self.llm: list[tuple[int, Exception]] = []
+        self.shares_spent = 0
 
     def batch_committed(self, result: CommitResult, seconds: float, lane: str = Lane.FAST) -> None:
         self.committed += result.messages
@@ -225,6 +230,12 @@ class Seen(Observer):
 
     def tier_failed(self, tier: str, cause: Exception) -> None:
         self.away.append((tier, cause))
+
+    def llm_failed(self, windows: int, cause: Exception) -> None:
+        self.llm.append((windows, cause))
+
+    def llm_share_spent(self, seconds: float) -> None:
+        self.shares_spent += 1
 
     def llm_paused(self, reason: str, seconds: float) -> None:
         self.paused.append(reason)

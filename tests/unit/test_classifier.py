@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
-from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage, StoreRefused
+from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage, StoreOutage, StoreRefused
 from domains.kernel.window import Window
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue
@@ -46,12 +46,15 @@ class LLM:
         self.categories: list[str] = []
         self.error: Exception | None = None
 
+    def most_tokens(self, questions: Sequence[Question], categories: Sequence[str]) -> int:
+        return 2 * len(questions)
+
     async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
         self.asked.append([question.app for question in questions])
         self.categories = list(categories)
         if self.error is not None:
             raise self.error
-        return LLMAnswers([self.answers.get(question.app) for question in questions])
+        return LLMAnswers([self.answers.get(question.app) for question in questions], tokens=len(questions))
 
 
 class Model:
@@ -152,7 +155,7 @@ class Side:
         """As the consumer asks, tier by tier; without those that nobody can tell now."""
         found = {key: decided for key in keys if (decided := self.classifier.at_once(key))}
         found |= await self.classifier.further(set(keys) - found.keys())
-        return found | await self.classifier.ask(set(keys) - found.keys())
+        return found | await self.classifier.ask((key, "user-1") for key in set(keys) - found.keys())
 
     async def tier_of(self, key: Window) -> tuple[str, str]:
         found = (await self.classify(key))[key]
@@ -589,7 +592,7 @@ async def test_a_failure_is_no_answer_and_is_told_of() -> None:
 
 async def test_after_failures_in_a_row_it_cannot_be_asked() -> None:
     it = await side()
-    it.llm.error = ClassificationFailed("no answer in time")
+    it.llm.error = ClassificationFailed("no answer in time", LLMFailure.TIMEOUT)
     for _ in range(3):
         await it.classify(STRANGE)
 

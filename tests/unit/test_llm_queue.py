@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from domains.kernel.errors import ClassificationFailed, RedisOutage
+from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage
 from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
-from domains.patternClassifier.ports import LLMAnswers
+from domains.patternClassifier.model import BudgetLimit
+from domains.patternClassifier.ports import BudgetRefusal, LLMAnswers, Reservation
 from domains.patternClassifier.questions import Question
 from domains.patternClassifier.tiers import AnswerMemory
 from infrastructure.composition.from_settings import llm_queue_limits
@@ -17,7 +18,14 @@ from infrastructure.memory.repositories import InMemoryClassificationCache, InMe
 from tests.unit.pipeline_in_memory import DEFAULTS, Seen, turns, until
 
 CATEGORIES = ("Development", "SNS")
-LIMITS = replace(llm_queue_limits(DEFAULTS), linger_seconds=0.0, first_pause_seconds=2.0, longest_pause_seconds=10.0)
+LIMITS = replace(
+    llm_queue_limits(DEFAULTS),
+    batch=20,
+    linger_seconds=0.0,
+    first_pause_seconds=2.0,
+    longest_pause_seconds=10.0,
+    retries=0,
+)
 NEVER = 3600.0
 """Seconds: longer than any test."""
 
@@ -48,10 +56,14 @@ class LLM:
         self.requests: list[list[Question]] = []
         self.names: dict[str, Any] = {}
         self.error: BaseException | None = None
+        self.errors: list[BaseException] = []
         self.cut = 0
         self.now = self.most = 0
         self.gate = asyncio.Event()
         self.gate.set()
+
+    def most_tokens(self, questions: Sequence[Question], categories: Sequence[str]) -> int:
+        return 25 * len(questions)
 
     async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
         self.requests.append(list(questions))
@@ -59,6 +71,8 @@ class LLM:
         self.most = max(self.most, self.now)
         try:
             await self.gate.wait()
+            if self.errors:
+                raise self.errors.pop(0)
             if self.error is not None:
                 raise self.error
             names = [self.names.get(question.app, "SNS") for question in questions]
@@ -75,14 +89,14 @@ class World:
         self.memory = AnswerMemory(self.seen, cache, limit=1000)
         self.lane = LLMQueue(self.llm, self.budget, self.memory, self.seen, replace(limits, **changes))
 
-    async def ask(self, *questions: Question) -> dict[Question, str]:
-        return await self.lane.ask(questions, CATEGORIES)
+    async def ask(self, *questions: Question, user: str = "user-1") -> dict[Question, str]:
+        return await self.lane.ask(dict.fromkeys(questions, (user,)), CATEGORIES)
 
-    def asking(self, *questions: Question) -> asyncio.Task[dict[Question, str]]:
-        return asyncio.create_task(self.ask(*questions))
+    def asking(self, *questions: Question, user: str = "user-1") -> asyncio.Task[dict[Question, str]]:
+        return asyncio.create_task(self.ask(*questions, user=user))
 
     async def fail(self, times: int, error: BaseException | None = None) -> None:
-        self.llm.error = error or ClassificationFailed("no")
+        self.llm.error = error or ClassificationFailed("no", LLMFailure.UNAVAILABLE)
         for number in range(times):
             assert await self.ask(*questions(1, f"failing {number}")) == {}
         self.llm.error = None
@@ -117,12 +131,44 @@ async def test_no_usable_answer_spoils_no_other_and_is_none_after_some_tries(nam
 
 async def test_an_llm_that_answers_nothing_usable_has_failed_and_its_questions_stay_open() -> None:
     it = World()
-    it.llm.names = {f"app {number}": "Cooking" for number in range(5)}
-    for _ in range(3):
-        assert await it.ask(*questions(5)) == {}
+    for number in range(12):
+        assert not it.lane.is_paused, "it may be the fault of the questions"
+        it.llm.names = {f"{number} 0": "Cooking"}
+        assert await it.ask(*questions(1, str(number))) == {}
     assert it.lane.is_paused
 
-    assert [it.memory.get(question) for question in questions(5)] == [None] * 5
+    assert [it.memory.get(question) for question in questions(1, "0")] == [None]
+
+
+async def test_odd_questions_of_one_user_do_not_pause_it_for_the_others() -> None:
+    it = World()
+    it.llm.names = {f"odd {number}": "Cooking" for number in range(30)}
+    for number, odd in enumerate(questions(30, "odd")):
+        await it.ask(odd, user="odd user")
+        if number % 10 == 9:
+            assert await it.ask(*questions(1, str(number))) != {}
+    assert it.seen.paused == []
+
+
+async def test_a_request_holds_questions_of_one_user() -> None:
+    it = World()
+    callers = [it.asking(*questions(3, user), user=user) for user in ("one", "two", "three")]
+    for caller in callers:
+        assert len(await caller) == 3
+
+    assert it.llm.requests == [questions(3, user) for user in ("one", "two", "three")]
+
+
+async def test_users_take_turns() -> None:
+    it = World(batch=2, concurrency=1)
+    it.llm.gate.clear()
+    callers = [it.asking(*questions(6, "many"), user="many"), it.asking(*questions(2, "few"), user="few")]
+    await until(lambda: it.llm.now == 1)
+    it.llm.gate.set()
+    for caller in callers:
+        await caller
+
+    assert it.llm.requests[2] == questions(2, "few"), "the second was queued before"
 
 
 async def test_what_many_callers_ask_goes_in_requests_of_twenty() -> None:
@@ -178,12 +224,23 @@ async def test_no_more_requests_at_once_than_allowed_and_the_others_follow() -> 
 # Waiting
 
 
+async def test_one_user_takes_half_of_the_places_at_most() -> None:
+    it = World(waiting=4, concurrency=0)
+    many = it.asking(*questions(4, "many"), user="many")
+    few = it.asking(*questions(2, "few"), user="few")
+    await turns()
+    it.lane._empty_queues()
+
+    assert await many == await few == {}
+    assert len(it.lane._asked) == 0
+
+
 async def test_no_more_questions_wait_than_allowed_and_the_others_are_not_answered_now() -> None:
-    it = World(waiting=2)
+    it = World(waiting=2, batch=1)
     it.llm.gate.clear()
     asked = questions(3)
     caller = it.asking(*asked)
-    await until(lambda: it.llm.now == 1)
+    await until(lambda: it.llm.now == 2)
     it.llm.gate.set()
 
     assert await caller == dict.fromkeys(asked[:2], "SNS")
@@ -251,7 +308,7 @@ async def test_a_cancelled_caller_does_not_take_the_answer_from_the_others() -> 
 async def test_a_failure_is_shared_and_the_next_call_asks_again() -> None:
     it = World()
     it.llm.gate.clear()
-    it.llm.error = ClassificationFailed("no")
+    it.llm.error = ClassificationFailed("no", LLMFailure.UNAVAILABLE)
     callers = [it.asking(ONE) for _ in range(3)]
     await until(lambda: it.llm.now == 1)
     it.llm.gate.set()
@@ -317,7 +374,7 @@ async def test_pauses_double_up_to_the_longest(clock: Clock) -> None:
 
 async def test_what_is_queued_when_a_pause_begins_is_not_answered() -> None:
     it = World(batch=1, concurrency=1, failures=1)
-    it.llm.error = ClassificationFailed("no")
+    it.llm.error = ClassificationFailed("no", LLMFailure.UNAVAILABLE)
 
     assert await asyncio.wait_for(it.ask(*questions(5)), 5) == {}
     assert len(it.llm.requests) == 1
@@ -325,7 +382,7 @@ async def test_what_is_queued_when_a_pause_begins_is_not_answered() -> None:
 
 async def test_it_is_not_asked_before_the_time_that_it_names(clock: Clock) -> None:
     it = World()
-    await it.fail(1, ClassificationFailed("429", retry_after=30.0))
+    await it.fail(1, ClassificationFailed("429", LLMFailure.RATE_LIMITED, 30.0))
 
     assert it.lane.is_paused
     clock.now += 29.9
@@ -337,7 +394,7 @@ async def test_it_is_not_asked_before_the_time_that_it_names(clock: Clock) -> No
 async def test_the_longer_of_both_pauses_counts(clock: Clock) -> None:
     it = World()
     await it.fail(2)
-    await it.fail(1, ClassificationFailed("429", retry_after=30.0))
+    await it.fail(1, ClassificationFailed("429", LLMFailure.RATE_LIMITED, 30.0))
     clock.now += 29.9
 
     assert it.lane.is_paused
@@ -359,15 +416,66 @@ async def test_a_client_that_answers_for_too_few_is_a_failure_like_others() -> N
     assert it.lane.is_paused
 
 
+# Retries
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the queue has slept between tries; it does not really."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("domains.patternClassifier.llm_queue.asyncio.sleep", sleep)
+    return slept
+
+
+@pytest.mark.parametrize("kind", [LLMFailure.TIMEOUT, LLMFailure.RATE_LIMITED, LLMFailure.UNAVAILABLE])
+async def test_what_may_work_a_moment_later_is_repeated(kind: LLMFailure, sleeps: list[float]) -> None:
+    it = World(retries=2)
+    it.llm.errors = [ClassificationFailed("no", kind), ClassificationFailed("no", kind, retry_after=1.0)]
+
+    assert await it.ask(ONE) == {ONE: "SNS"}
+    assert sleeps == [0.5, 1.0]
+    assert it.seen.llm == [], "it has not failed"
+
+
+@pytest.mark.parametrize("kind", [LLMFailure.REFUSED, LLMFailure.MALFORMED, LLMFailure.ERROR])
+async def test_what_would_fail_again_is_not_repeated(kind: LLMFailure, sleeps: list[float]) -> None:
+    it = World(retries=2)
+    it.llm.errors = [ClassificationFailed("no", kind)]
+
+    assert await it.ask(ONE) == {}
+    assert len(it.llm.requests) == 1
+
+
+async def test_a_request_is_repeated_as_often_as_allowed(sleeps: list[float]) -> None:
+    it = World(retries=3)
+    it.llm.error = ClassificationFailed("no", LLMFailure.UNAVAILABLE)
+
+    assert await it.ask(ONE) == {}
+    assert len(it.llm.requests) == 4
+    assert sleeps == [0.5, 1.0, 2.0]
+
+
+async def test_a_long_wait_is_a_pause_for_all(sleeps: list[float]) -> None:
+    it = World(retries=2)
+    await it.fail(1, ClassificationFailed("429", LLMFailure.RATE_LIMITED, 30.0))
+
+    assert it.lane.is_paused
+    assert sleeps == []
+
+
 # The budget
 
 
 async def test_a_spent_budget_pauses_without_asking_until_there_is_one_again(clock: Clock) -> None:
     class Spent(InMemoryLLMBudget):
-        seconds = 40.0
+        refusal: BudgetRefusal | None = BudgetRefusal(BudgetLimit.CALLS, 40.0)
 
-        async def take(self) -> float:
-            return self.seconds
+        async def reserve(self, user: str, tokens: int) -> Reservation | BudgetRefusal:
+            return self.refusal or await super().reserve(user, tokens)
 
     budget = Spent()
     it = World(budget=budget)
@@ -377,7 +485,7 @@ async def test_a_spent_budget_pauses_without_asking_until_there_is_one_again(clo
     assert it.seen.paused == ["budget"]
     assert it.llm.requests == []
     clock.now += 40.1
-    budget.seconds = 0.0
+    budget.refusal = None
     assert await it.ask(ONE) == {ONE: "SNS"}
 
 
@@ -388,7 +496,82 @@ async def test_what_a_request_cost_is_booked() -> None:
     assert it.budget.spent == 30
 
 
-@pytest.mark.parametrize("method", ["take", "spend"])
+async def test_what_a_request_may_cost_is_booked_before_it_is_sent() -> None:
+    it = World()
+    it.llm.gate.clear()
+    caller = it.asking(*questions(3))
+    await until(lambda: it.llm.now == 1)
+
+    assert it.budget.spent == 75
+    it.llm.gate.set()
+    await caller
+
+
+async def test_what_a_failed_request_may_have_cost_is_booked(sleeps: list[float]) -> None:
+    it = World(retries=1)
+    it.llm.errors = [
+        ClassificationFailed("no", LLMFailure.TIMEOUT, tokens=25),
+        ClassificationFailed("no", LLMFailure.MALFORMED, tokens=17),
+    ]
+    await it.ask(ONE)
+
+    assert it.budget.spent == 42
+    ((_, cause),) = it.seen.llm
+    assert isinstance(cause, ClassificationFailed)
+    assert cause.tokens == 42, "both tries are told of"
+
+
+async def test_what_a_request_costs_whose_answers_cannot_be_used_is_booked() -> None:
+    it = World()
+    it.llm.names = {ONE.app: "Cooking"}
+    await it.ask(ONE)
+
+    assert it.budget.spent == 10
+
+
+async def test_requests_under_way_never_exceed_the_budget_together() -> None:
+    it = World(budget=InMemoryLLMBudget(tokens=100), batch=1)
+    it.llm.gate.clear()
+    caller = it.asking(*questions(10))
+    await until(lambda: it.llm.now == 4)
+    await turns()
+    it.llm.gate.set()
+    await caller
+
+    assert len(it.llm.requests) == 4
+    assert it.seen.paused[0] == "budget"
+
+
+async def test_a_batch_for_which_there_is_too_little_left_is_halved() -> None:
+    it = World(budget=InMemoryLLMBudget(tokens=60))
+    asked = questions(8)
+
+    assert await it.ask(*asked) == dict.fromkeys(asked[:2], "SNS")
+
+
+async def test_who_has_spent_their_share_is_not_asked_for_and_the_others_are(clock: Clock) -> None:
+    it = World(budget=InMemoryLLMBudget(tokens=1000, user_share=0.05), batch=1)
+    one, two, three, four, five = questions(5)
+    assert await it.ask(one, two, three, four, user="greedy") == {one: "SNS", two: "SNS", three: "SNS"}
+
+    assert await it.ask(four, five, user="greedy") == {four: "", five: ""}
+    assert it.memory.get(four) is None, "the answer is not that there is none"
+    assert await it.ask(four) == {four: "SNS"}
+    assert not it.lane.is_paused
+    assert it.seen.shares_spent == 1
+    clock.now += 86_401
+    it.lane._budget = InMemoryLLMBudget()
+    assert await it.ask(five, user="greedy") == {five: "SNS"}
+
+
+async def test_another_user_pays_for_a_question_that_both_ask() -> None:
+    it = World(budget=InMemoryLLMBudget(tokens=1000, user_share=0.05), batch=1)
+    await it.ask(*questions(4), user="greedy")
+
+    assert await it.lane.ask({ONE: ("greedy", "modest")}, CATEGORIES) == {ONE: "SNS"}
+
+
+@pytest.mark.parametrize("method", ["reserve", "settle"])
 async def test_a_budget_that_is_away_is_told_of_and_is_no_failure_of_the_llm(method: str) -> None:
     async def away(*_: object) -> float:
         raise RedisOutage("away")
@@ -397,11 +580,11 @@ async def test_a_budget_that_is_away_is_told_of_and_is_no_failure_of_the_llm(met
     setattr(it.budget, method, away)
     for number in range(5):
         asked = questions(1, f"asked {number}")
-        assert await it.ask(*asked) == ({} if method == "take" else {asked[0]: "SNS"})
+        assert await it.ask(*asked) == ({} if method == "reserve" else {asked[0]: "SNS"})
 
     assert not it.lane.is_paused
     assert it.seen.away[0][0] == "llm"
-    assert len(it.llm.requests) == (0 if method == "take" else 5), "nothing is spent that cannot be booked"
+    assert len(it.llm.requests) == (0 if method == "reserve" else 5), "nothing is spent that cannot be booked"
 
 
 # The end
