@@ -24,13 +24,18 @@ from infrastructure.patterns.lint import lint
 from infrastructure.patterns.pattern_file import (
     DEFAULT_PATTERNS,
     PatternFileError,
+    default_patterns,
     import_into,
     read_patterns,
     write_patterns,
 )
+from infrastructure.patterns.sites import SITES, SitesFileError, compile_sites, known_sites
 from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
+
+sites = typer.Typer(no_args_is_help=True, help="Updates the table of known sites, which stands behind the patterns.")
+app.add_typer(sites, name="sites")
 
 Ids = Annotated[list[str] | None, typer.Argument(help="ids of proposals, as `list` shows them")]
 
@@ -246,6 +251,33 @@ def lint_patterns(
     if problems:
         raise typer.Exit(1)
     say("no problems")
+
+
+@sites.command("update")
+def update_sites(
+    file: Annotated[Path, typer.Argument(help="lines of domain, category and list, divided by tabs")],
+    to: Annotated[
+        Path, typer.Option("--to", help="the table to replace; not given: the one that is shipped")
+    ] = SITES,
+    as_json: Json = False,
+) -> None:
+    """Makes the table of known sites of a list of labelled domains, and replaces the one that is there.
+
+    Comments of FILE, such as whom to attribute, stay with the table. What the default patterns know, what they
+    contradict, and hosts below which strangers put their sites are left out.
+    """
+    try:
+        table = compile_sites(file.read_text(encoding="utf-8"), default_patterns())
+        to.write_text(table, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{file}: {error.strerror if isinstance(error, OSError) else 'not UTF-8'}", 2)
+    except SitesFileError as error:
+        fail(f"{file}: {error}", 2)
+    count = len(known_sites(to))
+    if as_json:
+        print_json({"file": str(to), "sites": count})
+    else:
+        say(f"{count} sites in {to}")
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ line (see `domains/patternClassifier/sites.py` for what a row says). `compile_si
 | a domain below which strangers put their sites        | nothing: it says nothing of what is below it             |
 | lists of `LEFT_OUT`                                   | nothing: see there                                       |
 | a name below the suffixes of three countries          | `name.*`                                                 |
+| a suffix of schools and universities (`SCHOOLS`)      | a row of its own, which no list has                      |
 """
 
 from collections import Counter, defaultdict
@@ -44,6 +45,18 @@ HOSTING = frozenset(
     )
 )
 """Hosts below which strangers put their sites."""
+
+SCHOOLS = (
+    *("edu", "hs.kr", "ms.kr", "es.kr", "sc.kr", "k12.tr", "sch.uk", "sch.id", "ac.kr", "ac.jp", "ac.uk"),
+    *("ac.nz", "ac.in", "ac.id", "ac.il", "ac.th", "ac.za", "ac.at", "ac.be", "ac.ir", "ac.cn", "ac.bd"),
+    *("ac.lk", "ac.ke", "ac.tz", "ac.ug", "ac.ma", "ac.rs", "ac.cr", "ac.ae", "edu.cn", "edu.tw", "edu.hk"),
+    *("edu.sg", "edu.au", "edu.br", "edu.mx", "edu.tr", "edu.vn", "edu.my", "edu.ph", "edu.pk", "edu.sa"),
+    *("edu.eg", "edu.co", "edu.pe", "edu.ar", "edu.pl", "edu.ua", "edu.gr", "edu.it", "edu.es", "edu.in"),
+    *("edu.bd", "edu.np", "edu.lk", "edu.kw", "edu.jo", "edu.lb", "edu.ng", "edu.gh", "edu.mo", "edu.ge"),
+    *("edu.kz", "edu.ec", "edu.uy", "edu.py", "edu.bo", "edu.ve", "edu.do", "edu.gt", "edu.sv", "edu.qa"),
+    *("edu.om", "edu.iq", "edu.af", "edu.kh"),
+)
+"""Suffixes under which only schools and universities can register."""
 
 LEFT_OUT = {
     "adobe-activation": "hosts of licence servers, which nobody visits",
@@ -91,6 +104,7 @@ def compile_sites(text: str, patterns: Sequence[CategoryPattern]) -> str:
             by_category[category].append(domain)
     for brand, category in brands.items():
         by_category[category].append(brand)
+    by_category["Education"] += SCHOOLS
     blocks = [
         f"[{category}]\n" + "".join(f"{row}\n" for row in sorted(by_category[category]))
         for category in sorted(by_category)
