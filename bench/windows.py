@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from domains.categoryPattern.model import UNCATEGORIZED
 from domains.kernel.window import Window
 from domains.patternClassifier.snapshot import PatternSnapshot
-from infrastructure.patterns.pattern_file import default_patterns
+from infrastructure.patterns.pattern_file import default_additions, default_patterns
 
 UNKNOWN = "unknown"
 VERDICTS = ("right", "wrong", UNKNOWN)
@@ -36,7 +36,7 @@ def verdict(said: str, row: dict[str, Any]) -> str:
 
 
 def main(path: str, *options: str) -> None:
-    snapshot = PatternSnapshot(default_patterns())
+    snapshot = PatternSnapshot(default_patterns(), default_additions())
     shown = options[1:] if options[:1] == ("--rows",) else ()
     kinds: dict[str, Counter[str]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines():

@@ -7,8 +7,8 @@ import os
 import sys
 from cmd._output import Json, fail, json_line, print_json, print_tables, progress, say, table
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -18,13 +18,20 @@ import typer
 from typing_extensions import override
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.kernel.window import Window
 from domains.patternClassifier.explain import Trace, explain
-from domains.patternClassifier.model import Classification, PauseReason, Tier
+from domains.patternClassifier.model import Classification, PauseReason, RuleMatch, Tier
 from domains.patternClassifier.ports import ClassifierObserver
-from domains.patternClassifier.rules import RuleMatch, RuleSet
+from domains.patternClassifier.snapshot import PatternSnapshot
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.observing.printable import printable
-from infrastructure.offline.offline_classifier import Answer, OfflineClassifier, decide, may_be_there
+from infrastructure.offline.offline_classifier import (
+    Answer,
+    OfflineClassifier,
+    decide,
+    may_be_configured,
+    snapshot_of,
+)
 from infrastructure.offline.tally import Tally
 from infrastructure.offline.window_lines import BadLine, WindowLine, read_windows
 from infrastructure.patterns.pattern_file import PatternFileError, default_patterns, read_patterns
@@ -39,16 +46,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     app_name: Annotated[str | None, typer.Option("--app", help="the app's name")] = None,
-    title: Annotated[str | None, typer.Option(help="the window's title; the rules do not look at it")] = None,
+    title: Annotated[str | None, typer.Option(help="the window's title, where it is one that is read")] = None,
     url: Annotated[str | None, typer.Option(help="the URL, of a browser")] = None,
     file: Annotated[
         str | None, typer.Option(help="JSON lines with app, title and url, each of which may be missing; -: stdin")
     ] = None,
     patterns: Annotated[
         str | None,
-        typer.Option(
-            help="another set of patterns: a JSON array of {category, priority, appPatterns, domainPatterns}"
-        ),
+        typer.Option(help="a pattern file in place of the default patterns; PATTERN_FILE adds to it as to these"),
     ] = None,
     rules_only: Annotated[bool, typer.Option("--rules-only", help="ask only the rules")] = False,
     why: Annotated[bool, typer.Option("--why", help="trace the decision step by step")] = False,
@@ -57,7 +62,8 @@ def main(
     """Classifies one window, or all windows of a file.
 
     With --file --json, it prints a line with category, tier and pattern for each line that is not blank. All three
-    are null if nothing decided. A line that is not a window has an error as well, and makes the exit code 1.
+    are null if nothing decided. `provisional` is true if the pattern cannot know and nothing that was asked knew
+    better. A line that is not a window has an error as well, and makes the exit code 1.
     """
     alone = app_name is not None or title is not None or url is not None
     if alone == (file is not None):
@@ -65,22 +71,30 @@ def main(
     if file is not None and why:
         fail("--why is for one window, not for --file", 2)
     chosen = _patterns(patterns)
-    rules = _rules(chosen)
-    with nullcontext() if rules_only or not may_be_there() else _behind(chosen) as behind:
+    snapshot = _snapshot(chosen)
+    with nullcontext() if rules_only or not may_be_configured() else _behind(chosen) as behind:
         if file is None:
-            _show(rules, behind, WindowLine(app_name, title, url), why, as_json)
+            _show(snapshot, behind, WindowLine(app_name, title, url).window, why, as_json)
             return
-        code = _classify_file(rules, behind, file, as_json)
+        code = _classify_file(snapshot, behind, file, as_json)
     raise typer.Exit(code)
 
 
 def _behind(patterns: Sequence[CategoryPattern]) -> OfflineClassifier:
-    from infrastructure.settings import SettingsError
-
-    try:
+    with _wrong_settings_end():
         return OfflineClassifier(patterns, _Complaints())
-    except SettingsError as error:
-        fail(f"Wrong settings (--rules-only does without them):\n{error}", 2)
+
+
+@contextmanager
+def _wrong_settings_end() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        from infrastructure.settings import SettingsError  # slow to import, and seldom needed
+
+        if isinstance(error, SettingsError):
+            fail(f"Wrong settings:\n{error}", 2)
+        raise
 
 
 class _Complaints(ClassifierObserver):
@@ -116,50 +130,63 @@ def _patterns(file: str | None) -> Sequence[CategoryPattern]:
         fail("\n".join(f"{file}: {printable(line)}" for line in str(error).split("\n")), 2)
 
 
-def _rules(patterns: Sequence[CategoryPattern]) -> RuleSet:
-    rules = RuleSet(patterns)
-    for problem in rules.problems:
+def _snapshot(patterns: Sequence[CategoryPattern]) -> PatternSnapshot:
+    with _wrong_settings_end():
+        snapshot = snapshot_of(patterns)
+    for problem in snapshot.rules.problems:
         say(printable(f"skipped {problem.pattern!r} of {problem.category}: {problem.reason}"), err=True)
-    return rules
+    return snapshot
 
 
 # ------------------------------------------------------------------------------------------ one window
 
 
-def _show(rules: RuleSet, behind: OfflineClassifier | None, window: WindowLine, why: bool, as_json: bool) -> None:
-    name, url = window.app or "", window.url or ""
-    (found,) = decide(rules, behind, [window])
-    matches = rules.candidates(name, url)
-    others = matches[1:] if matches and found == matches[0] else matches
-    trace = explain(rules, name, url) if why else None
+def _show(
+    snapshot: PatternSnapshot, behind: OfflineClassifier | None, window: Window, why: bool, as_json: bool
+) -> None:
+    found = snapshot.provisionally(window)
+    asked = behind.would_ask(window) if behind and (found is None or found.provisional) else []
+    answer = behind.classify({window}).get(window, found) if behind and asked else found
+    matches = snapshot.rules.candidates(*window)
+    others = matches[1:] if isinstance(answer, RuleMatch) else matches
+    trace = explain(snapshot.rules, window) if why else None
     if as_json:
-        document = answer_document(found) | {"also": [answer_document(other) for other in others]}
+        document = answer_document(answer) | {"also": [answer_document(other) for other in others]}
         if trace is not None:
             document["why"] = trace_document(trace)
         print_json(document)
         return
-    if found is None:
-        say("No rule matches." if behind is None else "No tier decides.")
-    elif isinstance(found, RuleMatch):
-        say(printable(f"{found.category}: {found.tier} pattern {found.pattern}"))
+    if answer is None:
+        say("No tier decides." if asked else "No rule matches.")
     else:
-        say(printable(f"{found.category}: the {_BEHIND[found.tier]}"))
+        say(printable(f"{answer.category}: {_decider(answer)}"))
     for other in others:
-        say(printable(f"also matches: {other.category}, {other.tier} pattern {other.pattern}"))
+        say(printable(f"also matches: {other.category}, {_decider(other)}"))
     if trace is not None:
         for line in _trace_lines(window, trace):
             say(line)
         say("Behind the rules")
-        say("  nothing was asked" if behind is None else f"  asked: {_said_behind(found)}")
+        say(f"  {_said_behind(found, answer, asked)}")
 
 
-def _said_behind(found: Answer | None) -> str:
-    if isinstance(found, Classification):
-        return f"the {_BEHIND[found.tier]} decides"
-    return "the rules decide before" if found else "no answer"
+def _decider(answer: Answer) -> str:
+    if isinstance(answer, Classification):
+        return f"the {_BEHIND[answer.tier]}"
+    return f"{answer.tier} pattern {answer.pattern}" + (", provisionally" if answer.provisional else "")
 
 
-def _trace_lines(window: WindowLine, trace: Trace) -> list[str]:
+def _said_behind(found: RuleMatch | None, answer: Answer | None, asked: Sequence[Tier]) -> str:
+    names = " and ".join(_BEHIND[tier] for tier in asked)
+    if isinstance(answer, Classification):
+        return f"asked: the {names}; the {_BEHIND[answer.tier]} decides"
+    if asked:
+        return f"asked: the {names}; no answer"
+    if found is None or found.provisional:
+        return "local classifier and LLM would be asked, but there is none here, or the window is private"
+    return "nothing is asked: the rules decide for good"
+
+
+def _trace_lines(window: Window, trace: Trace) -> list[str]:
     name = " ".join(trace.words[: len(trace.words) - len(trace.qualifiers)])
     lines = ["", "URL, without user info, port, query and fragment"]
     lines += [f"  host  {trace.host or '-'}", f"  path  {trace.path or '-'}"] if window.url else ["  none"]
@@ -167,6 +194,8 @@ def _trace_lines(window: WindowLine, trace: Trace) -> list[str]:
     lines += (
         [f"  name  {name or '-'}", f"  may be left off  {_listed(trace.qualifiers)}"] if window.app else ["  none"]
     )
+    lines += ["Title, without what the browser added"]
+    lines += ["  not read" if trace.segments is None else f"  {' | '.join(trace.segments) or '-'}"]
     lines += ["Note", f"  {trace.note}"] if trace.note else []
     lines += ["Matches, best first" if trace.matched else "Nothing matches"]
     for number, (rule, reason) in enumerate(trace.matched, 1):
@@ -191,7 +220,7 @@ def _cut(line: str) -> str:
 # ---------------------------------------------------------------------------------------------- a file
 
 
-def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, as_json: bool) -> int:
+def _classify_file(snapshot: PatternSnapshot, behind: OfflineClassifier | None, file: str, as_json: bool) -> int:
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115
         size = os.stat(file).st_size if os.path.isfile(file) else None
@@ -201,7 +230,7 @@ def _classify_file(rules: RuleSet, behind: OfflineClassifier | None, file: str, 
     with opened as source, progress(hidden=as_json and sys.stdout.isatty(), in_bytes=True) as bar:
         task = bar.add_task("classifying", total=size)
         for windows in read_windows(source):
-            found = decide(rules, behind, windows)
+            found = decide(snapshot, behind, windows)
             if as_json:
                 sys.stdout.buffer.write(b"".join(map(_line, windows, found)))
             else:

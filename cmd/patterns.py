@@ -70,6 +70,7 @@ def propose(
                     limits,
                     again,
                     lambda answers: bar.update(task, completed=answers),
+                    stores.pattern_additions(),
                 )
         if as_json:
             counted = {"answers": found.answers, "unknownCategory": found.unknown, "forgotten": found.forgotten}

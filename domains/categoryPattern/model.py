@@ -9,6 +9,8 @@ from enum import StrEnum
 from hashlib import blake2b
 
 UNCATEGORIZED = "Uncategorized"
+BROWSING = "Browsing"
+FILE_MANAGEMENT = "File Management"
 
 WORK_CATEGORIES = frozenset(
     {
@@ -20,8 +22,8 @@ WORK_CATEGORIES = frozenset(
         "Education",
         "Productivity",
         "Finance",
-        "File Management",
-        "Browsing",
+        FILE_MANAGEMENT,
+        BROWSING,
         "Marketing",
         "System & Utilities",
         "Meetings",
@@ -41,6 +43,10 @@ class CategoryPattern:
 
     `id` is 24 hex digits. The lowest `priority` wins; None comes last. Patterns are kept as the administrators
     wrote them; matching folds case and Unicode form.
+
+    `title_patterns` and `provisional` are in no document of the collection, only in additions to it (pattern files):
+    names of sites as they stand in titles, and whether the patterns hold only where no tier behind the rules knows
+    better.
     """
 
     id: str
@@ -48,6 +54,8 @@ class CategoryPattern:
     priority: int | None = None
     app_patterns: tuple[str, ...] = ()
     domain_patterns: tuple[str, ...] = ()
+    title_patterns: tuple[str, ...] = ()
+    provisional: bool = False
 
 
 def category_id(category: str) -> str:

@@ -1,21 +1,22 @@
 """The tiers by which a window gets its category, from the cheapest to the dearest.
 
-| tier      | who decides                                                  | waited for                       |
-|-----------|--------------------------------------------------------------|----------------------------------|
-| url, app  | the rules (`rules.py` says which of them wins)               | microseconds, with its batch     |
-| memory    | what the LLM answered to this process                        | microseconds, with its batch     |
-| cache     | what the LLM answered to any instance (Redis)                | in the slow lane                 |
-| documents | what `categorized_data` says of exactly this window          | in the slow lane                 |
-| model     | the local classifier, where it is sure enough                | in the slow lane                 |
-| llm       | the LLM (`llm_queue.py`)                                     | in the slow lane, with a bound   |
-| fallback  | nobody: `Uncategorized`, and a browser is `Browsing`         | not at all                       |
+| tier        | who decides                                                | waited for                       |
+|-------------|------------------------------------------------------------|----------------------------------|
+| url, app,   | the rules (`rules.py` says which of them wins), where they | microseconds, with its batch     |
+| title       | decide for good                                            |                                  |
+| memory      | what the LLM answered to this process                      | microseconds, with its batch     |
+| cache       | what the LLM answered to any instance (Redis)              | in the slow lane                 |
+| documents   | what `categorized_data` says of exactly this window        | in the slow lane                 |
+| model       | the local classifier, where it is sure enough              | in the slow lane                 |
+| llm         | the LLM (`llm_queue.py`)                                   | in the slow lane, with a bound   |
+| provisional | the rules, where they cannot know and nobody else does     | not at all                       |
+| fallback    | nobody: `Uncategorized`                                    | not at all                       |
 
-A browser's name decides nothing about a page that no URL rule knows, as long as a tier below may know it. `at_once`
-is synchronous; nothing that it decides waits for the others.
+`at_once` is synchronous; nothing that it decides waits for the others.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache, partial
 
 from domains.categoryPattern.decisions import patterns_or_defaults
@@ -39,7 +40,7 @@ class PatternClassifier:
     """Classifies windows. `load` before anything else, and again whenever the patterns may have changed.
 
     `memory` holds the LLM's answers, which come by `llm_queue`; `tiers` are asked before it. `defaults` are saved
-    where the store has no patterns at all.
+    where the store has no patterns at all. `snapshot_of` makes of the store's patterns what classifies.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class PatternClassifier:
         memory: AnswerMemory | None = None,
         tiers: Sequence[SlowTier] = (),
         llm_queue: LLMQueue | None = None,
+        snapshot_of: Callable[[Sequence[CategoryPattern]], PatternSnapshot] = PatternSnapshot,
     ) -> None:
         self._patterns = patterns
         self._observer = observer
@@ -60,6 +62,7 @@ class PatternClassifier:
         self._memory = memory
         self._tiers = tiers
         self._llm_queue = llm_queue
+        self._snapshot_of = snapshot_of
         self.snapshot = PatternSnapshot([])
 
     @property
@@ -68,7 +71,7 @@ class PatternClassifier:
         return self._knows_categories and self._llm_queue is not None and not self._llm_queue.is_paused
 
     def would_ask(self, window: Window) -> bool:
-        """Whether the LLM would be asked for a window that no other tier knows."""
+        """Whether the LLM would be asked for a window that the tiers before it do not know."""
         return self._llm_queue is not None and self._questions.may_leave(window)
 
     async def load(self) -> None:
@@ -83,7 +86,7 @@ class PatternClassifier:
             patterns = await self._patterns.find_all()
         if patterns == self.snapshot.patterns:
             return
-        self.snapshot = await asyncio.to_thread(PatternSnapshot, patterns)  # a large set takes its time
+        self.snapshot = await asyncio.to_thread(self._snapshot_of, patterns)  # a large set takes its time
         self._observer.patterns_loaded(self.snapshot.rules.size, self.snapshot.rules.problems)
 
     async def keep_fresh(self, stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:

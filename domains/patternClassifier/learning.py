@@ -158,7 +158,8 @@ def _with_narrower(tallies: Mapping[Subject, Tally], wanted: Collection[Subject]
 
 def _decided(rules: RuleSet, subject: Subject, tally: Tally) -> bool:
     if subject.kind is PatternKind.DOMAIN:
-        return rules.match("", f"https://{subject.key}/") is not None
+        found = rules.match("", f"https://{subject.key}/")
+        return found is not None and not found.provisional
     return rules.match(tally.usual_names[0], "") is not None
 
 

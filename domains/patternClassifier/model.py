@@ -1,5 +1,6 @@
 """What a classification is, and which tier decided it."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -9,16 +10,20 @@ class Tier(StrEnum):
 
     URL = "url"
     APP = "app"
+    TITLE = "title"
     MEMORY = "memory"
     CACHE = "cache"
     DOCUMENTS = "documents"
     MODEL = "model"
     LLM = "llm"
+    PROVISIONAL = "provisional"
     FALLBACK = "fallback"
 
 
 OF_LLM = frozenset({Tier.MEMORY, Tier.CACHE, Tier.LLM})
 """The tiers that pass on what the LLM has answered."""
+OF_RULES = frozenset({Tier.URL, Tier.APP, Tier.TITLE, Tier.PROVISIONAL})
+"""The tiers at which a pattern decides."""
 
 
 class PauseReason(StrEnum):
@@ -34,6 +39,41 @@ class BudgetLimit(StrEnum):
     CALLS = "calls"
     TOKENS = "tokens"
     USER_SHARE = "user_share"
+
+
+class Doubt(StrEnum):
+    """Why a rule's match is provisional (see `rules.py`)."""
+
+    BROWSER = "browser"
+    HOST = "host"
+    PARENT = "parent"
+    TITLE = "title"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMatch:
+    """The pattern that decided, as the administrators wrote it, and the document it is from."""
+
+    category: str
+    tier: Tier
+    pattern: str
+    category_id: str
+    priority: int | None = None
+    doubt: Doubt | None = None
+
+    @property
+    def provisional(self) -> bool:
+        """Whether it holds only if no tier behind the rules knows better."""
+        return self.doubt is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PatternProblem:
+    """A broken pattern: reported, skipped, never fatal."""
+
+    category: str
+    pattern: str
+    reason: str
 
 
 class Classification(NamedTuple):

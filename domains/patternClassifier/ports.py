@@ -5,9 +5,8 @@ from typing import NamedTuple, Protocol
 
 from domains.kernel.errors import PipelineError
 from domains.kernel.window import Window
-from domains.patternClassifier.model import BudgetLimit, PauseReason, Tier
+from domains.patternClassifier.model import BudgetLimit, PatternProblem, PauseReason, Tier
 from domains.patternClassifier.questions import Question
-from domains.patternClassifier.rules import PatternProblem
 
 
 class ClassificationCachePort(Protocol):

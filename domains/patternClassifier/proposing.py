@@ -1,10 +1,10 @@
 """The use case of learning: all answers that the LLM has given become proposals of patterns, which are kept."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from domains.categoryPattern import decisions
-from domains.categoryPattern.model import PatternProposal, ProposalStatus
+from domains.categoryPattern.model import CategoryPattern, PatternProposal, ProposalStatus
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
 from domains.kernel.window import Window
 from domains.patternClassifier.learning import AnswerCounts, propose
@@ -60,10 +60,11 @@ async def propose_patterns(
     limits: ProposalLimits,
     again: bool = False,
     progress: Callable[[int], None] = lambda answers: None,
+    additions: Sequence[CategoryPattern] = (),
 ) -> Proposed:
     """Keeps what `propose` proposes now, and withdraws what it proposed before and does no longer.
 
-    `progress` is told how many answers are read so far.
+    `progress` is told how many answers are read so far; `additions` are those of the rules.
     """
     present = await patterns.find_all()
     names = {pattern.id: pattern.category for pattern in present}
@@ -77,7 +78,7 @@ async def propose_patterns(
         if not read % _TOLD_EVERY:
             progress(read)
     kept = await proposals.find_all()
-    found = propose(counts, RuleSet(present), kept, limits.min_answers, limits.min_share, again)
+    found = propose(counts, RuleSet(present, additions), kept, limits.min_answers, limits.min_share, again)
     waiting = {proposal.id for proposal in kept if proposal.status is ProposalStatus.PROPOSED}
     withdrawn = waiting - {proposal.id for proposal in found}
     await proposals.save_all(found)

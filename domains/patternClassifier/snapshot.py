@@ -1,22 +1,29 @@
 """Patterns, rules and category ids of one moment, and what they make of a window."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from domains.categoryPattern.model import UNCATEGORIZED, CategoryPattern
+from domains.categoryPattern.model import BROWSING, UNCATEGORIZED, CategoryPattern
 from domains.kernel.window import Window
-from domains.patternClassifier.model import OF_LLM, Classification, Tier
+from domains.patternClassifier.model import OF_LLM, Classification, RuleMatch, Tier
 from domains.patternClassifier.rules import RuleSet
-from domains.patternClassifier.urls import split_url
-
-_BROWSING = "Browsing"
 
 
 class PatternSnapshot:
-    """Replaced as a whole, so that a batch never sees half a change."""
+    """Replaced as a whole, so that a batch never sees half a change.
 
-    def __init__(self, patterns: Sequence[CategoryPattern]) -> None:
+    `additions` are what the collection cannot say (see `RuleSet`). A page of which nobody knows more than that it is
+    one counts as the category `unknown_pages`.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[CategoryPattern],
+        additions: Iterable[CategoryPattern] = (),
+        unknown_pages: str = UNCATEGORIZED,
+    ) -> None:
         self.patterns = patterns
-        self.rules = RuleSet(patterns)
+        self.rules = RuleSet(patterns, additions)
         ids: dict[str, str] = {}
         for pattern in patterns:  # a name that stands twice keeps its first id
             ids.setdefault(pattern.category, pattern.id)
@@ -30,34 +37,48 @@ class PatternSnapshot:
             for is_llm_based in (False, True)
         ]
         self._names = {pattern.id: pattern.category for pattern in patterns}
+        self._unknown_pages = unknown_pages if unknown_pages in ids else UNCATEGORIZED
 
     @property
     def uncategorized(self) -> Classification:
         return self.by_tier[Tier.FALLBACK][UNCATEGORIZED]
 
     def by_rules(self, window: Window) -> Classification | None:
-        """What the rules decide for good: a browser's name says nothing of a page that no rule knows."""
-        match = self.rules.match(window.app, window.url)
-        if match is None or (
-            match.tier == Tier.APP and match.category == _BROWSING and "." in split_url(window.url)[0]
-        ):
-            return None
-        return self.by_tier[match.tier][match.category]
+        """What the rules decide for good."""
+        match = self.rules.match(window.app, window.url, window.title)
+        return None if match is None or match.doubt else self.by_tier[match.tier][match.category]
+
+    def provisionally(self, window: Window) -> RuleMatch | None:
+        """The rule that holds as long as nobody knows better, with the category that the window then counts as.
+
+        A page that would be `Browsing` is one that nobody knows.
+        """
+        match = self.rules.match(window.app, window.url, window.title)
+        if match is None or not match.doubt or match.category != BROWSING:
+            return match
+        return replace(match, category=self._unknown_pages)
 
     def fallback(self, window: Window) -> Classification:
-        """What is left to say where no tier decides: a browser is Browsing, all else Uncategorized."""
-        match = self.rules.match(window.app, window.url)
-        return self.by_tier[match.tier][match.category] if match else self.uncategorized
+        """What is left to say where no tier behind the rules decides."""
+        match = self.provisionally(window)
+        if match is None:
+            return self.uncategorized
+        return self.by_tier[Tier.PROVISIONAL if match.doubt else match.tier][match.category]
 
     def stored(self, stored_id: str | None, is_llm_based: bool, window: Window) -> Classification | None:
         """What the `categoryId` of a window's document says; None where it says nothing (absent, unknown or
-        Uncategorized), or no more than that the window is a browser's."""
+        Uncategorized), or no more than was once said provisionally."""
         name = self._names.get(stored_id or "", UNCATEGORIZED)
-        if name == UNCATEGORIZED:
-            return None
-        if name == _BROWSING and not is_llm_based and self.fallback(window).category == _BROWSING:
+        if name == UNCATEGORIZED or (not is_llm_based and self.was_provisional(name, window)):
             return None
         return self._stored[is_llm_based][name]
+
+    def was_provisional(self, name: str, window: Window) -> bool:
+        """Whether this category is no more than what the rules say of the window while nobody knows better."""
+        if name == BROWSING and self.rules.is_browser(window.app):
+            return True
+        match = self.rules.match(window.app, window.url, window.title)
+        return match is not None and match.provisional and name in (match.category, self.fallback(window).category)
 
     def answered(self, name: str, window: Window, tier: Tier) -> Classification | None:
         """What an answer of the LLM says of a window; None where its category is gone meanwhile.

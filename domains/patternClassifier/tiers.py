@@ -125,7 +125,7 @@ class DocumentsTier:
 
 
 class LocalClassifierTier:
-    """The local classifier, where it is sure enough."""
+    """The local classifier, where it is sure enough and says more than the rules, from which it has learnt."""
 
     name = Tier.MODEL
 
@@ -139,5 +139,5 @@ class LocalClassifierTier:
         return {
             question: of_tier[name]
             for question, name in zip(questions, names, strict=True)
-            if name in of_tier and name != UNCATEGORIZED
+            if name in of_tier and name != UNCATEGORIZED and not snapshot.was_provisional(name, windows[question])
         }

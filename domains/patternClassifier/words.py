@@ -124,6 +124,14 @@ def split_name(name: str) -> list[str]:
     return _WORD.findall(base_name(name).casefold())
 
 
+def pattern_words(pattern: str) -> tuple[str, ...]:
+    """The folded words of a pattern. Raises ValueError, with the reason, for one that could never match."""
+    words = split_name(pattern)
+    if not words:
+        raise ValueError("no letter or digit in it, or far too long for an app's name")
+    return tuple(words)
+
+
 @lru_cache(maxsize=4096)
 def is_qualifier(phrase: str) -> bool:
     """Whether the folded words of `phrase` together say one version, edition, channel or platform."""

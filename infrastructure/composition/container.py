@@ -206,6 +206,8 @@ class Container(containers.DeclarativeContainer):
     tiers = providers.Singleton(
         from_settings.slow_tiers, answer_memory, categorized_data, local_classifier, llm_queue, settings
     )
+    pattern_additions = providers.Singleton(from_settings.pattern_additions, settings)
+    snapshot_of = providers.Singleton(from_settings.snapshot_of, pattern_additions, settings)
     classifier = providers.Singleton(
         PatternClassifier,
         category_patterns,
@@ -215,6 +217,7 @@ class Container(containers.DeclarativeContainer):
         answer_memory,
         tiers,
         llm_queue,
+        snapshot_of,
     )
     leaderboard_rebuild = providers.Singleton(
         LeaderboardRebuild, board_rebuild.provider, usage_logs, category_patterns, calendar

@@ -7,8 +7,9 @@ for them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from domains.categoryPattern.model import CategoryPattern
@@ -27,18 +28,19 @@ from domains.patternClassifier.ports import (
     LocalClassifierPort,
 )
 from domains.patternClassifier.privacy import Privacy
+from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, LocalClassifierTier, SlowTier
 from domains.pomodoro.capacity import ConsumerLimits
 from infrastructure.observing.logs import LoggingObserver, announce_not_loaded
 from infrastructure.observing.metrics import MetricsObserver
 from infrastructure.observing.observers import Observer, Observers
 from infrastructure.operations.health import PipelineHealth
-from infrastructure.patterns.pattern_file import default_patterns
+from infrastructure.patterns.pattern_file import ADDITIONS, PatternFileError, default_patterns, read_patterns
 from infrastructure.redis import client as redis_client
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.outbox import OutboxCommit
-from infrastructure.settings import Settings, names_of
+from infrastructure.settings import Settings, SettingsError, names_of
 from infrastructure.spring.message_parser import MessageLimits
 from infrastructure.sqlite.database import SqliteDatabase
 
@@ -59,6 +61,20 @@ def store_kind(settings: Settings) -> str:
 def patterns_to_start_with(settings: Settings) -> list[CategoryPattern]:
     """The default patterns for the embedded store. Spring's initialiser fills a shared store."""
     return default_patterns() if settings.mongo_uri is None else []
+
+
+def pattern_additions(settings: Settings) -> list[CategoryPattern]:
+    """Raises SettingsError where PATTERN_FILE cannot be used."""
+    try:
+        return read_patterns((settings.pattern_file or ADDITIONS).read_bytes())
+    except (OSError, PatternFileError) as error:
+        raise SettingsError(f"PATTERN_FILE {settings.pattern_file}: {error}") from error
+
+
+def snapshot_of(
+    additions: Sequence[CategoryPattern], settings: Settings
+) -> Callable[[Sequence[CategoryPattern]], PatternSnapshot]:
+    return partial(PatternSnapshot, additions=additions, unknown_pages=settings.unknown_pages_count_as)
 
 
 def sqlite_database(settings: Settings) -> SqliteDatabase:

@@ -19,8 +19,7 @@ from domains.operations.model import StoredDeadLetter
 from domains.operations.ports import DeadLettersPort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.explain import explain
-from domains.patternClassifier.model import Classification
-from domains.patternClassifier.rules import RuleMatch
+from domains.patternClassifier.model import OF_RULES
 from infrastructure.http import schemas
 from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.explanations import answer_document, trace_document
@@ -142,14 +141,16 @@ class Api:
             raise web.HTTPServiceUnavailable(text="no patterns are loaded yet")
         key = Window(window.app, window.url, window.title)
         found = classifier.at_once(key) or (await classifier.further({key})).get(key)
-        matches = classifier.snapshot.rules.candidates(window.app, window.url)
-        answer = _answer(found or classifier.snapshot.fallback(key), matches)
-        others = matches[1:] if answer["pattern"] else matches
+        snapshot = classifier.snapshot
+        matches = snapshot.rules.candidates(*key)
+        said = found or snapshot.fallback(key)
+        rule = snapshot.provisionally(key) if said.tier in OF_RULES else None
+        others = matches[1:] if rule else matches
         return schemas.Explained(
-            **answer,
+            **answer_document(rule or said),
             llm_would_be_asked=found is None and classifier.would_ask(key),
             also=[schemas.Answer(**answer_document(other)) for other in others],
-            why=schemas.Why(**trace_document(explain(classifier.snapshot.rules, window.app, window.url))),
+            why=schemas.Why(**trace_document(explain(snapshot.rules, key))),
         )
 
     # Proposals
@@ -269,12 +270,6 @@ def _letter(letter: StoredDeadLetter, admitted: bool) -> schemas.DeadLetterDocum
         truncated=letter.truncated,
         fields=dict(letter.fields) if admitted else None,
     )
-
-
-def _answer(found: Classification, matches: list[RuleMatch]) -> dict[str, str | None]:
-    """The answer, with the pattern if a rule decides."""
-    rule = matches[0] if matches and (matches[0].tier, matches[0].category) == (found.tier, found.category) else None
-    return {"category": found.category, "tier": found.tier, "pattern": rule.pattern if rule else None}
 
 
 def _proposal(proposal: PatternProposal) -> schemas.Proposal:

@@ -7,12 +7,14 @@ from infrastructure.http import schemas
 _TIERS = {
     Tier.URL: ("URL rule", "a pattern matches the address"),
     Tier.APP: ("App rule", "a pattern matches the app's name"),
+    Tier.TITLE: ("Title rule", "a pattern matches the title"),
     Tier.MEMORY: ("Memory", "the LLM told this process before"),
     Tier.CACHE: ("Cache", "the LLM told another instance before"),
     Tier.DOCUMENTS: ("Documents", "the same window was categorised before"),
     Tier.MODEL: ("Local classifier", "the classifier on this machine is sure"),
     Tier.LLM: ("LLM", "asked, and it answered"),
-    Tier.FALLBACK: ("Nobody", "stays Uncategorized, or Browsing"),
+    Tier.PROVISIONAL: ("Provisional rule", "a pattern that cannot know, and nobody knows better"),
+    Tier.FALLBACK: ("Nobody", "stays Uncategorized"),
 }
 
 _LANES = {

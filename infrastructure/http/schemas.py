@@ -221,6 +221,7 @@ class Answer(Document):
     category: str
     tier: str
     pattern: str | None
+    provisional: bool = Field(description="the pattern cannot know: it holds only where no later tier knows better")
 
 
 class Step(Answer):
@@ -233,6 +234,9 @@ class Why(Document):
     path: str
     words: list[str]
     qualifiers: list[str] = Field(description="the last of `words`, which may be left off")
+    segments: list[str] | None = Field(
+        description="the page's title as it was compared, without what a browser adds; null where it was not read"
+    )
     matched: list[Step] = Field(description="best first")
     missed: list[Step] = Field(description="app patterns that begin the name and yet do not match")
     note: str

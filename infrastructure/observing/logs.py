@@ -16,8 +16,7 @@ from typing_extensions import override
 
 from domains.kernel.errors import Outage, PipelineError
 from domains.operations.model import TaskState, TaskStatus
-from domains.patternClassifier.model import PauseReason, Tier
-from domains.patternClassifier.rules import PatternProblem
+from domains.patternClassifier.model import PatternProblem, PauseReason, Tier
 from domains.pomodoro.model import CommitResult, DeadLetter, Lane, StreamState
 from infrastructure.observing.observers import Observer
 from infrastructure.observing.printable import printable, printable_json, printable_lines

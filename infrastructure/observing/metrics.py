@@ -19,8 +19,7 @@ from typing_extensions import override
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure, Outage, PipelineError
 from domains.operations.model import ENDS, StreamFigures, TaskStatus
-from domains.patternClassifier.model import PauseReason, Tier
-from domains.patternClassifier.rules import PatternProblem
+from domains.patternClassifier.model import PatternProblem, PauseReason, Tier
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, DeadLetterKind, Lane, Stage, StreamState
 from infrastructure.observing.observers import Observer

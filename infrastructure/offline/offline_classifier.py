@@ -8,33 +8,44 @@ from types import TracebackType
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.window import Window
-from domains.patternClassifier.model import Classification, Tier
+from domains.patternClassifier.model import Classification, RuleMatch, Tier
 from domains.patternClassifier.ports import ClassifierObserver
-from domains.patternClassifier.rules import RuleMatch, RuleSet
+from domains.patternClassifier.snapshot import PatternSnapshot
 from infrastructure.offline.window_lines import BadLine, WindowLine
+from infrastructure.patterns.pattern_file import default_additions
 
 Answer = RuleMatch | Classification
 
-_NAMES = ("OPENAI_API_KEY", "MODEL_FILE")
+_NAMES = ("OPENAI_API_KEY", "MODEL_FILE", "PATTERN_FILE", "UNKNOWN_PAGES_COUNT_AS")
 _FILES = (Path(".env"), Path(".data/model.npz"))
 _MOST = 1_000_000
 _PATIENCE = 600.0  # seconds: only the command itself waits for these windows
 
 
-def may_be_there() -> bool:
-    """Whether a local classifier or an LLM may be configured. This is cheap; loading the settings takes longer."""
+def snapshot_of(patterns: Sequence[CategoryPattern]) -> PatternSnapshot:
+    """The rules as the pipeline would have them. Raises SettingsError."""
+    if not may_be_configured():
+        return PatternSnapshot(patterns, default_additions())
+    from infrastructure.composition import from_settings
+    from infrastructure.settings import load_settings
+
+    settings = load_settings(app_env="dev")
+    return from_settings.snapshot_of(from_settings.pattern_additions(settings), settings)(patterns)
+
+
+def may_be_configured() -> bool:
+    """Whether there may be settings that matter here. This is cheap; loading the settings takes longer."""
     return any(map(os.environ.get, _NAMES)) or any(path.exists() for path in _FILES)
 
 
 def decide(
-    rules: RuleSet, behind: "OfflineClassifier | None", windows: Sequence[WindowLine | BadLine]
+    snapshot: PatternSnapshot, behind: "OfflineClassifier | None", windows: Sequence[WindowLine | BadLine]
 ) -> list[Answer | None]:
     """The answer for each window, in order: of what is `behind` the rules, else theirs; None where there is none."""
-    match = rules.match
-    found = [match(w.app or "", w.url or "") if isinstance(w, WindowLine) else None for w in windows]
+    keys = [w.window if isinstance(w, WindowLine) else None for w in windows]
+    found = [None if key is None else snapshot.provisionally(key) for key in keys]
     if behind is None:
         return list(found)
-    keys = [w.window if isinstance(w, WindowLine) else None for w in windows]
     answers = behind.classify({key for key in keys if key is not None})
     return [(answers.get(key) if key else None) or rule for key, rule in zip(keys, found, strict=True)]
 
@@ -75,6 +86,11 @@ class OfflineClassifier:
     ) -> None:
         self._runner.run(self._close())
         self._runner.__exit__(kind, error, traceback)
+
+    def would_ask(self, window: Window) -> list[Tier]:
+        """The tiers that are asked for a window of which the rules do not know for good."""
+        tiers = [Tier.MODEL] if self._container.local_classifier() is not None else []
+        return [*tiers, Tier.LLM] if self._classifier.would_ask(window) else tiers
 
     def classify(self, keys: Collection[Window]) -> dict[Window, Classification]:
         """The categories that the local classifier and the LLM give to windows that the rules leave open."""

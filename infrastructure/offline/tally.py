@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from domains.patternClassifier.model import RuleMatch, Tier
 from domains.patternClassifier.urls import split_url
 from infrastructure.offline.offline_classifier import Answer
 from infrastructure.offline.window_lines import BadLine, WindowLine
@@ -20,7 +21,7 @@ class Tally:
 
     def add(self, windows: Sequence[WindowLine | BadLine], found: Sequence[Answer | None]) -> None:
         """`found` are the answers for `windows`, in their order."""
-        decided = Counter((answer.tier, answer.category) for answer in found if answer is not None)
+        decided = Counter((_tier(answer), answer.category) for answer in found if answer is not None)
         for (tier, category), count in decided.items():
             self.tiers[tier] += count
             self.categories[category] += count
@@ -43,3 +44,7 @@ class Tally:
             self.unknown_apps[window.app] += 1
         else:
             self.empty += 1
+
+
+def _tier(answer: Answer) -> Tier:
+    return Tier.PROVISIONAL if isinstance(answer, RuleMatch) and answer.provisional else answer.tier

@@ -1,6 +1,7 @@
 """Pattern files: JSON arrays of `{category, priority, appPatterns, domainPatterns}`, read, written and compared.
 
-`default.json` is such a file. Source of the form: contract, "Out: MongoDB".
+`default.json` is such a file. Source of the form: contract, "Out: MongoDB". What no document of the collection can
+say, `titlePatterns` and `"provisional": true`, stands in `additions.json`, or in the file that PATTERN_FILE names.
 """
 
 import json
@@ -17,6 +18,7 @@ from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.patternClassifier.pattern_checks import CATEGORIES_WITHOUT_PATTERNS, canonical_pattern
 
 DEFAULT_PATTERNS = Path(__file__).parent / "default.json"
+ADDITIONS = Path(__file__).parent / "additions.json"
 
 
 class PatternFileError(Exception):
@@ -47,11 +49,18 @@ class _Entry(msgspec.Struct, rename="camel"):
     priority: int | float | None = None  # exports of MongoDB spell 2 as 2.0
     app_patterns: list[str] | None = None
     domain_patterns: list[str] | None = None
+    title_patterns: list[str] | None = None
+    provisional: bool = False
 
 
 def default_patterns() -> list[CategoryPattern]:
     """The default patterns of all 19 categories, in the order of the file. Ids are derived from the names."""
     return read_patterns(DEFAULT_PATTERNS.read_bytes())
+
+
+def default_additions() -> list[CategoryPattern]:
+    """What is added to the collection's patterns where no other file is named."""
+    return read_patterns(ADDITIONS.read_bytes())
 
 
 def read_patterns(data: bytes) -> list[CategoryPattern]:
@@ -105,7 +114,8 @@ async def import_into(
 def compare(wanted: Sequence[CategoryPattern], present: Sequence[CategoryPattern]) -> FileNews:
     """Compares the `wanted` patterns of a file with those `present` in a store.
 
-    Raises PatternFileError for a category that neither the contract nor the store has, or that cannot have patterns.
+    Raises PatternFileError for a category that neither the contract nor the store has, or that cannot have patterns,
+    and for what no store can hold.
     """
     known = {pattern.category for pattern in present}
     _raise_any(_category_problems(wanted, known))
@@ -145,6 +155,8 @@ def _pattern(data: object) -> CategoryPattern:
         priority=None if entry.priority is None else int(entry.priority),
         app_patterns=tuple(entry.app_patterns or ()),
         domain_patterns=tuple(entry.domain_patterns or ()),
+        title_patterns=tuple(entry.title_patterns or ()),
+        provisional=entry.provisional,
     )
 
 
@@ -155,6 +167,8 @@ def _category_problems(entries: Iterable[CategoryPattern], known: set[str]) -> I
             yield f"item {number}: {name} is a category without patterns"
         elif name not in PATTERN_CATEGORIES | CATEGORIES_WITHOUT_PATTERNS and name not in known:
             yield f"item {number}: {name}: no such category"
+        if entry.title_patterns or entry.provisional:
+            yield f"item {number}: titlePatterns and provisional are no part of the collection: see PATTERN_FILE"
 
 
 def _raise_any(problems: Iterable[str]) -> None:

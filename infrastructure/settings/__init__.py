@@ -13,6 +13,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationIn
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domains.categoryPattern.model import PATTERN_CATEGORIES, UNCATEGORIZED
 from domains.patternClassifier.model import Tier
 from domains.patternClassifier.privacy import Privacy
 from infrastructure.operations.task_registry import TASKS, TaskEntry
@@ -269,6 +270,15 @@ class Settings(ScheduleSettings):
         description="interval at which the category patterns are reloaded; SIGHUP reloads them at once",
         json_schema_extra=_unit("s"),
     )
+    pattern_file: Path | None = Field(
+        None,
+        description="names of sites in titles, what is provisional, and further patterns, which the collection cannot"
+        " hold and to which they are added; not set: those that come along",
+    )
+    unknown_pages_count_as: str = Field(
+        UNCATEGORIZED,
+        description="category of a page of which nobody knows more than that it is one; Browsing counts as work",
+    )
     openai_api_key: SecretStr | None = Field(None, description="key of the LLM; not set: no LLM is asked")
     openai_base_url: AnyHttpUrl = Field(
         AnyHttpUrl("https://api.openai.com/v1"), description="address of a server that speaks the OpenAI API"
@@ -473,6 +483,13 @@ class Settings(ScheduleSettings):
             raise ValueError("must be host:port or unix:///path")
         return value
 
+    @field_validator("unknown_pages_count_as")
+    @classmethod
+    def _is_category(cls, value: str) -> str:
+        if value not in PATTERN_CATEGORIES:
+            raise ValueError(f"must be one of {', '.join(sorted(PATTERN_CATEGORIES))}")
+        return value
+
     @field_validator("redis_sentinels")
     @classmethod
     def _are_addresses(cls, value: str) -> str:
@@ -503,7 +520,7 @@ class Settings(ScheduleSettings):
                 raise ValueError(f"cannot be used with REDIS_TLS_CERT: {error}") from None
         return value
 
-    @field_validator("redis_tls_ca", "redis_tls_cert", "openai_tls_ca")
+    @field_validator("redis_tls_ca", "redis_tls_cert", "openai_tls_ca", "pattern_file")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):

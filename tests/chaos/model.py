@@ -49,7 +49,7 @@ LLM_HOSTS: dict[str, str | None] = {
     "lobby.pomo.example": BROWSING,
     "fog.pomo.example": None,
 }
-"""The same for hosts. Without an answer, a browser at such a host is Browsing, by the app's name.
+"""The same for hosts. Without an answer, a page at such a host is Browsing in a known browser.
 
 The hosts must look public: one of an internal domain, such as `.test`, is not sent to the LLM.
 """
@@ -134,12 +134,16 @@ def session_of(fields: Mapping[str, str]) -> Session:
 
 
 def category_of(fields: Mapping[str, str], llm: bool) -> str:
+    """UNKNOWN_PAGES_COUNT_AS is Browsing, so that the LLM's answers also take seconds from boards of work."""
+    return _by_rules(fields) or (llm and answer_of(fields)) or APPS.get(fields.get("app", "")) or UNCATEGORIZED
+
+
+def _by_rules(fields: Mapping[str, str]) -> str | None:
+    """A browser's name decides only where neither a host nor a title says what it shows."""
     host, of_app = _host(fields), APPS.get(fields.get("app", ""))
-    if host in HOSTS:
-        return HOSTS[host]
-    if of_app and not (host and of_app == BROWSING):
+    if of_app and (of_app != BROWSING or not (host or fields.get("title"))):
         return of_app
-    return (llm and answer_of(fields)) or of_app or UNCATEGORIZED
+    return HOSTS.get(host)
 
 
 def answer_of(fields: Mapping[str, str]) -> str | None:
@@ -150,9 +154,7 @@ def answer_of(fields: Mapping[str, str]) -> str | None:
 
 def by_llm(fields: Mapping[str, str]) -> bool:
     """Whether the LLM decides the window, if there is an LLM."""
-    host, of_app = _host(fields), APPS.get(fields.get("app", ""))
-    by_rules = host in HOSTS or (of_app is not None and not (host and of_app == BROWSING))
-    return not by_rules and answer_of(fields) is not None
+    return _by_rules(fields) is None and answer_of(fields) is not None
 
 
 def _host(fields: Mapping[str, str]) -> str:

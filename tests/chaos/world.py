@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from infrastructure.settings import Settings
 from tests.chaos import stream
 from tests.chaos.llm import TROUBLES, FakeLLM
+from tests.chaos.model import BROWSING
 from tests.chaos.nodes import cluster_client, cluster_nodes, join, one_node
 from tests.chaos.processes import ROOT, Instance, base_environment
 from tests.chaos.report import Report
@@ -108,6 +109,7 @@ class World:
     def _environment(self) -> dict[str, str]:
         timeouts = "connectTimeoutMS=2000&socketTimeoutMS=3000&serverSelectionTimeoutMS=2000"
         settings = {
+            "UNKNOWN_PAGES_COUNT_AS": BROWSING,
             "REDIS_ADDR": self.nodes[0].proxy.address,
             "MONGO_URI": f"mongodb://{self.store_proxy.address}/?directConnection=true&{timeouts}",
             "MONGO_DATABASE": self.store.database.name,

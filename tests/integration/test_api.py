@@ -12,8 +12,9 @@ from aiohttp import ClientResponse, ClientSession
 from structlog.testing import capture_logs
 from yarl import URL
 
-from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal, ProposalStatus
+from domains.categoryPattern.model import CategoryPattern, Evidence, PatternKind, PatternProposal, ProposalStatus
 from domains.kernel.errors import RedisOutage
+from domains.kernel.window import Window
 from domains.patternClassifier.model import Tier
 from domains.pomodoro.model import Lane
 from infrastructure.composition.container import running_container
@@ -22,7 +23,7 @@ from infrastructure.http.page import console_files
 from infrastructure.http.server import open_door
 from infrastructure.settings import Settings, SettingsError, load_settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
-from tests.messages import message
+from tests.messages import hex_id, message
 from tests.servers import RedisServer, free_port
 
 TOKEN = "correct horse battery staple"
@@ -465,10 +466,33 @@ async def test_a_window_is_explained(door: Door) -> None:
     answer = await door.post("/api/classify", {"app": "Visual Studio Code", "url": "https://docs.google.com/x"})
     found = await answer.json()
 
-    assert (found["category"], found["tier"], found["pattern"]) == ("Documentation", "url", "docs.google.com")
-    assert [other["category"] for other in found["also"]] == ["Development"]
-    assert found["why"]["matched"][1]["reason"] == "is the whole name; the URL comes before the app"
-    assert found["llmWouldBeAsked"] is False
+    assert (found["category"], found["tier"], found["pattern"]) == ("Development", "app", "Visual Studio Code")
+    assert [other["category"] for other in found["also"]] == ["Documentation"]
+    reason = found["why"]["matched"][1]["reason"]
+    assert reason == "docs.google.com is the host; an app that is no browser comes before the URL"
+    assert (found["provisional"], found["llmWouldBeAsked"]) == (False, False)
+
+
+async def test_a_provisional_answer_says_so_and_that_the_title_was_read(door: Door) -> None:
+    window = {"app": "crx_agimnkijcaahngcdmfeangaknmldooml", "title": "무한도전 - YouTube"}
+    found = await (await door.post("/api/classify", window)).json()
+
+    assert (found["category"], found["tier"], found["pattern"]) == ("Entertainment", "title", "YouTube")
+    assert found["provisional"] is True
+    assert found["why"]["segments"] == ["무한도전", "youtube"]
+
+
+async def test_a_page_that_nobody_knows_counts_as_the_pipeline_counts_it(door: Door) -> None:
+    container = door.pipeline.container
+    await container.category_patterns().save_all([CategoryPattern(hex_id(5), "Browsing", 9, ("Whale",))])
+    await container.classifier().load()
+    window = {"app": "Whale", "url": "https://zyzzyva.example/", "title": "A page"}
+    found = await (await door.post("/api/classify", window)).json()
+    at_once = container.classifier().at_once(Window(window["app"], window["url"], window["title"]))
+
+    assert (found["category"], found["tier"], found["provisional"]) == ("Uncategorized", "app", True)
+    assert at_once is not None
+    assert (at_once.category, at_once.tier) == ("Uncategorized", "provisional")
 
 
 async def test_what_nobody_knows_is_uncategorized(door: Door) -> None:

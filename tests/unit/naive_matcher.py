@@ -23,19 +23,44 @@ Answer = tuple[str, str, str, str]  # category, tier, pattern, category id: the 
 
 
 def candidates(patterns: Iterable[CategoryPattern], app: str, url: str) -> list[Answer]:
-    """All patterns that match, best first."""
-    found = []
+    """All patterns that match a window without a title, best first: an app that is no browser, the URL, a browser."""
+    apps, urls = [], []
     for document in patterns:
         last = (document.priority is None, document.priority or 0, document.category)
-        for pattern in document.domain_patterns:
-            strength = url_strength(pattern, url)
-            if strength is not None:
-                found.append((0, *strength, *last, pattern, document.id, "url"))
         for pattern in document.app_patterns:
             strength = app_strength(pattern, app)
             if strength is not None:
-                found.append((1, *strength, *last, pattern, document.id, "app"))
-    return [(category, tier, pattern, id_) for *_, category, pattern, id_, tier in sorted(found)]
+                apps.append((strength, *last, pattern, document.id))
+    address = url if url or apps else app_address(app)
+    for document in patterns:
+        last = (document.priority is None, document.priority or 0, document.category)
+        for pattern in document.domain_patterns:
+            strength = url_strength(pattern, address)
+            if strength is not None:
+                urls.append((strength, *last, pattern, document.id))
+    by_app = [(category, "app", pattern, id_) for *_, category, pattern, id_ in sorted(apps)]
+    by_url = [(category, "url", pattern, id_) for *_, category, pattern, id_ in sorted(urls)]
+    return by_app + by_url if by_app and by_app[0][0] != "Browsing" else by_url + by_app
+
+
+def provisional(patterns: Iterable[CategoryPattern], app: str, url: str) -> bool:
+    """Whether the best of `candidates` cannot know: a browser's name, or a host of Browsing for a site below it."""
+    category, tier, pattern, _ = candidates(patterns, app, url)[0]
+    if category != "Browsing":
+        return False
+    if tier == "app":
+        return url != "" and not re.match("(?i)(about|arc|brave|chrome|edge|opera|vivaldi|whale):(?!reader)", url)
+    read, place = read_pattern(pattern), split(url or app_address(app))
+    if read is None or isinstance(read, str) or read[1] or place is None:
+        return False
+    before = place[0].removesuffix(read[0]).strip(".").split(".")
+    return any(label not in ("", "www", "m", "en") for label in before)  # those of the labels of the tests
+
+
+def app_address(app: str) -> str:
+    """The address that the name of an installed web app is."""
+    host = re.sub("^(google-)?(chrome|brave|msedge|vivaldi|opera)-", "", app.split("__")[0])
+    return host if re.fullmatch(r"([a-zA-Z0-9-]+\.)+[a-zA-Z]{2,}", host) else ""
 
 
 # ---------------------------------------------------------------------------------------------- URLs

@@ -15,6 +15,7 @@ from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
+from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier
 from domains.pomodoro.consumer import PomodoroPatternConsumer
 from domains.pomodoro.model import (
@@ -280,6 +281,7 @@ class Instance:
         name: str = "one",
         other: Observer | None = None,
         llm_limits: LLMQueueLimits = LLM_LIMITS,
+        snapshot_of: Callable[[Sequence[CategoryPattern]], PatternSnapshot] = PatternSnapshot,
         **limits: Any,
     ) -> None:
         self.world = world
@@ -296,6 +298,7 @@ class Instance:
             memory=self.memory,
             tiers=[CacheTier(self.memory), DocumentsTier(world.categorized)],
             llm_queue=self.llm_queue,
+            snapshot_of=snapshot_of,
         )
         calendar = BoardCalendar(SEOUL)
         batches = BatchClassification(self.classifier, world.categorized, world.logs, calendar, STREAM)

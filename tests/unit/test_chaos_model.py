@@ -97,12 +97,14 @@ def test_any_other_category_counts_in_its_own_three(category: str) -> None:
         ({}, True, "Uncategorized"),
         ({"app": "Wide Lantern"}, True, "Browsing"),
         ({"app": "Wide Lantern", "url": "https://seminar.pomo.example/page/1"}, True, "Education"),
+        ({"app": "Wide Lantern", "title": "제목 1"}, True, "Browsing"),
         ({"app": "Wide Lantern", "url": "https://seminar.pomo.example/page/1"}, False, "Browsing"),
         ({"app": "Wide Lantern", "url": "https://fog.pomo.example/page/1"}, True, "Browsing"),
         ({"app": "Wide Lantern", "url": "https://docs.pomo.example/page/1"}, True, "Documentation"),
         ({"app": "Quiet Surf", "url": "https://plaza.pomo.example/page/1"}, True, "SNS"),
         ({"app": "Quiet Surf", "url": "https://plaza.pomo.example/page/1"}, False, "Uncategorized"),
         ({"app": "Forge Editor", "url": "https://plaza.pomo.example/page/1"}, True, "Development"),
+        ({"app": "Forge Editor", "url": "https://docs.pomo.example/page/1"}, True, "Development"),
     ],
 )
 def test_categories(fields: dict[str, str], llm: bool, category: str) -> None:

@@ -1,8 +1,9 @@
 """The tiers of the classifier: rules, memory, cache, documents, model, LLM, and what is said where none decides."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +13,9 @@ from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage,
 from domains.kernel.window import Window
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue
-from domains.patternClassifier.model import Classification
+from domains.patternClassifier.model import Classification, PatternProblem
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
-from domains.patternClassifier.rules import PatternProblem
 from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, LocalClassifierTier, SlowTier
 from infrastructure.memory.repositories import (
@@ -25,7 +25,7 @@ from infrastructure.memory.repositories import (
     InMemoryLLMBudget,
 )
 from infrastructure.patterns.pattern_file import default_patterns
-from tests.messages import DEVELOPMENT, DOCUMENTATION, SNS, categorized, hex_id, patterns
+from tests.messages import DEVELOPMENT, DOCUMENTATION, ENTERTAINMENT, SNS, categorized, hex_id, patterns
 from tests.unit.pipeline_in_memory import LLM_LIMITS
 
 EDITOR = Window("Visual Studio Code", "", "")
@@ -33,6 +33,9 @@ STRANGE = Window("Frobnicator", "", "notes")
 STRANGER = Window("Zyzzyva", "https://zyzzyva.example", "")
 PAGE = Window("Google Chrome", "https://zyzzyva.example/a", "a page")
 NEW_TAB = Window("Google Chrome", "chrome://newtab", "New Tab")
+VIDEO = Window("Google Chrome", "https://zyzzyva.example/watch", "A lecture - Zyzzyva")
+VIDEO_SITE = [CategoryPattern("", "Entertainment", None, (), ("zyzzyva.example",), (), True)]
+UNKNOWN_PAGE = Classification(UNCATEGORIZED, category_id(UNCATEGORIZED), tier="provisional")
 BROWSING = hex_id(5)
 WITH_BROWSER = [*patterns(), CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))]
 
@@ -129,6 +132,7 @@ class Side:
         memory: int = 1000,
         model: Mapping[str, str] | None = None,
         questions: Questions | None = None,
+        snapshot_of: Callable[[Sequence[CategoryPattern]], PatternSnapshot] = PatternSnapshot,
     ) -> None:
         self.store, self.documents = InMemoryCategoryPatternRepository(stored), Documents()
         self.llm, self.seen, self.model = LLM(answers), Seen(), Model(model or {})
@@ -149,6 +153,7 @@ class Side:
             memory=self.memory,
             tiers=[tier for tier in tiers if tier.name not in without],
             llm_queue=None if "llm" in without else llm_queue,
+            snapshot_of=snapshot_of,
         )
 
     async def classify(self, *keys: Window) -> dict[Window, Classification]:
@@ -263,12 +268,17 @@ async def test_rules_decide_without_asking_anybody() -> None:
         (PAGE, None),
         (Window("Google Chrome", "zyzzyva.example", ""), None),
         (NEW_TAB, "Browsing"),
-        (Window("Google Chrome", "", "a title"), "Browsing"),
-        (Window("Google Chrome", "http://localhost:3000/a", ""), "Browsing"),
-        (Window("Google Chrome", "garbage", ""), "Browsing"),
+        (Window("Google Chrome", "", "a title"), None),
+        (Window("Google Chrome", "", "Google Chrome"), "Browsing"),
+        (Window("Google Chrome", "", ""), "Browsing"),
+        (Window("Google Chrome", "http://localhost:3000/a", ""), None),
+        (Window("Google Chrome", "garbage", ""), None),
         (Window("Notion", "https://zyzzyva.example", ""), "Documentation"),
     ],
-    ids=["page", "no_scheme", "new_tab", "no_url", "localhost", "garbage", "an_app_that_is_no_browser"],
+    ids=[
+        *("page", "no_scheme", "new_tab", "title", "own_name", "nothing_else", "localhost", "garbage"),
+        "an_app_that_is_no_browser",
+    ],
 )
 async def test_a_browsers_name_decides_nothing_about_a_page_that_no_rule_knows(
     key: Window, expected: str | None
@@ -278,17 +288,60 @@ async def test_a_browsers_name_decides_nothing_about_a_page_that_no_rule_knows(
     assert (found and found.category) == expected
 
 
-async def test_what_nobody_knows_is_browsing_in_a_browser_and_else_uncategorized() -> None:
+async def test_what_nobody_knows_is_uncategorized_a_page_too() -> None:
     snapshot = (await side()).classifier.snapshot
 
-    assert snapshot.fallback(PAGE) == Classification("Browsing", BROWSING, tier="app")
+    assert snapshot.fallback(PAGE) == UNKNOWN_PAGE
     assert snapshot.fallback(STRANGE) == snapshot.uncategorized
+
+
+@pytest.mark.parametrize(
+    ("unknown_pages", "category", "category_id_"),
+    [("Browsing", "Browsing", BROWSING), ("SNS", "SNS", SNS), ("Game", UNCATEGORIZED, category_id(UNCATEGORIZED))],
+    ids=["browsing", "another", "one_that_the_store_lacks"],
+)
+async def test_an_unknown_page_counts_as_what_was_asked_for(
+    unknown_pages: str, category: str, category_id_: str
+) -> None:
+    it = await side(snapshot_of=partial(PatternSnapshot, unknown_pages=unknown_pages), without=EVERYBODY)
+
+    assert it.classifier.at_once(PAGE) == Classification(category, category_id_, tier="provisional")
+
+
+async def test_a_provisional_answer_other_than_browsing_is_used_as_it_is() -> None:
+    it = await side(snapshot_of=partial(PatternSnapshot, additions=VIDEO_SITE), without=EVERYBODY)
+
+    assert it.classifier.at_once(VIDEO) == Classification("Entertainment", ENTERTAINMENT, tier="provisional")
+
+
+async def test_a_provisional_answer_holds_only_where_no_tier_knows_better() -> None:
+    it = await side({VIDEO: "Documentation"}, snapshot_of=partial(PatternSnapshot, additions=VIDEO_SITE))
+
+    assert it.classifier.at_once(VIDEO) is None
+    assert it.classifier.snapshot.fallback(VIDEO).category == "Entertainment"
+    assert await it.tier_of(VIDEO) == ("llm", "Documentation")
+
+
+async def test_a_provisional_answer_that_was_stored_is_no_knowledge_and_another_one_is() -> None:
+    it = await side(snapshot_of=partial(PatternSnapshot, additions=VIDEO_SITE))
+    snapshot = it.classifier.snapshot
+
+    assert snapshot.stored(ENTERTAINMENT, False, VIDEO) is None
+    assert snapshot.stored(ENTERTAINMENT, True, VIDEO) is not None, "the LLM said so"
+    assert snapshot.stored(DOCUMENTATION, False, VIDEO) is not None
+
+
+async def test_the_local_classifier_does_not_confirm_what_it_has_learnt_from_the_same_patterns() -> None:
+    video = {VIDEO.app: "Entertainment"}
+    it = await side({VIDEO: "SNS"}, model=video, snapshot_of=partial(PatternSnapshot, additions=VIDEO_SITE))
+
+    assert await it.tier_of(VIDEO) == ("llm", "SNS")
 
 
 async def test_without_slow_tiers_all_is_said_at_once() -> None:
     it = await side(without=["cache", "documents", "model", "llm"])
 
-    assert it.classifier.at_once(PAGE) == Classification("Browsing", BROWSING, tier="app")
+    assert it.classifier.at_once(PAGE) == UNKNOWN_PAGE
     assert it.classifier.at_once(STRANGE) == it.classifier.snapshot.uncategorized
     assert not it.classifier.can_ask
 
@@ -299,7 +352,7 @@ async def test_without_an_llm_what_the_other_tiers_do_not_know_is_the_fallback_f
     assert it.classifier.at_once(STRANGE) is None
     assert await it.classify(STRANGE, PAGE) == {
         STRANGE: it.classifier.snapshot.uncategorized,
-        PAGE: Classification("Browsing", BROWSING, tier="app"),
+        PAGE: UNKNOWN_PAGE,
     }
 
 
@@ -434,7 +487,7 @@ async def test_that_the_llm_cannot_tell_is_remembered_and_decides_for_the_fallba
 
     assert first == {
         STRANGE: it.classifier.snapshot.uncategorized,
-        PAGE: Classification("Browsing", BROWSING, tier="app"),
+        PAGE: UNKNOWN_PAGE,
     }
     assert {key: it.classifier.at_once(key) for key in (STRANGE, PAGE)} == first
     other = Side(stored=it.store.documents.values(), cache=it.cache)

@@ -24,9 +24,9 @@ PATTERNS = [
     {"category": "Development", "priority": 1, "domainPatterns": ["figma.com/dev", "swagger-ui"]},
     {"category": "AFK", "appPatterns": None},
 ]
-NOTHING = {"category": None, "tier": None, "pattern": None}
-BY_URL = {"category": "Design", "tier": "url", "pattern": "figma.com"}
-BY_APP = {"category": "Design", "tier": "app", "pattern": "Figma"}
+NOTHING = {"category": None, "tier": None, "pattern": None, "provisional": False}
+BY_URL = {"category": "Design", "tier": "url", "pattern": "figma.com", "provisional": False}
+BY_APP = {"category": "Design", "tier": "app", "pattern": "Figma", "provisional": False}
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_window_is_told_with_what_decided_and_what_else_matches(patterns: str)
         "Development: url pattern figma.com/dev",
         "also matches: Design, url pattern figma.com",
         "also matches: Design, url pattern figma.com",
-        "also matches: Browsing, app pattern Google Chrome",
+        "also matches: Browsing, app pattern Google Chrome, provisionally",
     ]
 
 
@@ -94,7 +94,8 @@ def test_why_shows_how_url_and_name_were_taken_apart_and_why_the_winner_won(patt
         "may be left off  beta",
         "1. url pattern figma.com/dev: Development, priority 1",
         "the longer path comes first",
-        "the URL comes before the app",
+        "the URL comes before the title, and before a browser's name",
+        "nothing is asked: the rules decide for good",
     ):
         assert said in text
     assert "secret" not in text
@@ -125,7 +126,7 @@ def test_a_file_gives_one_answer_a_line_in_its_order(patterns: str, tmp_path: Pa
         {"url": "https://figma.com/x", "duration": 1.5, "userId": None},
         {"app": None, "title": None, "url": None},
         {},
-        {"app": "Figma", "url": "https://figma.com/"},
+        {"app": "Nobody", "url": "https://figma.com/"},
     ]
     file = tmp_path / "windows.jsonl"
     file.write_bytes(lines_of(windows).rstrip())

@@ -115,17 +115,18 @@ async def test_what_the_llm_does_not_answer_is_uncategorized_and_remembered(worl
     assert world.logs.documents[record.pomodoro_usage_log_id].categorized_data_id == record.categorized_data_id
 
 
-async def test_a_page_that_no_rule_knows_is_browsing_until_the_llm_says_more(world: World) -> None:
+async def test_a_page_that_no_rule_knows_counts_as_unknown_until_the_llm_says_more(world: World) -> None:
     world.patterns.documents[BROWSING] = CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))
     page = {"app": "Google Chrome", "url": "https://zyzzyva.example/a"}
     world.llm.gate.set()
     world.llm.error = ClassificationFailed("no")
-    world.add(message(**page), message(app="Google Chrome", title="New Tab", userId="new tab"))
+    world.add(message(**page), message(app="Google Chrome", title="", userId="no title"))
     async with Instance(world).running() as task:
-        await until(lambda: world.seconds(board="Browsing") == world.seconds("new tab", "Browsing") == 120.0, task)
+        seconds = world.seconds
+        await until(lambda: seconds(board="Uncategorized") == seconds("no title", "Browsing") == 120.0, task)
 
     assert [record.window.url for record in world.stream.deferred.values()] == [page["url"]]
-    assert {log.category_id for log in world.logs.documents.values()} == {BROWSING}
+    assert world.seconds(board="work") == 0
 
 
 async def test_what_the_llm_could_not_tell_is_uncategorized_for_good(world: World) -> None:

@@ -3,9 +3,14 @@
 import pytest
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.kernel.window import Window
 from domains.patternClassifier.explain import explain
 from domains.patternClassifier.rules import RuleSet
 
+ADDITIONS = [
+    CategoryPattern("", "Design", None, ("java",), ("www.x.io/b",), ("Figma", "Sketch"), True),
+    CategoryPattern("", "Browsing", None, (), (), ("Googol",)),
+]
 PATTERNS = [
     CategoryPattern("1" * 24, "Design", 3, ("Figma", "Google Chrome"), ("figma.com", "design-kit", "x.io", "[::1]")),
     CategoryPattern("2" * 24, "Browsing", None, ("Google", "figma"), ("figma.com/file", "x.io/a/b", "kit")),
@@ -77,15 +82,15 @@ PATTERNS = [
             "Google Chrome 126 Beta",
             "figma.com",
             [
-                "figma.com is the host",
-                "begins the name, and '126', 'beta' may be left off; the URL comes before the app",
+                "begins the name, and '126', 'beta' may be left off",
+                "figma.com is the host; an app that is no browser comes before the URL",
             ],
         ),
     ],
 )
 def test_each_match_has_its_reason(app: str, url: str, reasons: list[str]) -> None:
     rules = RuleSet(PATTERNS)
-    trace = explain(rules, app, url)
+    trace = explain(rules, Window(app, url, ""))
 
     assert [step.reason for step in trace.matched] == reasons
     assert [step.rule for step in trace.matched] == rules.candidates(app, url)
@@ -93,7 +98,7 @@ def test_each_match_has_its_reason(app: str, url: str, reasons: list[str]) -> No
 
 def test_more_words_come_first() -> None:
     patterns = [*PATTERNS, CategoryPattern("4" * 24, "E", 1, ("Google Chrome Dev",))]
-    trace = explain(RuleSet(patterns), "Google Chrome Dev 2", "")
+    trace = explain(RuleSet(patterns), Window("Google Chrome Dev 2", "", ""))
 
     assert [step.rule.pattern for step in trace.matched] == ["Google Chrome Dev", "Google Chrome"]
     assert trace.matched[1].reason.endswith("the pattern with more words comes first")
@@ -111,7 +116,7 @@ def test_more_words_come_first() -> None:
     ],
 )
 def test_words_that_may_be_left_off(app: str, words: list[str], qualifiers: list[str]) -> None:
-    trace = explain(RuleSet([]), app, "")
+    trace = explain(RuleSet([]), Window(app, "", ""))
 
     assert (trace.words, trace.qualifiers) == (words, qualifiers)
 
@@ -128,4 +133,105 @@ def test_words_that_may_be_left_off(app: str, words: list[str], qualifiers: list
     ],
 )
 def test_a_note_says_why_there_is_nothing_to_compare(app: str, url: str, note: str) -> None:
-    assert explain(RuleSet(PATTERNS), app, url).note == note
+    assert explain(RuleSet(PATTERNS), Window(app, url, "")).note == note
+
+
+BROWSER = [*PATTERNS, CategoryPattern("5" * 24, "Browsing", 9, ("Whale",), ("naver.com",))]
+
+
+@pytest.mark.parametrize(
+    ("window", "reasons"),
+    [
+        (
+            Window("Whale", "", "A page - Figma - Whale"),
+            [
+                "the title names Figma; provisional: on this site, the title decides",
+                (
+                    "is the whole name; provisional: a browser's name says nothing of what it shows;"
+                    " what the title names comes before a browser's name"
+                ),
+            ],
+        ),
+        (
+            Window("Whale", "https://pay.naver.com/", "Googol"),
+            [
+                "the title names Googol",
+                (
+                    "naver.com is a parent of the host pay.naver.com; provisional: the host below it may be anything,"
+                    " and no pattern names it; it would come first, but only provisionally"
+                ),
+                (
+                    "is the whole name; provisional: a browser's name says nothing of what it shows;"
+                    " what the title names comes before a browser's name"
+                ),
+            ],
+        ),
+        (Window("Whale", "", ""), ["is the whole name"]),
+        (
+            Window("java", "", "Untitled"),
+            ["is the whole name; provisional: this process shows the windows of other programs"],
+        ),
+        (
+            Window("com.figma.Desktop", "", ""),
+            [
+                "the name read in another way (reversed domain): is the whole name",
+                (
+                    "the name read in another way (reversed domain): is the whole name;"
+                    " as specific and of the same priority: the categories' alphabet decides"
+                ),
+                (
+                    "the name read in another way (reversed domain): is the whole name;"
+                    " as specific, but the priority 3 comes before none"
+                ),
+            ],
+        ),
+        (Window("www.x.io__path", "", ""), ["the app's name is an address at x.io"] * 3),
+    ],
+    ids=["title", "provisional_url", "browser", "host_process", "id", "web_app"],
+)
+def test_what_is_provisional_and_how_a_name_was_read_is_said(window: Window, reasons: list[str]) -> None:
+    trace = explain(RuleSet(BROWSER, ADDITIONS), window)
+
+    assert [step.reason.partition("; as specific and")[0] for step in trace.matched] == [
+        reason.partition("; as specific and")[0] for reason in reasons
+    ]
+
+
+@pytest.mark.parametrize(
+    ("window", "segments", "note"),
+    [
+        (Window("Whale", "", "(3) A page - Figma - Whale"), ["a page", "figma"], ""),
+        (Window("Whale", "", ""), None, ""),
+        (
+            Window("Figma", "", "A page - Figma"),
+            None,
+            "the title was not read: the app, or the URL, decides without it",
+        ),
+        (Window("Nobody", "", "A page - Figma"), None, "the title was not read: the app is not known as a browser"),
+    ],
+)
+def test_whether_the_title_was_read_is_said(window: Window, segments: list[str] | None, note: str) -> None:
+    trace = explain(RuleSet(BROWSER, ADDITIONS), window)
+
+    assert (trace.segments, trace.note) == (segments, note)
+
+
+@pytest.mark.parametrize(
+    ("app", "reason"),
+    [
+        ("Figma of Time", "the words behind it say more: of time"),
+        (
+            "org.kde.figma.mirror",
+            "the name read in another way (maker): the words behind it say more: mirror",
+        ),
+        (
+            "figma-mirror",
+            "the words behind it say more: mirror",
+        ),
+    ],
+)
+def test_a_near_miss_is_told_of_ids_too(app: str, reason: str) -> None:
+    trace = explain(RuleSet(PATTERNS), Window(app, "", ""))
+
+    assert trace.matched == []
+    assert {step.reason for step in trace.missed} == {reason}

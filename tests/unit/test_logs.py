@@ -11,7 +11,7 @@ import structlog
 
 from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage, StoreRefused
 from domains.kernel.resilience import Breaker
-from domains.patternClassifier.rules import PatternProblem
+from domains.patternClassifier.model import PatternProblem
 from domains.pomodoro.model import CommitResult, StreamState
 from infrastructure.observing.logs import LoggingObserver, configure_logging
 from infrastructure.settings import Settings

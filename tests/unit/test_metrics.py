@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage, StoreOutage
 from domains.operations.model import Instance, StreamFigures, TaskState, TaskStatus
-from domains.patternClassifier.rules import PatternProblem
+from domains.patternClassifier.model import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
 from domains.pomodoro.model import CommitResult, DeadLetter, StreamState
 from infrastructure.composition.reference_pages import REFERENCE_PAGES

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from math import fsum
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from domains.categoryPattern.model import UNCATEGORIZED, CategoryPattern, category_id
 from domains.kernel.errors import ClassificationFailed, RedisOutage, StoreOutage
 from domains.kernel.resilience import Breaker
+from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.pomodoro.model import CategoryUpdate, Commit, Move
 from tests.messages import (
     DEVELOPMENT,
@@ -27,6 +29,7 @@ from tests.unit.pipeline_in_memory import Instance, World, until
 BROWSING = hex_id(5)
 UNCATEGORIZED_ID = category_id(UNCATEGORIZED)
 PATTERNS = [CategoryPattern(BROWSING, "Browsing", 9, ("Google Chrome",))]
+PAGES_ARE_BROWSING = partial(PatternSnapshot, unknown_pages="Browsing")
 STRANGE = {"app": "Frobnicator"}
 PAGE = {"app": "Google Chrome", "url": "https://zyzzyva.example/a"}
 PERIODS = ("2025-09-02", "2025-W36", "2025-M9")
@@ -84,7 +87,7 @@ async def reclassify(instance: Instance) -> int:
 
 
 @pytest.mark.parametrize(
-    ("window", "before"), [(STRANGE, "Uncategorized"), (PAGE, "Browsing")], ids=["uncategorized", "browsing"]
+    ("window", "before"), [(STRANGE, "Uncategorized"), (PAGE, "Browsing")], ids=["uncategorized", "provisional"]
 )
 @pytest.mark.parametrize("after", ["Documentation", "SNS", "Music"])
 async def test_documents_and_boards_move(world: World, window: dict[str, str], before: str, after: str) -> None:
@@ -96,7 +99,7 @@ async def test_documents_and_boards_move(world: World, window: dict[str, str], b
         linked_message(1, **window, userId="b", duration="7.5"),
         message(userId="a", duration="60.0"),
     ]
-    instance = Instance(world)
+    instance = Instance(world, snapshot_of=PAGES_ARE_BROWSING)
     await committed_without_llm(world, instance, entries)
     own = ("a", "Development", 60.0)
     assert boards(world) == near(expected(("a", before, 0.1), ("a", before, 0.2), ("b", before, 7.5), own))
@@ -220,7 +223,7 @@ async def test_it_goes_on_by_itself_until_the_llm_is_back(world: World) -> None:
 
 
 async def test_an_answer_that_is_missing_leaves_its_message_and_hinders_no_other(world: World) -> None:
-    instance = Instance(world)
+    instance = Instance(world, snapshot_of=PAGES_ARE_BROWSING)
     await committed_without_llm(world, instance, [message(**STRANGE), message(**PAGE)])
     await instance.memory.remember({world.questions.of(next(iter(world.stream.deferred.values())).window): "SNS"})
     world.llm.error = ClassificationFailed("away")

@@ -118,7 +118,7 @@ app_patterns = joined(NAMES, 2, " ", least=1)
 documents = st.builds(
     CategoryPattern,
     id=st.sampled_from(["1" * 24, "2" * 24]),
-    category=st.sampled_from("ABC"),
+    category=st.sampled_from(["A", "B", "Browsing"]),
     priority=st.sampled_from([None, 0, 1]),
     app_patterns=st.lists(app_patterns, min_size=1, max_size=3).map(tuple),
     domain_patterns=st.lists(domain_patterns, min_size=2, max_size=5).map(tuple),
@@ -156,6 +156,9 @@ def _check(patterns: list[CategoryPattern], seen: list[tuple[str, str]]) -> Coun
         fast = [(match.category, match.tier, match.pattern, match.category_id) for match in found]
         assert fast == naive_matcher.candidates(patterns, app, url), (app, url)
         assert rules.match(app, url) == (found[0] if found else None), (app, url)
+        if found:
+            assert found[0].provisional == naive_matcher.provisional(patterns, app, url), (app, url)
+            tiers["provisional"] += found[0].provisional
         tiers[found[0].tier if found else "none"] += 1
     return tiers
 
@@ -173,18 +176,36 @@ def test_engine_and_referee_agree() -> None:
     assert total.total() >= 20_000
     assert total["url"] > total.total() / 10, total  # a comparison of misses would prove little
     assert total["app"] > total.total() / 10, total
+    assert total["provisional"] > total.total() / 40, total
 
 
 RULES = RuleSet(
-    [CategoryPattern("1" * 24, "A", None, ("line", "c++", "한글"), ("a.com", "a.com/b", "a-b", "a", "[::1]", "한국"))]
+    [
+        CategoryPattern("1" * 24, "A", None, ("line", "c++"), ("a.com", "a.com/b", "a-b", "a", "[::1]", "한국")),
+        CategoryPattern("2" * 24, "Browsing", None, ("chrome",), ("b.com",)),
+    ],
+    [
+        CategoryPattern(
+            "", "A", None, ("java",), ("b.com/c",), ("YouTube", "* / X", "Discord | *", "* on Steam"), True
+        ),
+        CategoryPattern("", "Browsing", None, (), (), ("NAVER",)),
+    ],
 )
+TITLE_PARTS = [
+    *(" - ", " — ", " – ", " | ", " : ", " / ", "(3) ", "YouTube", "X", "Discord", "a on Steam", "NAVER", "b.com/c"),
+    *("chrome", "line", "(Incognito)", " and 3 more pages", "Personal", "https://a.com/b", "\u200b", "한글"),
+]
 
 
 @settings(max_examples=2_000, deadline=None, database=None)
-@given(app=st.text(), url=st.text() | anywhere | st.text(st.characters(max_codepoint=0x7F)))
-def test_no_text_makes_it_fail(app: str, url: str) -> None:
-    found = RULES.candidates(app, url)
-    assert RULES.match(app, url) == (found[0] if found else None)
+@given(
+    app=st.text() | st.sampled_from(["chrome", "java", "crx_" + "a" * 32]),
+    url=st.text() | anywhere | st.text(st.characters(max_codepoint=0x7F)),
+    title=st.text() | st.lists(st.sampled_from(TITLE_PARTS) | st.text(max_size=5), max_size=6).map("".join),
+)
+def test_no_text_makes_it_fail(app: str, url: str, title: str) -> None:
+    found = RULES.candidates(app, url, title)
+    assert RULES.match(app, url, title) == (found[0] if found else None)
 
 
 @settings(max_examples=1_000, deadline=None, database=None)

@@ -19,11 +19,13 @@ export async function classify(event) {
   }
 }
 
+const PLACES = { url: "in the URL", app: "in the app", title: "in the title" };
 const tierOf = (found) => labels.tiers[found.tier] ?? { label: found.tier, meaning: "" };
 
 function verdict(found) {
   const decided = make("p", {}, make("span", { class: "verdict" }, found.category), " ");
   decided.append(make("span", { class: "tag" }, tierOf(found).label));
+  if (found.provisional) decided.append(" ", make("span", { class: "tag" }, labels.tiers.provisional?.label ?? ""));
   const reasons = [
     ...found.why.matched.map((step, index) => reason(step, index === 0 && found.pattern !== null)),
     ...found.why.missed.map((step) => reason(step, false, "does not match: ")),
@@ -37,7 +39,7 @@ function reason({ pattern, tier, category, reason: why }, wins, before = "") {
     "span",
     {},
     make("code", {}, pattern),
-    ` ${tier === "url" ? "in the URL" : "in the app"} → ${category}`,
+    ` ${PLACES[tier]} → ${category}`,
   );
   return make("li", { class: wins ? "wins" : "" }, what, make("small", {}, before + why));
 }
