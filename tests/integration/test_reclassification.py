@@ -33,6 +33,9 @@ class LLM:
     def __init__(self, away: bool = False) -> None:
         self.away = away
 
+    def most_tokens(self, questions: Sequence[Question], categories: Sequence[str]) -> int:
+        return 1
+
     async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
         if self.away:
             raise ClassificationFailed("away")
