@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 from domains.kernel.resilience import cancel_all
 from infrastructure.composition.container import Container, running_container, task_runner
-from infrastructure.http.server import child_ports, open_door
+from infrastructure.http.listening import child_ports
+from infrastructure.http.server import open_door
 from infrastructure.observing.logs import announce_shared_data, announce_stores
 from infrastructure.operations.schedule import run_schedule
 from infrastructure.process.data_dir import pipeline_of

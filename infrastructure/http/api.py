@@ -1,5 +1,6 @@
 """The operations of the API. Those that change something have `access="token"` and are logged."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 from aiohttp import web
@@ -21,13 +22,17 @@ from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.explain import explain
 from domains.patternClassifier.model import OF_RULES
 from infrastructure.http import schemas
-from infrastructure.http.endpoint import Endpoint
+from infrastructure.http.endpoint import ANSWER_BYTES, Endpoint, json_text
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.http.guard import Guard
 from infrastructure.http.labels import labels
 from infrastructure.http.live import Live
+from infrastructure.http.peers import Peers
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.settings import Settings
+
+_TEXT_CHARACTERS = 1000
+_MOST_PROPOSALS = 1000
 
 
 class Api:
@@ -44,7 +49,8 @@ class Api:
         classifier: PatternClassifier,
     ) -> None:
         self.live = Live(state)
-        self._guard = Guard(settings.admin_token)
+        self.peers = Peers(settings)
+        self._guard = Guard(settings.admin_token, self.peers.address_of)
         self._settings = settings
         self._boards = boards
         self._dead_letters = dead_letters
@@ -118,7 +124,7 @@ class Api:
             return query.reason.casefold() in _reason(letter, admitted).casefold()
 
         found = await self._dead_letters.latest(query.limit, is_wanted)
-        return schemas.DeadLetters(content=[_letter(letter, admitted) for letter in found])
+        return schemas.DeadLetters(content=_within_bounds(_letter(letter, admitted) for letter in found))
 
     async def replay(self, request: web.Request, which: schemas.DeadLetterId, _: schemas.Nothing) -> schemas.Replayed:
         letter = await self._dead_letters.get(which.id)
@@ -157,7 +163,7 @@ class Api:
 
     async def proposals(self, request: web.Request) -> schemas.Proposals:
         kept = await decisions.find_in_order(self._proposals)
-        return schemas.Proposals(content=[_proposal(each) for each in kept])
+        return schemas.Proposals(content=[_proposal(each) for each in kept[:_MOST_PROPOSALS]])
 
     async def accept_proposal(
         self, request: web.Request, which: schemas.ProposalId, _: schemas.Nothing
@@ -257,13 +263,26 @@ def _reason(letter: StoredDeadLetter, admitted: bool) -> str:
     return letter.reason if admitted else letter.public_reason
 
 
+def _within_bounds(letters: Iterable[schemas.DeadLetterDocument]) -> list[schemas.DeadLetterDocument]:
+    """The letters, without the fields of those with which they would be longer than half an answer."""
+    kept, left = list[schemas.DeadLetterDocument](), ANSWER_BYTES // 2
+    for letter in letters:
+        size = len(json_text(letter).encode())
+        if size > left:
+            letter = letter.model_copy(update={"fields": None})
+            size = len(json_text(letter).encode())
+        left -= size
+        kept.append(letter)
+    return kept
+
+
 def _letter(letter: StoredDeadLetter, admitted: bool) -> schemas.DeadLetterDocument:
     return schemas.DeadLetterDocument(
         id=letter.id,
         stream=letter.stream,
         kind=letter.kind,
-        reason=_reason(letter, admitted),
-        user_id=letter.fields.get("userId", ""),
+        reason=_reason(letter, admitted)[:_TEXT_CHARACTERS],
+        user_id=letter.fields.get("userId", "")[:_TEXT_CHARACTERS],
         original_id=letter.original_id,
         deliveries=letter.deliveries,
         time=letter.time,

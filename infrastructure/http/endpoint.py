@@ -7,14 +7,18 @@ from http import HTTPStatus
 from typing import Literal
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from domains.kernel.errors import PipelineError
+from infrastructure.http.failures import FailureLog
 from infrastructure.http.schemas import Problem
 
 EVENT_STREAM = "text/event-stream"
 
 BODY_BYTES = 65_536
+ANSWER_BYTES = 4_194_304
+"""No answer is longer, whatever there is to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Endpoint:
     @property
     def usual_problems(self) -> set[int]:
         """The error codes that follow from its input and its access."""
-        statuses = {503}
+        statuses = {421, 503}
         if self.params is not None or self.body is not None:
             statuses.add(400)
         if self.access != "open":
@@ -59,7 +63,10 @@ class Endpoint:
 
 
 def json_response(document: BaseModel | Mapping[str, object]) -> web.Response:
-    return web.Response(text=json_text(document), content_type="application/json")
+    body = json_text(document).encode()
+    if len(body) > ANSWER_BYTES:
+        raise web.HTTPServiceUnavailable(text=f"the answer is longer than {ANSWER_BYTES} bytes: ask for less")
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
 def json_text(document: BaseModel | Mapping[str, object]) -> str:
@@ -87,21 +94,29 @@ def _checked(validate: Callable[[], BaseModel]) -> BaseModel:
         raise web.HTTPBadRequest(text="; ".join(found)[:1000]) from None
 
 
-@web.middleware
-async def told_as_problems(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Sends every error of the API as a problem (RFC 9457). Other paths send errors in their own way."""
-    if not request.path.startswith("/api/"):
-        return await handler(request)
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
-        usual = f"{error.status}: {error.reason}"
-        return problem(error.status, "" if error.text in (None, usual) else str(error.text), kept)
-    except PipelineError as error:
-        return problem(503, str(error))
+def told_as_problems(failures: FailureLog) -> Middleware:
+    """A middleware that sends every error of the API as a problem (RFC 9457), and others in their own way."""
+
+    @web.middleware
+    async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+        is_of_api = request.path.startswith("/api/")
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if not is_of_api:
+                raise
+            kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
+            usual = f"{error.status}: {error.reason}"
+            return problem(error.status, "" if error.text in (None, usual) else str(error.text), kept)
+        except PipelineError as error:
+            return problem(503, str(error))
+        except (ConnectionError, web.RequestPayloadError):  # the client has gone, or sent half a body
+            return problem(400, "the request has not come whole")
+        except Exception as error:
+            failures.failed(request, error)
+            return problem(500, "")
+
+    return told
 
 
 _KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")

@@ -3,6 +3,7 @@
 import hmac
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -18,8 +19,9 @@ _REMOTES = 10_000
 class Guard:
     """Slows down guessing: after a few wrong tokens, an address has to wait for a time that doubles."""
 
-    def __init__(self, token: SecretStr | None) -> None:
+    def __init__(self, token: SecretStr | None, address_of: Callable[[web.Request], str]) -> None:
         self._token = None if token is None else token.get_secret_value().encode()
+        self._address_of = address_of
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._log = structlog.stdlib.get_logger("pomocore")
 
@@ -31,7 +33,7 @@ class Guard:
         """Whether the request has the token. A wrong token raises 401 or 429; it does not count as anonymous."""
         if "Authorization" not in request.headers or self._token is None:
             return False
-        remote = request.remote or ""
+        remote = self._address_of(request)
         self._refuse_while_slowed(remote)
         scheme, _, given = request.headers["Authorization"].partition(" ")
         given_bytes = given.strip().encode("utf-8", "surrogateescape")
@@ -50,7 +52,8 @@ class Guard:
 
     def changed(self, request: web.Request, what: str, item: str) -> None:
         """Logs a change by somebody with the token."""
-        self._log.info("Changed by an administrator", action="admin", what=what, item=item, remote=request.remote)
+        remote = self._address_of(request)
+        self._log.info("Changed by an administrator", action="admin", what=what, item=item, remote=remote)
 
     def _refuse_while_slowed(self, remote: str) -> None:
         left = self._wrong.get(remote, (0, 0.0))[1] - monotonic()

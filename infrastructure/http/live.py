@@ -37,6 +37,10 @@ class Live:
         self._seen = asyncio.Event()
         self._closing = asyncio.Event()
 
+    @property
+    def listeners(self) -> int:
+        return self._listeners
+
     async def document(self) -> State:
         settings = self._state.settings
         described = {

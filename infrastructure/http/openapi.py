@@ -17,6 +17,7 @@ _PROBLEMS = {
     409: "It cannot be done with this one",
     413: "The body is too large",
     415: "The body is not JSON",
+    421: "HTTP_ALLOWED_HOSTS does not have the host that was asked for",
     429: "Too many wrong tokens",
     503: "Something that it needs is away, or busy",
 }

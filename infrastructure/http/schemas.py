@@ -196,7 +196,9 @@ class DeadLetterDocument(Document):
     deliveries: int
     time: float
     truncated: bool = Field(description="its fields were cut because of their size: it cannot be put back")
-    fields: dict[Text, Text] | None = Field(description="null without the token")
+    fields: dict[Text, Text] | None = Field(
+        description="null without the token, and where the answer would become too long"
+    )
 
 
 class DeadLetters(Document):

@@ -5,27 +5,26 @@ available is an error only if HTTP_PORT names it.
 """
 
 import asyncio
-import errno
 import json
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
-import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client.exposition import choose_encoder
 
 from domains.pomodoro.consumer import PomodoroPatternConsumer
 from infrastructure.http import openapi
 from infrastructure.http.api import Api
+from infrastructure.http.connections import Connections
 from infrastructure.http.endpoint import BODY_BYTES, Endpoint, json_text, told_as_problems
+from infrastructure.http.failures import FailureLog, server_log
 from infrastructure.http.guard import refuse_forms, refuse_other_sites
+from infrastructure.http.listening import Listener
 from infrastructure.http.page import PAGE, POLICY, console_files
 from infrastructure.operations.health import PipelineHealth
-from infrastructure.settings import Settings, SettingsError
 
-DEFAULT_PORT = 8080
 INSTANCE_HEADER = "Pomocore-Instance"
 """The header of /metrics with the consumer's name, which says whose figures they are."""
 
@@ -40,8 +39,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -113,7 +110,13 @@ async def _harden(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def make_app(state: PipelineHealth, api: Api) -> web.Application:
-    app = web.Application(client_max_size=BODY_BYTES, middlewares=[told_as_problems])
+    @web.middleware
+    async def ours_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
+        api.peers.refuse_other_hosts(request)
+        return await handler(request)
+
+    middlewares = [told_as_problems(FailureLog()), ours_alone]
+    app = web.Application(client_max_size=BODY_BYTES, middlewares=middlewares)
     app[STATE] = state
     operations = api.endpoints
     described = json_text(openapi.document(operations))
@@ -154,70 +157,29 @@ async def open_door(
     runner = web.AppRunner(
         make_app(state, api),
         access_log=None,
+        logger=server_log(),
         handle_signals=False,
         shutdown_timeout=_CLOSE_SECONDS,
         keepalive_timeout=30,
     )
     await runner.setup()
+    assert runner.server is not None, "it is set up"
+    listener = Listener(Connections(runner.server, api.peers.is_proxy), settings)
     closing = asyncio.Event()
     watching: list[asyncio.Task[None]] = []
     try:
-        address = await _listen(runner, settings)
-        if address is not None:
+        if await listener.start():
             watching = [
                 asyncio.create_task(state.watch(closing), name="watch"),
                 asyncio.create_task(api.live.run(closing), name="console"),
             ]
-        yield address
+        yield listener.address
     finally:
         closing.set()
         for task in watching:
             await task
+        await listener.stop()
         await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, settings: Settings) -> str | None:
-    log = structlog.stdlib.get_logger("pomocore")
-    port = DEFAULT_PORT if settings.http_port is None else settings.http_port
-    try:
-        await web.TCPSite(runner, settings.http_host, port).start()
-    except OSError as error:
-        reason = _reason(error)
-        if settings.http_port is not None:
-            raise SettingsError(f"HTTP_PORT: {settings.http_host}:{port}: {reason}") from None
-        log.warning("No HTTP: its port cannot be had", action="http", port=port, reason=reason)
-        return None
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-    address = f"http://{host}:{port}"
-    log.info("Serving the console, /healthz, /readyz and /metrics", action="http", address=address)
-    return address
-
-
-def child_ports(settings: Settings) -> list[int | None]:
-    """HTTP_PORT of each of the CONSUMER_PROCESSES: consecutive ports if it is set, else only the first child has one.
-
-    Raises SettingsError if one of them is not available, since children that end at once would be restarted forever.
-    """
-    if settings.http_port is None:
-        return [None, *(0 for _ in range(settings.consumer_processes - 1))]
-    if settings.http_port == 0:
-        return [0] * settings.consumer_processes
-    ports = range(settings.http_port, settings.http_port + settings.consumer_processes)
-    for port in ports:
-        try:
-            family, *_, address = socket.getaddrinfo(settings.http_host, port, type=socket.SOCK_STREAM)[0]
-            with socket.socket(family) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-        except (OSError, OverflowError) as error:
-            raise SettingsError(f"HTTP_PORT: {settings.http_host}:{port}: {_reason(error)}") from None
-    return list(ports)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return "the port is in use"
-    return str(error)
 
 
 def _json(document: dict[str, object], ok: bool) -> web.Response:

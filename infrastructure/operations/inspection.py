@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from domains.kernel.errors import RedisOutage
-from infrastructure.http.server import DEFAULT_PORT, INSTANCE_HEADER
+from infrastructure.http.listening import DEFAULT_PORT
+from infrastructure.http.server import INSTANCE_HEADER
 from infrastructure.observing.metrics import values_of
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.settings import Settings

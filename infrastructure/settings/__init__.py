@@ -5,6 +5,7 @@ import socket
 import ssl
 import unicodedata
 from datetime import date, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,7 +21,16 @@ from infrastructure.operations.task_registry import TASKS, TaskEntry
 
 HOST_NAME = socket.gethostname()
 
-_LISTS = frozenset({"private_hosts", "private_apps", "classification_tiers", "redis_sentinels"})
+_LISTS = frozenset(
+    {
+        "private_hosts",
+        "private_apps",
+        "classification_tiers",
+        "redis_sentinels",
+        "http_allowed_hosts",
+        "http_trusted_proxies",
+    }
+)
 _NOT_IN_VALUES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, halves of surrogate pairs, line and paragraph separators."""
 
@@ -238,6 +248,16 @@ class Settings(ScheduleSettings):
         "several CONSUMER_PROCESSES, the first one takes this port and the others those that follow",
     )
     http_host: str = Field("127.0.0.1", min_length=1, description="address on which HTTP_PORT listens")
+    http_allowed_hosts: str = Field(
+        "",
+        description="names of the site, separated by commas, beside localhost and HTTP_HOST; a request for another"
+        " name is refused; *: any name. Where HTTP_HOST is 0.0.0.0 or ::, an address in place of a name is accepted",
+    )
+    http_trusted_proxies: str = Field(
+        "",
+        description="addresses and networks of reverse proxies, separated by commas; what they say in X-Forwarded-For"
+        " is believed",
+    )
     admin_token: SecretStr | None = Field(
         None,
         min_length=12,
@@ -570,6 +590,13 @@ class Settings(ScheduleSettings):
     @classmethod
     def _none_is_none(cls, value: object) -> object:
         return None if value == "none" else value
+
+    @field_validator("http_trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for name in names_of(value):
+            ip_network(name, strict=False)
+        return value
 
     @field_validator("private_hosts")
     @classmethod

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from domains.kernel.errors import RedisOutage, StoreOutage
 from domains.operations.model import StreamFigures
 from infrastructure.composition.container import Container, running_container
-from infrastructure.http.server import child_ports, open_door
+from infrastructure.http.listening import child_ports
+from infrastructure.http.server import open_door
 from infrastructure.observing.metrics import values_of
 from infrastructure.operations.health import DOWN, HEALTHY
 from infrastructure.settings import Settings, SettingsError
@@ -291,7 +292,7 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(container: Con
 
 
 async def test_the_default_port_may_be_taken(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infrastructure.http.server.DEFAULT_PORT", free_port())
+    monkeypatch.setattr("infrastructure.http.listening.DEFAULT_PORT", free_port())
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(running_container(settings)) for _ in range(2)]
         assert await stack.enter_async_context(open_door(one.state(), one.api(), [], asyncio.Event()))
