@@ -5,8 +5,10 @@ Methods may be cancelled at any await, and are safe to repeat: a letter is repla
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
+from domains.kernel.errors import Outage
 from domains.operations.model import FailedScore, StoredDeadLetter, StreamFigures, TaskStatus, Turn
 
 
@@ -75,8 +77,17 @@ class TaskQueuePort(Protocol):
 
     async def send(self, request: str) -> None: ...
 
-    async def send_once(self, request_id: str, request: str) -> bool:
-        """Sends the request, unless one with this id was sent by this method within a day.
+    async def unserved(self) -> int:
+        """How many requests wait while no instance has the lease."""
+
+    async def scheduled_until(self, schedule: str, now: float) -> float:
+        """The due time (Unix seconds) of the last request that was sent for the schedule.
+
+        If there is none it is `now`, which is remembered.
+        """
+
+    async def send_scheduled(self, schedule: str, due: float, request: str) -> bool:
+        """Sends the request, unless one of this or a later due time was sent for the schedule by any instance.
 
         Returns whether it was sent.
         """
@@ -92,6 +103,13 @@ class TaskQueuePort(Protocol):
 
 
 class TaskObserver:
-    """Gets every published status, for logs and metrics. A base class like ConsumerObserver; must not raise."""
+    """Gets what happens to tasks, for logs and metrics. A base class like ConsumerObserver; must not raise."""
 
-    def task_told(self, status: TaskStatus) -> None: ...
+    def task_told(self, status: TaskStatus) -> None:
+        """A status, whether or not it can be published."""
+
+    def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
+        """Tasks cannot be taken (`tasks`), asked for by the schedule (`schedule`) or told of (`status_channel`)."""
+
+    def schedule_caught_up(self, task: str, due: datetime) -> None:
+        """A task was asked for later than it was due, since no instance was at work then."""

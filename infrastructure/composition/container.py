@@ -232,6 +232,7 @@ class Container(containers.DeclarativeContainer):
         settings,
         figures,
         stream_choice,
+        task_queue,
         category_patterns,
         classifier,
         metrics,

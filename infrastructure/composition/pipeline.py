@@ -11,7 +11,6 @@ from infrastructure.composition.container import Container, running_container, t
 from infrastructure.http.listening import child_ports
 from infrastructure.http.server import open_door
 from infrastructure.observing.logs import announce_shared_data, announce_stores
-from infrastructure.operations.schedule import run_schedule
 from infrastructure.process.data_dir import pipeline_of
 from infrastructure.process.signals import stop_when_orphaned
 from infrastructure.process.supervisor import SUPERVISOR_PID, Supervisor
@@ -72,10 +71,17 @@ async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event)
         if container.settings().commands:
             running = task_runner(container).run(stop, reload)
             beside.append(group.create_task(running, name="tasks"))
-            scheduling = run_schedule(container.task_queue(), container.settings())
-            beside.append(group.create_task(scheduling, name="schedule"))
+            if container.settings().schedule:
+                beside.append(group.create_task(_run_schedule(container), name="schedule"))
         await asyncio.wait(consumers)
         await cancel_all(beside)  # they can be cancelled at any point, and may be waiting for a stalled server
+
+
+async def _run_schedule(container: Container) -> None:
+    from infrastructure.operations.schedule import Schedule  # imported only if there is a schedule
+
+    settings = container.settings()
+    await Schedule(container.task_queue(), settings.schedule, settings.zone, container.observer()).run()
 
 
 async def supervise(settings: Settings, stop: asyncio.Event, reload: asyncio.Event) -> None:

@@ -134,7 +134,7 @@ class InMemoryTasks:
     def __init__(self) -> None:
         self.waiting: deque[str] = deque()
         self.processing: list[str] = []
-        self.sent: set[str] = set()
+        self.scheduled: dict[str, float] = {}
         self.patterns = 0
         self.holder: object = None
         self.held_until = 0.0
@@ -175,10 +175,16 @@ class InMemoryTaskQueue:
             self._tasks.waiting.append(request)
             self._tasks.changed.notify()
 
-    async def send_once(self, request_id: str, request: str) -> bool:
-        if request_id in self._tasks.sent:
+    async def unserved(self) -> int:
+        return len(self._tasks.waiting) if self._tasks.held_until < monotonic() else 0
+
+    async def scheduled_until(self, schedule: str, now: float) -> float:
+        return self._tasks.scheduled.setdefault(schedule, now)
+
+    async def send_scheduled(self, schedule: str, due: float, request: str) -> bool:
+        if self._tasks.scheduled.get(schedule, float("-inf")) >= due:
             return False
-        self._tasks.sent.add(request_id)
+        self._tasks.scheduled[schedule] = due
         await self.send(request)
         return True
 

@@ -8,6 +8,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TextIO
 
 import structlog
@@ -259,6 +260,15 @@ class LoggingObserver(Observer):
                 "Reclassified messages", action="reclassified", messages=result.moved, scores=result.scores
             )
         self._failed_scores(result)
+
+    @override
+    def schedule_caught_up(self, task: str, due: datetime) -> None:
+        self._log.warning(
+            "Caught up a scheduled task that was missed",
+            action="schedule_caught_up",
+            task=task,
+            due=due.isoformat(timespec="minutes"),
+        )
 
     @override
     def task_told(self, status: TaskStatus) -> None:

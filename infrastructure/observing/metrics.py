@@ -74,7 +74,7 @@ class MetricsObserver(Observer):
             "breaker_open", "Open breakers: each waits for an outage to end", ["service"]
         )
         self._openings = counter("breaker_openings", "How often a breaker has opened", ["service"])
-        for service in ("redis", "store"):
+        for service in ("redis", "store", "tasks", "schedule", "status_channel"):
             self._breakers.labels(service)
             self._openings.labels(service)
         self._patterns = _maker(Gauge, registry)("patterns", "Patterns in use")

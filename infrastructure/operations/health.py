@@ -1,7 +1,7 @@
 """The health of the pipeline, in one place: for readiness, the status command, metrics and the console."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import inf, isnan
@@ -14,7 +14,7 @@ from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.kernel.errors import PipelineError, RedisOutage
 from domains.kernel.resilience import pause
 from domains.operations.model import StreamFigures
-from domains.operations.ports import StreamFiguresPort
+from domains.operations.ports import StreamFiguresPort, TaskQueuePort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.consumer import ConsumerVitals, PomodoroPatternConsumer
 from infrastructure.observing.metrics import GaugeCollector, LoopLag, MetricsObserver, StreamGauges, values_of
@@ -55,14 +55,14 @@ def assess(
     checks: dict[str, Check],
     streams: Sequence[StreamFigures] | None,
     settings: Settings,
-    other_stream: str | None = None,
+    others: Sequence[str] = (),
 ) -> tuple[str, list[str]]:
     """The level, and the problems in words. Down means that no message can reach its commit.
 
-    `other_stream` is the problem that `StreamChoice` sees.
+    `others` are problems that hinder no message.
     """
     down = [f"{name}: {check.why}" for name, check in checks.items() if not check.ok]
-    degraded = [] if other_stream is None else [other_stream]
+    degraded = [*others]
     idle_allowed = settings.silence_allowed
     alive = [it for figures in streams or () for it in figures.instances if it.idle_seconds <= idle_allowed]
     if streams is not None and not alive:
@@ -91,6 +91,7 @@ class PipelineHealth:
         settings: Settings,
         figures: StreamFiguresPort,
         stream_choice: StreamChoice,
+        tasks: TaskQueuePort,
         patterns: CategoryPatternRepositoryPort,
         classifier: PatternClassifier,
         observer: MetricsObserver,
@@ -102,7 +103,8 @@ class PipelineHealth:
         self.gauges = StreamGauges()
         self._figures = figures
         self._stream_choice = stream_choice
-        self._other_stream: str | None = None
+        self._tasks = tasks
+        self._others: list[str] = []
         self._patterns = patterns
         self._classifier = classifier
         self._observer = observer
@@ -147,14 +149,25 @@ class PipelineHealth:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 self.gauges.take(await self._figures.streams())
-                with suppress(RedisOutage):  # the other stream may be forbidden to us
-                    self._other_stream = await self._stream_choice.problem()
+                self._others = [problem async for problem in self._look_beside()]
         except TimeoutError:
             self.gauges.lost()
             raise RedisOutage("no answer") from None
         except RedisOutage:
             self.gauges.lost()
             raise
+
+    async def _look_beside(self) -> AsyncIterator[str]:
+        """Problems beside the streams, in words."""
+        with suppress(RedisOutage):  # the other stream may be forbidden to us
+            if (problem := await self._stream_choice.problem()) is not None:
+                yield problem
+        if self.settings.commands and "tasks" not in self._observer.open_breakers:
+            try:
+                if waiting := await self._tasks.unserved():
+                    yield f"{waiting} tasks wait, and no instance runs tasks"
+            except RedisOutage as cause:
+                yield f"tasks: {cause}"
 
     async def watch(self, closing: asyncio.Event) -> None:
         """Reads figures every few seconds until `closing` is set. Errors here stop nothing else.
@@ -180,12 +193,14 @@ class PipelineHealth:
     async def snapshot(self) -> dict[str, object]:
         """All of it as a JSON object. NaN becomes null."""
         checks = await self.checks()
-        level, problems = assess(checks, self.gauges.streams, self.settings, self._other_stream)
+        breakers = dict(self._observer.open_breakers)
+        others = [f"{name}: {cause}" for name, cause in breakers.items() if name not in checks]
+        level, problems = assess(checks, self.gauges.streams, self.settings, self._others + others)
         document: dict[str, object] = {
             "level": level,
             "problems": problems,
             "checks": {name: asdict(check) for name, check in checks.items()},
-            "breakers": dict(self._observer.open_breakers),
+            "breakers": breakers,
             "streams": [_json_of(figures) for figures in self.gauges.streams or ()],
         }
         if self._consumers:

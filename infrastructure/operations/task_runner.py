@@ -40,7 +40,8 @@ class TaskRunner:
         self._queue = queue
         self._tasks = tasks
         self._observer = observer
-        self._redis = Breaker(lambda is_open, cause: None)  # the consumer's breaker reports the same outage
+        self._redis = Breaker(partial(observer.breaker_changed, "tasks"))
+        self._channel_works = True
 
     async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
         """Runs until `stop` is set. Sets `reload` when the patterns have to be loaded."""
@@ -82,11 +83,10 @@ class TaskRunner:
         request, task, params, fault = self._understood(text)
         tell = partial(self._tell, request)
         if task is None:
-            await self._redis.run(lambda: tell(TaskState.FAILED, {"reason": fault}))
+            await tell(TaskState.FAILED, {"reason": fault})
         else:
-            await self._redis.run(lambda: tell(TaskState.STARTED, {}))
-            state, data = await self._outcome(task, params, tell)
-            await self._redis.run(lambda: tell(state, data))
+            await tell(TaskState.STARTED, {})
+            await tell(*await self._outcome(task, params, tell))
         await self._redis.run(lambda: self._queue.finished(text))
 
     def _understood(self, text: str) -> tuple[_Request, Task | None, Params, str]:
@@ -111,8 +111,7 @@ class TaskRunner:
             nonlocal last
             if monotonic() - last >= _TELL_SECONDS:
                 last = monotonic()
-                with suppress(RedisOutage):
-                    await tell(TaskState.PROGRESS, data)
+                await tell(TaskState.PROGRESS, data)
 
         try:
             return TaskState.COMPLETED, await task.run(params, progress)
@@ -124,8 +123,32 @@ class TaskRunner:
     async def _tell(self, request: _Request, state: TaskState, data: Data) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         status = TaskStatus(state, request.task_type, request.id, now, data)
-        await self._queue.publish(status)
         self._observer.task_told(status)
+        try:
+            await self._queue.publish(status)
+        except RedisOutage:
+            if state is not TaskState.PROGRESS:
+                cause = await self._published_later(status)
+        else:
+            cause = None
+        self._channel_is(cause)
+
+    async def _published_later(self, status: TaskStatus) -> RedisOutage | None:
+        """Publishes a status once Redis answers. Returns why that is impossible: the channel may be forbidden to us.
+
+        The task goes on then, without its status.
+        """
+        await self._redis.run(self._queue.turn)
+        try:
+            await self._queue.publish(status)
+        except RedisOutage as cause:
+            return cause
+        return None
+
+    def _channel_is(self, fault: RedisOutage | None) -> None:
+        if (fault is None) != self._channel_works:
+            self._channel_works = fault is None
+            self._observer.breaker_changed("status_channel", fault is not None, fault)
 
 
 def request_for(task: str, request_id: str, params: Mapping[str, object] | None = None) -> str:

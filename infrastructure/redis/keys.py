@@ -39,10 +39,8 @@ class TaskQueueKeys:
         """String with a TTL: who runs commands."""
         self.patterns = f"{own}:patterns"
         """Counter: every instance loads the patterns when it has changed."""
-        self._own = own
-
-    def sent(self, command_id: str) -> str:
-        return f"{self._own}:sent:{command_id}"
+        self.schedule = f"{own}:schedule"
+        """HASH: the due time (Unix seconds) of what was last asked for, by the task and its cron expression."""
 
 
 class StreamKeys:

@@ -15,8 +15,6 @@ from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded, translated_errors
 from infrastructure.redis.keys import TaskQueueKeys
 
-_REMEMBERED_SECONDS = 86_400
-
 
 class RedisTaskQueue:
     """TaskQueuePort."""
@@ -27,7 +25,7 @@ class RedisTaskQueue:
         self._channel = channel
         self._name = uuid4().hex  # two processes may have the same INSTANCE_ID
         self._turn = client.register_script(scripts.TAKE_TURN)
-        self._send_once = client.register_script(scripts.SEND_ONCE)
+        self._send_scheduled = client.register_script(scripts.SEND_SCHEDULED)
 
     async def turn(self) -> Turn:
         keys = [self._keys.lease, self._keys.processing, self._keys.patterns]
@@ -46,9 +44,18 @@ class RedisTaskQueue:
     async def send(self, request: str) -> None:
         await guarded(self._client, self._client.rpush(self._keys.commands, request))
 
-    async def send_once(self, request_id: str, request: str) -> bool:
-        keys = [self._keys.commands, self._keys.sent(request_id)]
-        return bool(await guarded(self._client, self._send_once(keys=keys, args=[request, _REMEMBERED_SECONDS])))
+    async def unserved(self) -> int:
+        waiting = int(await guarded(self._client, self._client.llen(self._keys.commands)))
+        served = waiting and await guarded(self._client, self._client.exists(self._keys.lease))
+        return 0 if served else waiting
+
+    async def scheduled_until(self, schedule: str, now: float) -> float:
+        await guarded(self._client, self._client.hsetnx(self._keys.schedule, schedule, repr(now)))
+        return _seconds(await guarded(self._client, self._client.hget(self._keys.schedule, schedule)), now)
+
+    async def send_scheduled(self, schedule: str, due: float, request: str) -> bool:
+        keys = [self._keys.commands, self._keys.schedule]
+        return bool(await guarded(self._client, self._send_scheduled(keys=keys, args=[request, schedule, repr(due)])))
 
     async def patterns_changed(self) -> None:
         await guarded(self._client, self._client.incr(self._keys.patterns))
@@ -79,3 +86,11 @@ def _status_of(text: str) -> TaskStatus | None:
         return msgspec.convert(json.loads(text), TaskStatus)
     except (ValueError, RecursionError):
         return None
+
+
+def _seconds(text: str | None, otherwise: float) -> float:
+    """`otherwise` if somebody else has written what is no number, or has removed it."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return otherwise

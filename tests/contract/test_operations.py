@@ -284,14 +284,39 @@ async def test_a_change_of_the_patterns_is_seen_by_every_instance(side: Operatio
     assert before[0] == before[1] != after[0] == after[1]
 
 
-async def test_a_request_of_one_id_is_sent_once(side: Operations) -> None:
+async def test_of_a_schedule_one_request_a_time_is_sent(side: Operations) -> None:
     one, other = await side.queue(), await side.queue()
 
-    sent = [await queue.send_once("at noon", "work") for queue in (one, other, one)]
+    sent = [
+        await queue.send_scheduled("work * * * * *", due, f"work {due}")
+        for queue, due in ((one, 60.0), (other, 60.0), (one, 59.5), (other, 120.0), (one, 120.0))
+    ]
 
-    assert sent == [True, False, False]
-    assert await one.take(1) == "work"
-    assert await one.take(1) is None
+    assert sent == [True, False, False, True, False]
+    assert [await one.take(1) for _ in range(3)] == ["work 60.0", "work 120.0", None]
+
+
+async def test_a_schedule_remembers_until_when_it_was_sent(side: Operations) -> None:
+    one, other = await side.queue(), await side.queue()
+
+    assert await one.scheduled_until("a", 1000.25) == 1000.25
+    assert await other.scheduled_until("a", 2000.0) == 1000.25, "since then it is watched"
+    await one.send_scheduled("a", 3000.0, "work")
+    assert await other.scheduled_until("a", 4000.0) == 3000.0
+    assert await other.scheduled_until("b", 4000.0) == 4000.0
+
+
+async def test_requests_that_nobody_serves_are_counted(side: Operations) -> None:
+    queue = await side.queue()
+    assert await queue.unserved() == 0
+    for _ in range(3):
+        await queue.send("work")
+
+    assert await queue.unserved() == 3
+    await queue.turn()
+    assert await queue.unserved() == 0
+    await side.end_lease()
+    assert await queue.unserved() == 3
 
 
 async def test_statuses_reach_whoever_listens_in_their_order(side: Operations) -> None:

@@ -4,18 +4,22 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dependency_injector import providers
+from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from domains.categoryPattern.model import CategoryPattern
+from domains.kernel.errors import RedisOutage
 from domains.operations.model import TaskStatus
 from domains.pomodoro.model import Commit, DeadLetter
 from infrastructure.composition.container import Container, running_container, task_runner
-from infrastructure.operations.schedule import run_schedule
+from infrastructure.observing.observers import Observer
+from infrastructure.operations.schedule import Schedule
 from infrastructure.operations.task_registry import Params
 from infrastructure.operations.task_runner import TaskRunner, request_for
 from infrastructure.operations.tasks import Task
@@ -23,7 +27,7 @@ from infrastructure.redis.keys import TaskQueueKeys
 from infrastructure.redis.task_queue import RedisTaskQueue
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE
-from tests.messages import hex_id, message, patterns, unix_seconds
+from tests.messages import SEOUL, hex_id, message, patterns, unix_seconds
 from tests.servers import RedisServer, redis_cluster
 
 COMMANDS = "pomocore:commands"
@@ -441,38 +445,86 @@ async def test_progress_is_told_at_most_once_a_second(
 # The schedule
 
 
-async def test_a_time_of_the_schedule_sends_one_command_from_all_instances(
-    container: Container, spring: Spring, monkeypatch: pytest.MonkeyPatch
+async def test_a_time_of_the_schedule_sends_one_request_from_all_instances(
+    container: Container, spring: Spring
 ) -> None:
-    settings = container.settings().model_copy(update={"schedule_reload_patterns": "* * * * *"})
-    from apscheduler.triggers.cron import CronTrigger
-    from apscheduler.triggers.date import DateTrigger
+    due = datetime(2025, 9, 2, 4, tzinfo=SEOUL)
+    schedules = [
+        Schedule(
+            RedisTaskQueue(container.redis(), container.task_keys(), "pomocore:status"), crons, SEOUL, Observer()
+        )
+        for crons in [{"reload_patterns": "0 4 * * *"}] * 3
+    ]
+    for schedule in schedules:
+        await schedule.send_due(due - timedelta(hours=1))
 
-    monkeypatch.setattr(CronTrigger, "from_crontab", lambda cron, timezone: DateTrigger())  # now, and never again
-    queues = [RedisTaskQueue(container.redis(), container.task_keys(), "pomocore:status") for _ in range(3)]
-    schedules = [asyncio.create_task(run_schedule(queue, settings)) for queue in queues]
-    try:
-        async with going(task_runner(container)):
-            told = await spring.hears("started", "completed")
-        await _until(lambda: len(spring.client.keys("pomocore:commands:sent:*")) >= 1, "it is remembered")
-    finally:
-        for schedule in schedules:
-            schedule.cancel()
-        await asyncio.wait(schedules)
+    await asyncio.gather(*(schedule.send_due(due) for schedule in schedules))
 
-    assert told["id"].startswith("schedule:reload_patterns:2")
-    minutes = len(spring.client.keys("pomocore:commands:sent:*"))  # a minute may have begun in between
-    assert spring.client.llen(COMMANDS) + 1 <= minutes
+    async with going(task_runner(container)):
+        told = await spring.hears("started", "completed")
+    assert told["id"] == "schedule:reload_patterns:2025-09-02T04:00"
+    await spring.nothing_left()
 
 
-async def test_a_request_for_one_id_is_sent_once(container: Container, redis_client: Any) -> None:
+async def test_what_was_refused_was_not_sent(container: Container, redis_client: Any) -> None:
     queue = container.task_queue()
+    redis_client.set(COMMANDS, "of the wrong type")
+    with pytest.raises(RedisOutage):
+        await queue.send_scheduled("ping", 60.0, "{}")
+    redis_client.delete(COMMANDS)
 
-    sent = [await queue.send_once("schedule:ping:now", request_for("ping", "now")) for _ in range(3)]
+    assert await queue.send_scheduled("ping", 60.0, "{}")
 
-    assert sent == [True, False, False]
-    assert redis_client.llen(COMMANDS) == 1
-    assert 0 < redis_client.ttl(container.task_keys().sent("schedule:ping:now")) <= 86_400
+
+# What commands alone cannot do
+
+
+async def test_a_list_of_the_wrong_type_is_told_of_and_waited_out(container: Container, spring: Spring) -> None:
+    spring.client.set(COMMANDS, "of the wrong type")
+    with capture_logs() as logs:
+        async with going(task_runner(container)):
+            await _until(lambda: "tasks" in container.metrics().open_breakers, "it is known")
+            await container.state().refresh()
+            snapshot = await container.state().snapshot()
+            spring.client.delete(COMMANDS)
+            spring.send("ping")
+            await spring.hears("started", "completed")
+
+    assert any(
+        problem.startswith("tasks: ") and "WRONGTYPE" in problem for problem in snapshot["problems"]
+    ), snapshot["problems"]
+    outages = [log for log in logs if log.get("service") == "tasks"]
+    assert [log["action"] for log in outages] == ["breaker_open", "breaker_closed"]
+    assert container.metrics().open_breakers == {}
+
+
+async def test_a_task_is_run_where_its_status_cannot_be_published(
+    container: Container, settings: Settings, redis_client: Any
+) -> None:
+    redis_client.execute_command("ACL", "SETUSER", "mute", "on", ">secret", "~*", "+@all", "resetchannels")
+    mute = settings.model_copy(update={"redis_username": "mute", "redis_password": SecretStr("secret")})
+    try:
+        with capture_logs() as logs:
+            async with running_container(mute) as forbidden, going(task_runner(forbidden)):
+                redis_client.rpush(COMMANDS, request_for("reload_patterns", "1"))
+                await _until(lambda: not redis_client.exists(COMMANDS, PROCESSING), "it is finished")
+                redis_client.rpush(COMMANDS, request_for("ping", "2"))
+                await _until(lambda: not redis_client.exists(COMMANDS, PROCESSING), "so is the next one")
+                problems = (await forbidden.state().snapshot())["problems"]
+    finally:
+        redis_client.execute_command("ACL", "DELUSER", "mute")
+
+    assert any(problem.startswith("status_channel: ") and "NOPERM" in problem.upper() for problem in problems)
+    tasks = [(log["task"], log["status"]) for log in logs if log.get("action") == "task"]
+    assert tasks == [(task, status) for task in ("reload_patterns", "ping") for status in ("started", "completed")]
+    assert [log["action"] for log in logs if log.get("service") == "status_channel"] == ["breaker_open"]
+
+
+async def test_requests_that_nobody_serves_are_a_problem(container: Container, spring: Spring) -> None:
+    spring.send("ping")
+    await container.state().refresh()
+
+    assert "1 tasks wait, and no instance runs tasks" in (await container.state().snapshot())["problems"]
 
 
 # Clusters

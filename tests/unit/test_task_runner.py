@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domains.kernel.errors import Outage, RedisOutage
 from domains.operations.model import TaskState, TaskStatus
 from domains.operations.ports import TaskObserver
 from infrastructure.memory.operations import InMemoryTaskQueue, InMemoryTasks
@@ -18,6 +19,10 @@ class Told(TaskObserver):
     def __init__(self) -> None:
         self.statuses: list[TaskStatus] = []
         self.ended = asyncio.Event()
+        self.breakers: list[tuple[str, bool]] = []
+
+    def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None:
+        self.breakers.append((name, is_open))
 
     def task_told(self, status: TaskStatus) -> None:
         self.statuses.append(status)
@@ -90,3 +95,63 @@ async def test_a_task_that_fails_says_why_and_is_finished(error: Exception) -> N
     assert told.statuses[-1].status is TaskState.FAILED
     assert str(error.args[0]) in str(told.statuses[-1].data["reason"])
     assert (list(tasks.waiting), tasks.processing) == ([], [])
+
+
+class Mute(InMemoryTaskQueue):
+    """Its channel is forbidden to it, until it is not."""
+
+    forbidden = True
+
+    async def publish(self, status: TaskStatus) -> None:
+        if self.forbidden:
+            raise RedisOutage("NOPERM")
+        await super().publish(status)
+
+
+async def test_a_status_that_cannot_be_published_stops_no_task_and_is_told_once() -> None:
+    queue, told, done = Mute(InMemoryTasks()), Told(), asyncio.Event()
+
+    async def work(params: Params, progress: Any) -> dict[str, object]:
+        if len(told.statuses) > 4:
+            queue.forbidden = False
+            done.set()
+        return {}
+
+    stop = asyncio.Event()
+    for number in range(3):
+        await queue.send(request_for("work", str(number)))
+    running = asyncio.create_task(runner_of(queue, work, told).run(stop, asyncio.Event()))
+    await asyncio.wait_for(done.wait(), 30)
+    stop.set()
+    await asyncio.wait_for(running, 30)
+
+    assert [it.status.value for it in told.statuses] == ["started", "completed"] * 3
+    assert told.breakers == [("status_channel", True), ("status_channel", False)]
+
+
+class Refusing(InMemoryTaskQueue):
+    """Its list is of the wrong type for a while."""
+
+    left = 2
+
+    async def take(self, seconds: int) -> str | None:
+        if self.left:
+            self.left -= 1
+            raise RedisOutage("WRONGTYPE")
+        return await super().take(seconds)
+
+
+async def test_requests_that_cannot_be_taken_are_told_of() -> None:
+    queue, told = Refusing(InMemoryTasks()), Told()
+
+    async def work(params: Params, progress: Any) -> dict[str, object]:
+        return {}
+
+    stop = asyncio.Event()
+    await queue.send(request_for("work", "1"))
+    running = asyncio.create_task(runner_of(queue, work, told).run(stop, asyncio.Event()))
+    await asyncio.wait_for(told.ended.wait(), 30)
+    stop.set()
+    await asyncio.wait_for(running, 30)
+
+    assert told.breakers == [("tasks", True), ("tasks", False)]
