@@ -490,9 +490,9 @@ async def test_a_list_of_the_wrong_type_is_told_of_and_waited_out(container: Con
             spring.send("ping")
             await spring.hears("started", "completed")
 
-    assert any(
-        problem.startswith("tasks: ") and "WRONGTYPE" in problem for problem in snapshot["problems"]
-    ), snapshot["problems"]
+    assert any(problem.startswith("tasks: ") and "WRONGTYPE" in problem for problem in snapshot["problems"]), (
+        snapshot["problems"]
+    )
     outages = [log for log in logs if log.get("service") == "tasks"]
     assert [log["action"] for log in outages] == ["breaker_open", "breaker_closed"]
     assert container.metrics().open_breakers == {}
