@@ -144,7 +144,7 @@ class Lanes:
         self._answered.add([Decided(s, found[s.message.window]) for s in spans if s.message.window in found], started)
 
     async def _ask_llm(self, spans: Sequence[Span], started: float) -> None:
-        """Asks the LLM. Messages that it does not answer now are committed with a provisional category."""
+        """Asks the LLM. Messages that it does not answer now are committed with an interim category."""
         try:
             answers = await self._answers(spans)
         except Exception as cause:

@@ -74,7 +74,7 @@ class CommitPort(Protocol):
 
 
 class DeferredMessagesPort(Protocol):
-    """Messages that were committed with a provisional category. Methods raise RedisOutage."""
+    """Messages that were committed with an interim category. Methods raise RedisOutage."""
 
     async def lease(self, seconds: float) -> bool:
         """Whether this instance is to see to them for the next `seconds`: one does, to ask nothing twice."""

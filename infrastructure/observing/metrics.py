@@ -93,7 +93,7 @@ class MetricsObserver(Observer):
         self._pauses = counter("llm_pauses", "Pauses of the LLM, by reason", ["reason"])
         for reason in PauseReason:
             self._pauses.labels(reason)
-        self._deferred = counter("messages_deferred", "Messages committed with a provisional category")
+        self._deferred = counter("messages_deferred", "Messages committed with an interim category")
         self._reclassified = counter("messages_reclassified", "Deferred messages that got their category")
         self._commands = counter("commands", "Tasks that have ended", ["task", "status"])
         for task in TASKS:
@@ -291,7 +291,7 @@ _OF_STREAM: dict[str, tuple[str, Callable[[StreamFigures], float]]] = {
     ),
     "dead_letter_entries": ("Entries in the dead-letter stream", lambda it: it.dead_letters),
     "failed_score_entries": ("Scores kept for replay", lambda it: it.failed_scores),
-    "deferred_entries": ("Messages committed with a provisional category", lambda it: it.deferred),
+    "deferred_entries": ("Messages committed with an interim category", lambda it: it.deferred),
     "unannounced_sessions": ("Ended sessions that wait for earlier messages", lambda it: it.unannounced_sessions),
     "instances": ("Consumers in the group, including those that have died", lambda it: len(it.instances)),
 }

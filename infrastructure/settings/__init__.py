@@ -338,7 +338,7 @@ class Settings(ScheduleSettings):
     llm_wait: float = Field(
         10.0,
         gt=0,
-        description="how long a message waits for the LLM; after that it is committed with a provisional"
+        description="how long a message waits for the LLM; after that it is committed with an interim"
         " category and reclassified later",
         json_schema_extra=_unit("s"),
     )
@@ -385,7 +385,7 @@ class Settings(ScheduleSettings):
     deferred_max: int = Field(
         100_000,
         ge=1,
-        description="greatest number of deferred messages; beyond it, the oldest keep their provisional category",
+        description="greatest number of deferred messages; beyond it, the oldest keep their interim category",
         json_schema_extra=_unit("entries"),
     )
     classification_tiers: str = Field(
