@@ -50,8 +50,7 @@ class Doubt(StrEnum):
     TITLE = "title"
 
 
-@dataclass(frozen=True, slots=True)
-class RuleMatch:
+class RuleMatch(NamedTuple):
     """The pattern that decided, as the administrators wrote it, and the document it is from."""
 
     category: str

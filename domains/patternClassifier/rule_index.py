@@ -6,6 +6,7 @@ path), the collection's category counts, whatever the addition's is; but if the 
 pattern.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -38,14 +39,14 @@ class Rule(NamedTuple):
     match: RuleMatch
     key: Key
     doubts: frozenset[Doubt] = _SURE
-    told: bool = False
-    """Whether an addition says which doubts there are: then none is derived."""
+    for_good: bool = False
+    """Whether an addition says that there is no doubt, where there usually would be."""
 
     def under(self, doubt: Doubt | None, tier: Tier | None = None) -> RuleMatch:
         """The match where `doubt` applies; with another tier, where it was found by that."""
         if doubt is None and tier is None:
             return self.match
-        return replace(self.match, doubt=doubt, tier=tier or self.match.tier)
+        return self.match._replace(doubt=doubt, tier=tier or self.match.tier)
 
 
 class RuleIndex:
@@ -79,9 +80,12 @@ class RuleIndex:
             ids.setdefault(pattern.category, pattern.id)
         known = [replace(entry, id=ids[entry.category]) for entry in additions if entry.category in ids]
         added = {rule.key: rule for rule in reversed(self._rules(known))}
-        rules = [_told(rule, added.get(rule.key)) for rule in self._rules(patterns)]
-        present = {rule.key for rule in rules} & added.keys() if added else ()
-        return rules + [_told(rule, rule) for key, rule in added.items() if key not in present]
+        rules = [_usually(rule) for rule in self._rules(patterns)]
+        if added:
+            present = {rule.key for rule in rules} & added.keys()
+            rules = [_told(rule, added[rule.key]) if rule.key in present else rule for rule in rules]
+            rules += [_told(_usually(rule), rule) for key, rule in added.items() if key not in present]
+        return rules
 
     def _rules(self, patterns: Iterable[CategoryPattern]) -> list[Rule]:
         """The sound patterns, in the order in which equally specific ones win."""
@@ -121,30 +125,41 @@ def _doubts_of_provisional(match: RuleMatch) -> frozenset[Doubt]:
     return _BELOW if match.pattern.startswith("*.") else frozenset({Doubt.TITLE})
 
 
-def _told(rule: Rule, addition: Rule | None) -> Rule:
-    """A pattern with the doubts that an addition has about it, or the usual ones where there is no addition."""
-    if addition is not None:
-        return rule._replace(doubts=rule.doubts | addition.doubts, told=True)
+def _usually(rule: Rule) -> Rule:
+    """With the doubt that there is about any app of `Browsing`."""
     if rule.match.category == BROWSING and rule.match.tier == Tier.APP:
         return rule._replace(doubts=_BROWSER)
     return rule
 
 
+def _told(rule: Rule, addition: Rule) -> Rule:
+    """With the doubts that a provisional addition has about it; or for good without any."""
+    if addition.doubts:
+        return rule._replace(doubts=rule.doubts | addition.doubts)
+    return rule._replace(doubts=_SURE, for_good=True)
+
+
 def _doubting_parents(places: Sequence[tuple[UrlPattern, Rule]]) -> list[tuple[UrlPattern, Rule]]:
     """The domain patterns. Hosts of `Browsing`, and portals, do not speak for what is below them."""
-    below: dict[str, set[str]] = {place.host: set() for place, _ in places}
+    hosts = {place.host for place, _ in places}
+    below: defaultdict[str, set[str]] = defaultdict(set)
     for place, rule in places:
-        if not place.path:
-            dot = place.host.find(".")
-            while dot > 0:
-                if (categories := below.get(place.host[dot + 1 :])) is not None:
-                    categories.add(rule.match.category)
-                dot = place.host.find(".", dot + 1)
+        dot = place.host.find(".")
+        while dot > 0:
+            if (parent := place.host[dot + 1 :]) in hosts:
+                below[parent].add(rule.match.category)
+            dot = place.host.find(".", dot + 1)
+    portals = {host for host, categories in below.items() if len(categories) >= PORTAL_CATEGORIES}
 
     def is_parent(place: UrlPattern, rule: Rule) -> bool:
-        if rule.told or place.path or not place.host:
+        if rule.for_good or place.path or not place.host:
             return False
         category = rule.match.category
         return category == BROWSING or len(below[place.host] - {category}) >= PORTAL_CATEGORIES
 
-    return [(place, rule._replace(doubts=_BELOW) if is_parent(place, rule) else rule) for place, rule in places]
+    return [
+        (place, rule._replace(doubts=rule.doubts | _BELOW))
+        if (rule.match.category == BROWSING or place.host in portals) and is_parent(place, rule)
+        else (place, rule)
+        for place, rule in places
+    ]

@@ -38,7 +38,6 @@ whatever category, that say the same as one of them.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from domains.categoryPattern.model import BROWSING, FILE_MANAGEMENT, CategoryPattern
@@ -77,8 +76,10 @@ class _Open(NamedTuple):
     """
 
     app: Rule | None
-    url: Rule | None
-    below: bool
+    url: Rule | None = None
+    below: bool = False
+    untitled: RuleMatch | None = None
+    """What decides without a title."""
 
 
 class RuleSet:
@@ -108,6 +109,8 @@ class RuleSet:
                 _remember(self._windows, window, found)
         if not isinstance(found, _Open):
             return found
+        if not title:
+            return found.untitled
         page = (app, url, title)
         decided: RuleMatch | None = self._pages.get(page, _UNKNOWN)
         if decided is _UNKNOWN:
@@ -130,7 +133,7 @@ class RuleSet:
         best = self.match(app, url, title)
         if best is None:
             return []
-        place = next(n for n, rule in enumerate(rows) if replace(rule, doubt=best.doubt) == best)
+        place = next(n for n, rule in enumerate(rows) if rule._replace(doubt=best.doubt) == best)
         return [best, *rows[:place], *rows[place + 1 :]]
 
     def read_title(self, app: str, url: str, title: str) -> Title | None:
@@ -158,27 +161,33 @@ class RuleSet:
         by_url = self._index.urls.best(address) if address else None
         if by_url is not None:
             below = _is_below(address, by_url)
-            return by_url.match if not below and Doubt.TITLE not in by_url.doubts else _Open(by_app, by_url, below)
-        if by_app is None:
-            return _Open(None, None, below=False) if url or is_web_app(app) else None
-        if Doubt.BROWSER in by_app.doubts and _OWN_PAGE.match(url):
+            if not below and Doubt.TITLE not in by_url.doubts:
+                return by_url.match
+            opened = _Open(by_app, by_url, below)
+        elif by_app is None:
+            return _Open(None) if url or is_web_app(app) else None
+        elif Doubt.BROWSER in by_app.doubts and _OWN_PAGE.match(url):
             return by_app.match
-        return _Open(by_app, None, below=False)
+        else:
+            opened = _Open(by_app)
+        return opened._replace(untitled=self._with_title(opened, url, ""))
 
     def _address(self, by_app: Rule | None, app: str, url: str) -> str:
         """The URL; without one, the address that the name of an installed web app is."""
         return url or (address_of(app) if by_app is None else "")
 
     def _with_title(self, window: _Open, url: str, title: str) -> RuleMatch | None:
-        by_app, by_url, below = window
+        by_app, by_url, below, _ = window
         page, named = self._read(by_app, title)
-        matches: list[RuleMatch] = []
-        if by_url is not None:
-            matches.append(by_url.under(_doubt_of_site(by_url, below, _says_more(page, named))))
-        matches += named
-        if by_app is not None:
-            matches.append(by_app.under(_doubt_of_app(by_app, url, page)))
-        return next((match for match in matches if match.doubt is None), matches[0] if matches else None)
+        found = by_url and by_url.under(_doubt_of_site(by_url, below, _says_more(page, named)))
+        for match in named:
+            if found is None or (found.doubt and not match.doubt):
+                found = match
+        if by_app is not None and (found is None or found.doubt):
+            doubt = _doubt_of_app(by_app, url, page)
+            if found is None or not doubt:
+                found = by_app.under(doubt)
+        return found
 
     def _read(self, by_app: Rule | None, title: str) -> tuple[Title, list[RuleMatch]]:
         """A title, and the rules that match it: of sites, or in a process that hosts other apps, of these."""

@@ -1,7 +1,6 @@
 """Patterns, rules and category ids of one moment, and what they make of a window."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from domains.categoryPattern.model import BROWSING, UNCATEGORIZED, CategoryPattern
 from domains.kernel.window import Window
@@ -56,7 +55,7 @@ class PatternSnapshot:
         match = self.rules.match(window.app, window.url, window.title)
         if match is None or not match.doubt or match.category != BROWSING:
             return match
-        return replace(match, category=self._unknown_pages)
+        return match._replace(category=self._unknown_pages)
 
     def fallback(self, window: Window) -> Classification:
         """What is left to say where no tier behind the rules decides."""

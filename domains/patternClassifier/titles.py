@@ -65,9 +65,8 @@ class Title(NamedTuple):
     @property
     def address(self) -> str:
         """The last segment, if it is a host or URL; else one of the others that is a host with a path, or empty."""
-        with_path = (segment for segment in self.segments[:-1] if "/" in segment)
-        for segment in (*self.segments[-1:], *with_path):
-            if " " not in segment and _ADDRESS.fullmatch(segment):
+        for place, segment in enumerate(reversed(self.segments)):
+            if ("/" in segment or not place) and " " not in segment and _ADDRESS.fullmatch(segment):
                 return segment
         return ""
 
@@ -155,18 +154,23 @@ def parse_title_pattern(pattern: str) -> TitlePattern:
 class TitleMatcher(Generic[T]):
     """Finds the values of all patterns that a title matches; of equal patterns, those added first come first."""
 
-    __slots__ = ("_first", "_last", "_wild")
+    __slots__ = ("_begins", "_ends", "_first", "_last", "_wild")
 
     def __init__(self) -> None:
+        self._first: dict[str, list[tuple[str, re.Pattern[str], T]]] = {}
         self._last: dict[str, list[tuple[str, T]]] = {}
         self._wild: list[tuple[re.Pattern[str], T]] = []
-        self._first: dict[tuple[str, str], list[tuple[re.Pattern[str], T]]] = {}
+        self._begins: tuple[str, ...] = ()  # a segment that begins so or ends so may match what is in `_wild`
+        self._ends: tuple[str, ...] = ()
 
     def add(self, pattern: TitlePattern, value: T) -> None:
         if pattern.first:
-            self._first.setdefault(pattern[:2], []).append((_wildcard(pattern.rest), value))
-        elif "*" in pattern.rest:
+            self._first.setdefault(pattern.first, []).append((pattern.mark, _wildcard(pattern.rest), value))
+        elif _WILD.search(pattern.rest):
             self._wild.append((_wildcard(pattern.rest), value))
+            begin, *_, end = _WILD.split(pattern.rest)
+            self._begins += () if end else (begin,)
+            self._ends += (end,) if end else ()
         else:
             self._last.setdefault(pattern.rest, []).append((pattern.mark, value))
 
@@ -175,13 +179,24 @@ class TitleMatcher(Generic[T]):
         segments, marks = title
         if not segments:
             return []
-        before = marks[-1] if marks else ""
-        if found := [value for mark, value in self._last.get(segments[-1], ()) if mark in ("", before)]:
+        if found := self._find_last(segments[-1], marks[len(segments) - 2] if len(segments) > 1 else ""):
             return found
-        if found := [value for last, value in self._wild if last.match(segments[-1])]:
-            return found
-        leading = self._first.get((segments[0], marks[0])) if marks else None
-        return [value for rest, value in leading if rest.match(title.rest)] if leading else []
+        leading = self._first.get(segments[0]) if len(segments) > 1 else None
+        if leading is None:
+            return []
+        before = _ONE_DASH.get(marks[0], marks[0])
+        return [value for mark, rest, value in leading if mark == before and rest.match(title.rest)]
+
+    def _find_last(self, segment: str, mark: str) -> list[T]:
+        known = self._last.get(segment)
+        if known is not None:
+            return [value for wanted, value in known if wanted in ("", _ONE_DASH.get(mark, mark))]
+        if segment.startswith(self._begins) or segment.endswith(self._ends):
+            return [value for wildcard, value in self._wild if wildcard.match(segment)]
+        return []
+
+
+_WILD = re.compile(r"[*?\[]")
 
 
 def _wildcard(text: str) -> re.Pattern[str]:
