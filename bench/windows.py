@@ -18,6 +18,7 @@ from domains.categoryPattern.model import UNCATEGORIZED
 from domains.kernel.window import Window
 from domains.patternClassifier.snapshot import PatternSnapshot
 from infrastructure.patterns.pattern_file import default_additions, default_patterns
+from infrastructure.patterns.sites import known_sites
 
 UNKNOWN = "unknown"
 VERDICTS = ("right", "wrong", UNKNOWN)
@@ -36,7 +37,7 @@ def verdict(said: str, row: dict[str, Any]) -> str:
 
 
 def main(path: str, *options: str) -> None:
-    snapshot = PatternSnapshot(default_patterns(), default_additions())
+    snapshot = PatternSnapshot(default_patterns(), default_additions(), sites=known_sites())
     shown = options[1:] if options[:1] == ("--rows",) else ()
     kinds: dict[str, Counter[str]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines():

@@ -70,9 +70,10 @@ def readings(name: str) -> Iterator[Reading]:
 
 def _spelled(name: str) -> Iterator[Reading]:
     text = base_name(name)
-    if not text:  # nothing, or far too long for a name
+    words = split_name(text)
+    if not 0 < len(words) <= _MOST_WORDS:
         return
-    yield Reading(split_name(text), Spelling.JOINED)
+    yield Reading(words, Spelling.JOINED)
     if count := _COUNT.match(text):
         text = text[count.end() :]
         yield Reading(split_name(text), Spelling.COUNTED)
@@ -127,6 +128,8 @@ def _of_reversed_domain(labels: list[str]) -> Iterator[Reading]:
 
 # --------------------------------------------------------------------------------------------- tables
 
+_MOST_WORDS = 32
+"""No name has more; and each reading is compared at the end of each of its words."""
 _BLANK = re.compile(r"\s")
 _COUNT = re.compile(r"\s*(?:[(\[]\d{1,5}\+?[)\]]|[●•])\s*(?=\S)")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

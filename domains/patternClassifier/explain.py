@@ -87,7 +87,9 @@ class _Reasons(NamedTuple):
     names: Mapping[str, Found[Rule]]
 
     def of(self, rule: RuleMatch) -> str:
-        said = {Tier.APP: self._name, Tier.URL: self._place, Tier.TITLE: _title}[rule.tier](rule)
+        said = {Tier.APP: self._name, Tier.URL: self._place, Tier.SITE: self._site, Tier.TITLE: _title}[rule.tier](
+            rule
+        )
         return said if rule.doubt is None else f"{said}; provisional: {_PROVISIONAL[rule.doubt]}"
 
     def _name(self, rule: RuleMatch) -> str:
@@ -109,6 +111,10 @@ class _Reasons(NamedTuple):
         begins = "is the path" if pattern.path == self.path else "begins the path"
         return f"{pattern.host} {where}, and {pattern.path} {begins}"
 
+    def _site(self, rule: RuleMatch) -> str:
+        what = "name and country are those" if rule.pattern.endswith(".*") else "the host is, or is below, that"
+        return f"{what} of {rule.pattern} in the table of known sites"
+
 
 def _title(rule: RuleMatch) -> str:
     return f"the title names {rule.pattern}"
@@ -122,7 +128,7 @@ def _behind(winner: RuleMatch, other: RuleMatch) -> str:
     """Why `other`, which matches too, stands behind `winner`: the first row of the table in `rules` that says so."""
     if winner.tier != other.tier:
         return "it would come first, but only provisionally" if _row(other) < _row(winner) else _ROWS[winner.tier]
-    if winner.tier == Tier.TITLE:
+    if winner.tier == Tier.TITLE:  # the table of known sites has one row at most
         return "it was added to the patterns later"
     more = _more_specific(winner.pattern, other.pattern) if winner.tier == Tier.URL else _more_words(winner, other)
     if more:
@@ -137,12 +143,13 @@ def _behind(winner: RuleMatch, other: RuleMatch) -> str:
 
 def _row(rule: RuleMatch) -> int:
     browser = rule.tier == Tier.APP and rule.doubt is not None
-    return 3 if browser else (Tier.APP, Tier.URL, Tier.TITLE).index(rule.tier)
+    return len(_ROWS) if browser else [*_ROWS].index(rule.tier)
 
 
 _ROWS = {
     Tier.APP: "an app that is no browser comes before the URL",
     Tier.URL: "the URL comes before the title, and before a browser's name",
+    Tier.SITE: "a known site comes before the title, and before a browser's name",
     Tier.TITLE: "what the title names comes before a browser's name",
 }
 

@@ -10,6 +10,7 @@ class Tier(StrEnum):
 
     URL = "url"
     APP = "app"
+    SITE = "site"
     TITLE = "title"
     MEMORY = "memory"
     CACHE = "cache"
@@ -22,7 +23,7 @@ class Tier(StrEnum):
 
 OF_LLM = frozenset({Tier.MEMORY, Tier.CACHE, Tier.LLM})
 """The tiers that pass on what the LLM has answered."""
-OF_RULES = frozenset({Tier.URL, Tier.APP, Tier.TITLE, Tier.PROVISIONAL})
+OF_RULES = frozenset({Tier.URL, Tier.APP, Tier.SITE, Tier.TITLE, Tier.PROVISIONAL})
 """The tiers at which a pattern decides."""
 
 

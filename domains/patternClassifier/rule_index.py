@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from domains.categoryPattern.model import BROWSING, CategoryPattern
 from domains.patternClassifier.model import Doubt, PatternProblem, RuleMatch, Tier
+from domains.patternClassifier.sites import KnownSites
 from domains.patternClassifier.titles import TitleMatcher, TitlePattern, parse_title_pattern
 from domains.patternClassifier.trie import AppTrie
 from domains.patternClassifier.urls import UrlMatcher, UrlPattern, parse_pattern
@@ -52,8 +53,17 @@ class Rule(NamedTuple):
 class RuleIndex:
     """Built once. `problems` are the broken patterns, which are left out; `size` counts the others."""
 
-    def __init__(self, patterns: Sequence[CategoryPattern], additions: Iterable[CategoryPattern] = ()) -> None:
+    def __init__(
+        self,
+        patterns: Sequence[CategoryPattern],
+        additions: Iterable[CategoryPattern] = (),
+        sites: KnownSites | None = None,
+    ) -> None:
         self.problems: list[PatternProblem] = []
+        self._sites = sites
+        self._ids: dict[str, str] = {}
+        for pattern in patterns:  # a name that stands twice keeps its first id
+            self._ids.setdefault(pattern.category, pattern.id)
         self.apps: AppTrie[Rule] = AppTrie()
         self.titles: TitleMatcher[Rule] = TitleMatcher()
         self.browser_words: set[str] = set()
@@ -72,12 +82,19 @@ class RuleIndex:
                     self.browser_words.add(key[0])
         self.urls = UrlMatcher(_doubting_parents(places))
 
+    def site(self, host: str, above: Rule | None) -> RuleMatch | None:
+        """The row of a host in the table of known sites. `above` is the pattern of a host above it, if any."""
+        found = self._sites.find(host) if self._sites is not None and host else None
+        if found is None or found.category not in self._ids:
+            return None
+        if above is not None and not found.domain.endswith(f".{host_of(above)}"):
+            return None
+        return RuleMatch(found.category, Tier.SITE, found.domain, self._ids[found.category])
+
     def _with_additions(
         self, patterns: Sequence[CategoryPattern], additions: Iterable[CategoryPattern]
     ) -> list[Rule]:
-        ids: dict[str, str] = {}
-        for pattern in patterns:
-            ids.setdefault(pattern.category, pattern.id)
+        ids = self._ids
         known = [replace(entry, id=ids[entry.category]) for entry in additions if entry.category in ids]
         added = {rule.key: rule for rule in reversed(self._rules(known))}
         rules = [_usually(rule) for rule in self._rules(patterns)]

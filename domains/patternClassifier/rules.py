@@ -5,15 +5,17 @@ What decides, the first row that applies for good; where none does, the first th
 | # | what matches                          | among several of them                                          |
 |---|---------------------------------------|----------------------------------------------------------------|
 | 1 | the app's name, of any app but those  | the pattern with more words                                    |
-|   | of row 5                              |                                                                |
+|   | of row 6                              |                                                                |
 | 2 | the URL: a host, or a host and path   | the longer host, then the longer path                          |
 | 3 | the URL: a token in host or path      | the longer token                                               |
-| 4 | the title, of a window of row 5       | its last segment; without one that is known, the first         |
-| 5 | the name of a browser, or of a        | the pattern with more words                                    |
+| 4 | the URL: a host of the table of known | the longer host, which is below that of a provisional pattern  |
+|   | sites (`sites.py`)                    | of row 2                                                       |
+| 5 | the title, of a window of row 6       | its last segment; without one that is known, the first         |
+| 6 | the name of a browser, or of a        | the pattern with more words                                    |
 |   | process that hosts other apps         |                                                                |
 | - | equally specific patterns             | lower priority (None last), then category, then pattern, then  |
 |   |                                       | document id: never the order of documents in the collection    |
-| 6 | nothing                               | None: the tiers behind the rules decide                        |
+| 7 | nothing                               | None: the tiers behind the rules decide                        |
 
 Only browsers report URLs, so an app that is known and is none is in front of whatever URL is told beside it. A URL
 counts all the same where no rule knows the app: it may be a browser. The name of an installed web app that is an
@@ -43,6 +45,7 @@ from typing import Any, NamedTuple, TypeVar
 from domains.categoryPattern.model import BROWSING, FILE_MANAGEMENT, CategoryPattern
 from domains.patternClassifier.model import Doubt, RuleMatch, Tier
 from domains.patternClassifier.rule_index import Rule, RuleIndex, host_of
+from domains.patternClassifier.sites import KnownSites
 from domains.patternClassifier.titles import NO_TITLE, Title, split_title
 from domains.patternClassifier.trie import Found
 from domains.patternClassifier.urls import split_url
@@ -86,13 +89,18 @@ class RuleSet:
     """The patterns of one moment. Built once and swapped as a whole; reading it from any thread is safe.
 
     `additions` say what the collection cannot: names of sites in titles, what is provisional, and further patterns
-    (see `rule_index.py` for who wins).
+    (see `rule_index.py` for who wins). `sites` stand behind all patterns.
     """
 
     __slots__ = ("_index", "_names", "_pages", "_windows", "problems", "size")
 
-    def __init__(self, patterns: Sequence[CategoryPattern], additions: Iterable[CategoryPattern] = ()) -> None:
-        self._index = RuleIndex(patterns, additions)
+    def __init__(
+        self,
+        patterns: Sequence[CategoryPattern],
+        additions: Iterable[CategoryPattern] = (),
+        sites: KnownSites | None = None,
+    ) -> None:
+        self._index = RuleIndex(patterns, additions, sites)
         self._windows: dict[tuple[str, str], RuleMatch | _Open | None] = {}
         self._pages: dict[tuple[str, str, str], RuleMatch | None] = {}
         self._names: dict[str, Rule | None] = {}
@@ -125,9 +133,11 @@ class RuleSet:
         by_app = self._app_rule(app)
         page, titles = self._read(by_app, title) if isinstance(opened, _Open) else (NO_TITLE, [])
         more = _says_more(page, titles)
-        address = self._address(by_app, app, url)
-        places = self._index.urls.find(address)
-        urls = [rule.under(_doubt_of_site(rule, _is_below(address, rule), more)) for rule in places]
+        host, path = self._place(by_app, app, url)
+        places = self._index.urls.find(host, path)
+        urls = [rule.under(_doubt_of_site(rule, _is_below(host, rule), more)) for rule in places]
+        if (site := self._index.site(host, places[0] if places else None)) is not None:
+            urls.append(site)
         apps = [rule.under(_doubt_of_app(rule, url, page)) for rule in self._index.apps.find(app)]
         rows = [*apps, *urls] if by_app is not None and not by_app.doubts else [*urls, *titles, *apps]
         best = self.match(app, url, title)
@@ -157,12 +167,14 @@ class RuleSet:
         by_app = self._app_rule(app) if app else None
         if by_app is not None and not by_app.doubts:
             return by_app.match
-        address = self._address(by_app, app, url)
-        by_url = self._index.urls.best(address) if address else None
+        host, path = self._place(by_app, app, url)
+        by_url = self._index.urls.best(host, path)
+        below = by_url is not None and _is_below(host, by_url)
+        if by_url is not None and not below and Doubt.TITLE not in by_url.doubts:
+            return by_url.match
+        if (by_url is None or below) and (site := self._index.site(host, by_url)) is not None:
+            return site
         if by_url is not None:
-            below = _is_below(address, by_url)
-            if not below and Doubt.TITLE not in by_url.doubts:
-                return by_url.match
             opened = _Open(by_app, by_url, below)
         elif by_app is None:
             return _Open(None) if url or is_web_app(app) else None
@@ -172,9 +184,9 @@ class RuleSet:
             opened = _Open(by_app)
         return opened._replace(untitled=self._with_title(opened, url, ""))
 
-    def _address(self, by_app: Rule | None, app: str, url: str) -> str:
-        """The URL; without one, the address that the name of an installed web app is."""
-        return url or (address_of(app) if by_app is None else "")
+    def _place(self, by_app: Rule | None, app: str, url: str) -> tuple[str, str]:
+        """Host and path of the URL; without one, of the address that the name of an installed web app is."""
+        return split_url(url or (address_of(app) if by_app is None else ""))
 
     def _with_title(self, window: _Open, url: str, title: str) -> RuleMatch | None:
         by_app, by_url, below, _ = window
@@ -209,10 +221,11 @@ class RuleSet:
         found = [rule.under(_doubt_of_site(rule, False, more)) for rule in self._index.titles.find(page)]
         if found or not (address := page.address):
             return found
-        by_url = self._index.urls.best(address)
+        host, path = split_url(address)
+        by_url = self._index.urls.best(host, path)
         if by_url is None or not host_of(by_url):  # a word of a URL may well be a word of a title
             return []
-        return [by_url.under(_doubt_of_site(by_url, _is_below(address, by_url), more), Tier.TITLE)]
+        return [by_url.under(_doubt_of_site(by_url, _is_below(host, by_url), more), Tier.TITLE)]
 
     def _is_browser(self, segment: str) -> bool:
         return segment.partition(" ")[0] in self._index.browser_words and self.is_browser(segment)
@@ -247,11 +260,11 @@ def _doubt_of_app(rule: Rule, url: str, page: Title) -> Doubt | None:
     return None
 
 
-def _is_below(url: str, rule: Rule) -> bool:
-    """Whether the URL is that of another site below the host of a rule that does not speak for it."""
+def _is_below(host: str, rule: Rule) -> bool:
+    """Whether a host is that of another site, below the host of a rule that does not speak for it."""
     if Doubt.PARENT not in rule.doubts:
         return False
-    labels = split_url(url)[0][: -len(host_of(rule))].split(".")
+    labels = host[: -len(host_of(rule))].split(".")
     same = _SAME_SITE | _BROWSING_TOO if rule.match.category == BROWSING else _SAME_SITE
     return any(label not in same for label in labels if label)
 

@@ -6,13 +6,14 @@ from domains.categoryPattern.model import BROWSING, UNCATEGORIZED, CategoryPatte
 from domains.kernel.window import Window
 from domains.patternClassifier.model import OF_LLM, Classification, RuleMatch, Tier
 from domains.patternClassifier.rules import RuleSet
+from domains.patternClassifier.sites import KnownSites
 
 
 class PatternSnapshot:
     """Replaced as a whole, so that a batch never sees half a change.
 
     `additions` are what the collection cannot say (see `RuleSet`). A page of which nobody knows more than that it is
-    one counts as the category `unknown_pages`.
+    one counts as the category `unknown_pages`. `sites` are hosts that no pattern decides.
     """
 
     def __init__(
@@ -20,9 +21,10 @@ class PatternSnapshot:
         patterns: Sequence[CategoryPattern],
         additions: Iterable[CategoryPattern] = (),
         unknown_pages: str = UNCATEGORIZED,
+        sites: KnownSites | None = None,
     ) -> None:
         self.patterns = patterns
-        self.rules = RuleSet(patterns, additions)
+        self.rules = RuleSet(patterns, additions, sites)
         ids: dict[str, str] = {}
         for pattern in patterns:  # a name that stands twice keeps its first id
             ids.setdefault(pattern.category, pattern.id)

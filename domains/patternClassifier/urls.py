@@ -360,22 +360,22 @@ class UrlMatcher(Generic[T]):
                 self._equals.setdefault(first, []).append(rank)
         self._automaton.make_automaton()
 
-    def best(self, url: str) -> T | None:
-        """The value of the most specific pattern that matches, or None."""
+    def best(self, host: str, path: str) -> T | None:
+        """The value of the most specific pattern that matches a URL's host and path, or None."""
         best = nothing = len(self._values)
         if not nothing:  # an automaton without words cannot search
             return None
-        text = _haystack(*split_url(url))
+        text = _haystack(host, path)
         for end, rank in self._automaton.iter(text):
             if rank < best and (rank < self._first_token or self._is_whole(text, end, rank)):
                 best = rank
         return self._values[best] if best < nothing else None
 
-    def find(self, url: str) -> list[T]:
+    def find(self, host: str, path: str) -> list[T]:
         """The values of all patterns that match, the most specific first."""
         if not self._values:
             return []
-        text = _haystack(*split_url(url))
+        text = _haystack(host, path)
         firsts = {
             rank
             for end, rank in self._automaton.iter(text)

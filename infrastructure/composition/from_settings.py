@@ -36,6 +36,7 @@ from infrastructure.observing.metrics import MetricsObserver
 from infrastructure.observing.observers import Observer, Observers
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.patterns.pattern_file import ADDITIONS, PatternFileError, default_patterns, read_patterns
+from infrastructure.patterns.sites import known_sites
 from infrastructure.redis import client as redis_client
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import StreamKeys
@@ -74,7 +75,8 @@ def pattern_additions(settings: Settings) -> list[CategoryPattern]:
 def snapshot_of(
     additions: Sequence[CategoryPattern], settings: Settings
 ) -> Callable[[Sequence[CategoryPattern]], PatternSnapshot]:
-    return partial(PatternSnapshot, additions=additions, unknown_pages=settings.unknown_pages_count_as)
+    sites = known_sites() if Tier.SITE in settings.tiers else None
+    return partial(PatternSnapshot, additions=additions, unknown_pages=settings.unknown_pages_count_as, sites=sites)
 
 
 def sqlite_database(settings: Settings) -> SqliteDatabase:

@@ -7,6 +7,7 @@ from infrastructure.http import schemas
 _TIERS = {
     Tier.URL: ("URL rule", "a pattern matches the address"),
     Tier.APP: ("App rule", "a pattern matches the app's name"),
+    Tier.SITE: ("Known site", "a table of sites has the host"),
     Tier.TITLE: ("Title rule", "a pattern matches the title"),
     Tier.MEMORY: ("Memory", "the LLM told this process before"),
     Tier.CACHE: ("Cache", "the LLM told another instance before"),

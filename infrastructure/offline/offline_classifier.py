@@ -13,10 +13,11 @@ from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.snapshot import PatternSnapshot
 from infrastructure.offline.window_lines import BadLine, WindowLine
 from infrastructure.patterns.pattern_file import default_additions
+from infrastructure.patterns.sites import known_sites
 
 Answer = RuleMatch | Classification
 
-_NAMES = ("OPENAI_API_KEY", "MODEL_FILE", "PATTERN_FILE", "UNKNOWN_PAGES_COUNT_AS")
+_NAMES = ("OPENAI_API_KEY", "MODEL_FILE", "PATTERN_FILE", "UNKNOWN_PAGES_COUNT_AS", "CLASSIFICATION_TIERS")
 _FILES = (Path(".env"), Path(".data/model.npz"))
 _MOST = 1_000_000
 _PATIENCE = 600.0  # seconds: only the command itself waits for these windows
@@ -25,7 +26,7 @@ _PATIENCE = 600.0  # seconds: only the command itself waits for these windows
 def snapshot_of(patterns: Sequence[CategoryPattern]) -> PatternSnapshot:
     """The rules as the pipeline would have them. Raises SettingsError."""
     if not may_be_configured():
-        return PatternSnapshot(patterns, default_additions())
+        return PatternSnapshot(patterns, default_additions(), sites=known_sites())
     from infrastructure.composition import from_settings
     from infrastructure.settings import load_settings
 
@@ -63,7 +64,7 @@ class OfflineClassifier:
         # "dev" needs no stores. Tiers that need a store are left out
         settings = load_settings(app_env="dev", llm_wait=_PATIENCE, llm_max_waiting=_MOST)
         settings = settings.model_copy(
-            update={"classification_tiers": ",".join(settings.tiers & {Tier.MODEL, Tier.LLM})}
+            update={"classification_tiers": ",".join(settings.tiers & {Tier.SITE, Tier.MODEL, Tier.LLM})}
         )
         self._container = Container(
             settings=providers.Object(settings),

@@ -34,7 +34,7 @@ _LISTS = frozenset(
 _NOT_IN_VALUES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, halves of surrogate pairs, line and paragraph separators."""
 
-OPTIONAL_TIERS = (Tier.MEMORY, Tier.CACHE, Tier.DOCUMENTS, Tier.MODEL, Tier.LLM)
+OPTIONAL_TIERS = (Tier.SITE, Tier.MEMORY, Tier.CACHE, Tier.DOCUMENTS, Tier.MODEL, Tier.LLM)
 
 
 def _is_host_and_port(text: str) -> bool:
@@ -390,7 +390,7 @@ class Settings(ScheduleSettings):
     )
     classification_tiers: str = Field(
         ",".join(OPTIONAL_TIERS),
-        description="tiers behind the rules, separated by commas; a tier that is left out is switched off",
+        description="optional tiers, separated by commas; a tier that is left out is switched off",
     )
     classification_memory_max: int = Field(
         20_000,

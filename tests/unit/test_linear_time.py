@@ -20,15 +20,16 @@ from domains.patternClassifier.learning import AnswerCounts
 from domains.patternClassifier.privacy import Privacy
 from domains.patternClassifier.questions import Questions
 from domains.patternClassifier.rules import RuleSet
+from domains.patternClassifier.sites import KnownSites
 from domains.patternClassifier.snapshot import PatternSnapshot
 from infrastructure.local_classifier.features import features
 from infrastructure.settings import Settings
 
 MOST = Settings.model_fields["max_message_bytes"].default
-ONCE = 40_000
+ONCE = 150_000
 """Steps that a call may take whatever the length: names, hosts and titles are bounded, and each bound allows some."""
-EACH = 12
-"""Steps that it may take for each character beside that."""
+EACH = 100
+"""Steps that it may take for each character beside that: an explanation takes the URL apart several times."""
 
 
 class TooManySteps(Exception):
@@ -65,12 +66,16 @@ PATTERNS = [
     CategoryPattern("2" * 24, "Game", None, ("Slack", "a a"), ("b.a.com/a/a", "file:///*.a")),
     CategoryPattern("3" * 24, "Uncategorized"),
 ]
-RULES, SNAPSHOT = RuleSet(PATTERNS), PatternSnapshot(PATTERNS)
+ADDITIONS = [
+    CategoryPattern("", "Game", title_patterns=("a", "a - *", "YouTube"), app_patterns=("java",), provisional=True)
+]
+SITES = KnownSites({"com": "Game", "a.a.com": "Game"})
+RULES, SNAPSHOT = RuleSet(PATTERNS, ADDITIONS, SITES), PatternSnapshot(PATTERNS, ADDITIONS, sites=SITES)
 QUESTIONS, PRIVACY, COUNTS = Questions(), Privacy(), AnswerCounts(Privacy())
 
 LOOKS: dict[str, Callable[[Window], object]] = {
-    "rules": lambda window: RULES.candidates(window.app, window.url),
-    "explanation": lambda window: explain(RULES, window.app, window.url),
+    "rules": lambda window: RULES.candidates(*window),
+    "explanation": lambda window: explain(RULES, window),
     "decision": SNAPSHOT.by_rules,
     "fallback": SNAPSHOT.fallback,
     "question": QUESTIONS.of,
@@ -91,7 +96,7 @@ def test_the_counter_tells_quadratic_from_linear() -> None:
             count += len(label)
         return count
 
-    assert count_steps(lambda: labels("a." * 4000)) < 12 * 8000
+    assert count_steps(lambda: labels("a." * 4000)) < EACH * 8000
     with pytest.raises(TooManySteps, match="parents"):
         count_steps(lambda: parents("a." * 4000), ONCE + EACH * 8000)
 

@@ -9,6 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from domains.categoryPattern.model import PATTERN_CATEGORIES, CategoryPattern
+from domains.kernel.window import Window
+from domains.patternClassifier.explain import explain
+from domains.patternClassifier.rules import RuleSet
 from domains.patternClassifier.sites import KnownSite, KnownSites
 from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.patterns.sites import LEFT_OUT, SCHOOLS, SITES, SitesFileError, compile_sites, known_sites
@@ -44,6 +47,64 @@ TABLE = KnownSites({"example.com": "Game", "shop.example.com": "Finance", "acme.
 def test_the_row_of_a_host(host: str, row: str) -> None:
     found = TABLE.find(host)
     assert (found.domain if found else "") == row
+
+
+SITES_PATTERNS = [
+    CategoryPattern("1" * 24, "Browsing", None, ("Google Chrome",), ("portal.com",)),
+    CategoryPattern("2" * 24, "SNS", None, ("KakaoTalk",), ("example.com/talk", "chat.com", "jenkins")),
+    CategoryPattern("3" * 24, "Game"),
+]
+BEHIND = KnownSites(
+    {"example.com": "Game", "chat.com": "Game", "portal.com": "Game", "play.portal.com": "Game", "x.com": "Finance"}
+)
+
+
+@pytest.mark.parametrize(
+    ("app", "url", "category", "tier", "reason"),
+    [
+        ("Google Chrome", "https://www.example.com/a", "Game", "site", "no pattern: the table"),
+        ("", "https://example.com/", "Game", "site", "whatever the app"),
+        ("Google Chrome", "https://example.com/talk", "SNS", "url", "a pattern comes before it"),
+        ("Google Chrome", "https://chat.com/", "SNS", "url", "and so does one that says the same host"),
+        ("Google Chrome", "https://example.com/jenkins", "SNS", "url", "and a token"),
+        ("KakaoTalk", "https://example.com/", "SNS", "app", "and an app that is no browser"),
+        (
+            "Google Chrome",
+            "https://play.portal.com/",
+            "Game",
+            "site",
+            "below a portal: its pattern is not sure",
+        ),
+        ("Google Chrome", "https://www.portal.com/", "Browsing", "url", "but the portal itself is the pattern's"),
+        ("Google Chrome", "https://x.com/", "Browsing", "app", "a category that the collection does not have"),
+        ("", "https://x.com/", None, None, "the same without an app"),
+        ("example.com__app", "", "Game", "site", "a web app whose name is an address"),
+    ],
+)
+def test_a_known_site_stands_behind_the_patterns(
+    app: str, url: str, category: str | None, tier: str | None, reason: str
+) -> None:
+    rules = RuleSet(SITES_PATTERNS, sites=BEHIND)
+    found = rules.match(app, url)
+    assert (found and (found.category, found.tier)) == (None if category is None else (category, tier)), reason
+    assert rules.candidates(app, url)[:1] == ([found] if found else [])
+
+
+def test_a_known_site_comes_before_the_title_and_is_no_pattern() -> None:
+    rules = RuleSet(SITES_PATTERNS, [CategoryPattern("", "SNS", title_patterns=("KakaoTalk",))], BEHIND)
+    window = Window("Google Chrome", "https://m.example.com/", "Room - KakaoTalk")
+    found = rules.match(*window)
+    assert found is not None
+    assert (found.category, found.tier, found.pattern, found.provisional) == ("Game", "site", "example.com", False)
+    trace = explain(rules, window)
+    assert trace.matched[0].reason == "the host is, or is below, that of example.com in the table of known sites"
+    assert trace.matched[1].reason.endswith("a known site comes before the title, and before a browser's name")
+
+
+def test_a_brand_of_many_countries_is_explained() -> None:
+    rules = RuleSet(SITES_PATTERNS, sites=KnownSites({"acme.*": "Game"}))
+    (step,) = explain(rules, Window("", "https://www.acme.fr/", "")).matched
+    assert step.reason == "name and country are those of acme.* in the table of known sites"
 
 
 def rows_of(table: str) -> dict[str, str]:
