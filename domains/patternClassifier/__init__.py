@@ -1,1 +1,1 @@
-"""Which category a window is: rules in process, then the cache, then the LLM."""
+"""How a window gets its category: by rules in the process, then by slower tiers, at last by the LLM."""

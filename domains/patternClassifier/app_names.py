@@ -1,4 +1,4 @@
-"""The spellings that platforms give the names of apps, and the names that people and patterns use for them.
+"""Reads the spellings that platforms give to the names of apps as the names that people and patterns use.
 
 A name is first compared as it stands (`words.py`). Where no pattern matches it that way, it is read in these ways,
 in this order; what may follow a name (`only_qualifiers`) may follow each reading:
@@ -17,8 +17,8 @@ in this order; what may follow a name (`only_qualifiers`) may follow each readin
 | the bundle around a program                       | `/…/Slack.app/Contents/MacOS/x`     | Slack                    |
 | the maker or the platform in front                | `Microsoft OneNote`, `jetbrains-…`  | OneNote, …               |
 
-Only patterns of one word are found behind a maker: where a name has several words, its maker often belongs to it
-(`Microsoft Store` is no Store, `Google Play` no Play).
+Behind a maker only patterns of one word are found: in a name of several words the maker is often part of the name
+(`Microsoft Store` is not `Store`, and `Google Play` is not `Play`).
 """
 
 import re
@@ -50,12 +50,12 @@ class Reading(NamedTuple):
 
 
 def joined(words: list[str]) -> str:
-    """What spellings of a name that put spaces, hyphens and dots differently have in common."""
+    """The common form of spellings that differ only in spaces, hyphens and dots."""
     return "".join(words).replace(".", "")
 
 
 def readings(name: str) -> Iterator[Reading]:
-    """The ways to read an app's name where no pattern matches it as it stands, the surest first. Never raises."""
+    """The ways to read an app's name that no pattern matches as it stands, the surest first. Never raises."""
     for reading in _spelled(name):
         words = reading.words
         yield reading
@@ -96,7 +96,7 @@ def _of_identifier(text: str) -> Iterator[Reading]:
 
 
 def _of_program(text: str, spelling: Spelling) -> Iterator[Reading]:
-    """The words that humps divide, then without what builds add."""
+    """The words that capitals divide, and then the words without additions of builds."""
     words = split_name(_HUMP.sub(" ", text))
     half = len(words) // 2
     if half and words[:half] == words[half:]:  # a snap: firefox_firefox
@@ -112,7 +112,7 @@ def _of_program(text: str, spelling: Spelling) -> Iterator[Reading]:
 
 
 def _of_reversed_domain(labels: list[str]) -> Iterator[Reading]:
-    """`labels` are those behind the top-level domain: maker, product and what else there is."""
+    """The readings of a reversed domain. `labels` follow the top-level domain: maker, product and others."""
     while len(labels) > 1 and labels[-1].lower() in _TECHNICAL:
         labels = labels[:-1]
     ways = [labels, labels[1:], labels[-1:]]
@@ -164,12 +164,12 @@ _MAKERS_OF_MANY = _words("""
     google amazon facebook meta github gitlab codeberg sourceforge freedesktop electron todesktop squirrel setapp
     alibaba bytedance yahoo sony nintendo atlassian zoho x
 """)
-"""Further makers, of reversed domains, that are no product themselves."""
+"""Further makers in reversed domains, which are not products themselves."""
 _TECHNICAL = _words("""
     app application client desktop general main gui bin exe electron default release aurora trunk qt qt5 qt6 gtk
     gtk3 gtk4 x11 wayland launcher shipping 32 64 x64 x86 mac macos osx
 """)
-"""What builds and toolkits add to the name of a program, and what the last label of a reversed domain often is."""
+"""Words that builds and toolkits add to a program's name, or that are often the last label of a reversed domain."""
 _NAMES = """
     # ---- programs, window classes and ids that do not say what the app is called
     GitHub Desktop: io.github.shiftey.Desktop

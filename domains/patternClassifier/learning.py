@@ -1,9 +1,9 @@
-"""Patterns that the LLM's answers suggest: what it keeps answering for a host or an app becomes a rule.
+"""Patterns that the LLM's answers suggest: a category that it keeps giving to a host or an app becomes a rule.
 
-A window with a URL speaks for its host, one without for its app. A pattern is proposed only for a host or an app that
-was seen itself. A parent that was not is never: without a list of public suffixes nobody can tell `example.com` from
-`github.io`, of which every child is somebody else's. But a pattern matches what lies below its host, and its app's
-versions and editions, so the answers for those must agree with it, too.
+A window with a URL is evidence for its host, and one without a URL for its app. A pattern is proposed only for a host
+or an app that was seen itself, and never for an unseen parent of a host: without a list of public suffixes,
+`example.com` cannot be told from `github.io`, whose children belong to different people. A pattern also matches hosts
+below its own, and versions and editions of its app, so the answers for these must agree with it.
 """
 
 import re
@@ -29,13 +29,13 @@ _EXAMPLES = 3
 
 
 class Subject(NamedTuple):
-    """A host without `www.`, or an app's folded words: what one pattern stands for."""
+    """A host without `www.`, or an app's folded words: the things that one pattern stands for."""
 
     kind: PatternKind
     key: str
 
     def wider(self) -> Iterator["Subject"]:
-        """The subjects whose patterns match this one as well, the nearest first."""
+        """The subjects whose patterns also match this one, the nearest first."""
         parts = self.key.split("." if self.kind is PatternKind.DOMAIN else " ")
         if self.kind is PatternKind.DOMAIN:
             yield from (Subject(self.kind, ".".join(parts[at:])) for at in range(1, len(parts) - 1))
@@ -45,7 +45,7 @@ class Subject(NamedTuple):
 
 
 class Tally:
-    """The answers for one subject, the windows of each category, and how its name was spelled."""
+    """The answers for one subject, the windows of each category, and the spellings of its name."""
 
     __slots__ = ("answers", "names", "windows")
 
@@ -73,7 +73,7 @@ class Tally:
         return sorted(self.names, key=lambda name: (-self.names[name], name))
 
     def evidence(self) -> tuple[str, Evidence]:
-        """The leading category, and what speaks for it and against it."""
+        """The leading category, and the evidence for and against it."""
         others = dict(sorted(self.answers.items(), key=lambda item: (-item[1], item[0])))
         category = next(iter(others))
         answers, windows = others.pop(category), min(len(self.windows[category]), _WINDOWS)
@@ -81,10 +81,10 @@ class Tally:
 
 
 class AnswerCounts:
-    """Counts answers in any order. What it remembers grows with the hosts and apps, not with the answers.
+    """Counts answers in any order. Its size grows with the hosts and apps, not with the answers.
 
-    Nothing is counted for what is private. Of more than `limit` hosts and apps those with the fewest answers are
-    forgotten, and counted in `forgotten`.
+    Private windows are not counted. Beyond `limit` hosts and apps, those with the fewest answers are dropped and
+    counted in `forgotten`.
     """
 
     def __init__(self, privacy: Privacy, limit: int = _SUBJECTS) -> None:
@@ -117,12 +117,12 @@ def propose(
     min_share: float,
     again: bool = False,
 ) -> list[PatternProposal]:
-    """The patterns to propose now, those that are proposed already among them; in a stable order.
+    """The patterns to propose now, including those that are proposed already; in a stable order.
 
-    A subject needs `min_answers` of its own for one category, which has at least `min_share` of its answers, and of
-    those for all that the pattern would match. Left out is what `rules` decide, what is no good pattern, and what was
-    rejected before, or accepted and then removed by an administrator: unless the answers have doubled since, the
-    category is another, or `again`.
+    A subject needs `min_answers` of its own for one category. That category needs `min_share` of the subject's
+    answers, and of the answers for everything that the pattern would match. Subjects that `rules` decide are left
+    out, and so are unsuitable patterns. A pattern that was rejected, or accepted and then removed by an
+    administrator, is left out unless its answers have doubled, its category has changed, or `again` is set.
     """
     tallies = {subject: tally for subject, tally in counts.tallies.items() if not _decided(rules, subject, tally)}
     enough = {subject for subject, tally in tallies.items() if max(tally.answers.values()) >= min_answers}
@@ -147,7 +147,7 @@ def propose(
 
 
 def _with_narrower(tallies: Mapping[Subject, Tally], wanted: Collection[Subject]) -> dict[Subject, Tally]:
-    """The tallies of `wanted`, each with those of the subjects that its pattern would match, too."""
+    """The tallies of `wanted`, each with the tallies of all subjects that its pattern would match."""
     whole = {subject: Tally() for subject in wanted}
     for subject, tally in tallies.items():
         for wider in (subject, *subject.wider()):
@@ -179,7 +179,7 @@ def _id_of(subject: Subject) -> str:
 
 
 def _subject(window: Window) -> tuple[Subject | None, str]:
-    """What a window speaks for, and its name as it was seen; None where no pattern could stand for it."""
+    """The subject of a window, and its name as it was seen; None if no pattern could stand for it."""
     if not window.url:
         return _app(window.app)
     host, _ = split_url(window.url)
@@ -196,7 +196,7 @@ def _app(name: str) -> tuple[Subject | None, str]:
         return None, ""
     text = unicodedata.normalize("NFC", " ".join("".join(filter(str.isprintable, name)).split()))
     last = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
-    text = last if split_name(last) == words else text  # directories may name a person
+    text = last if split_name(last) == words else text  # directories may contain a person's name
     text = re.sub(r"\.(exe|app)\Z", "", text, flags=re.IGNORECASE)
     folded = " ".join(words)
     return Subject(PatternKind.APP, folded), text if split_name(text) == words else folded

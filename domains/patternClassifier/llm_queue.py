@@ -1,6 +1,7 @@
-"""The way of a question to the LLM: asked once whoever asks, in batches, and never waited for without a bound.
+"""The queue to the LLM: a question is asked once, whoever asks, and the wait for its answer is bounded.
 
-A request holds questions of one user: a title that the model takes for an instruction changes no answer of others.
+A request has questions of one user only, so a title that the model takes for an instruction cannot change the answers
+of others.
 """
 
 import asyncio
@@ -26,12 +27,16 @@ from domains.patternClassifier.tiers import AnswerMemory
 _LINGER_LONGER = 20
 _TRIES = 12
 _TRY_BESIDE_OTHERS = 4
-"""A question that gets no usable answer is taken to have none after twelve tries, of which one counts for four where
-other questions of the same request got theirs: then the LLM is not to blame."""
+"""After twelve tries without a usable answer, a question counts as having none.
+
+A try counts for four if other questions of
+the same request got their answers: the LLM is not at fault then."""
 
 _REPEATED = frozenset({LLMFailure.TIMEOUT, LLMFailure.RATE_LIMITED, LLMFailure.UNAVAILABLE})
-"""What may work a moment later. Any other failure may be the fault of a question, so that four of them count for one:
-the odd titles of a single user do not pause the LLM for everybody."""
+"""Failures that may be over a moment later.
+
+Any other failure may be the fault of a question, so four of them count as one:
+odd titles of a single user do not pause the LLM for everybody."""
 _FAULT_OF_A_QUESTION = 0.25
 _LONGEST_RETRY_WAIT = 5.0
 _FIRST_RETRY_WAIT, _RETRY_WAIT_LIMIT = 0.5, 8.0  # seconds
@@ -39,10 +44,13 @@ _FIRST_RETRY_WAIT, _RETRY_WAIT_LIMIT = 0.5, 8.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class LLMQueueLimits:
-    """At most `batch` questions go into one request, which waits `linger_seconds` for more of them, and twenty times
-    as long while others are under way; these are at most `concurrency`. Each is repeated up to `retries` times. An
-    answer is waited for `wait_seconds`, and `waiting` questions at most are on their way, half of them at most of
-    one user. After `failures` failed requests in a row nothing is asked for a while, at first `first_pause_seconds`.
+    """The bounds of the queue.
+
+    At most `batch` questions go into one request, which waits `linger_seconds` for more, or twenty times as long
+    while other requests are under way. At most `concurrency` requests are, and each is repeated up to `retries`
+    times. Callers wait `wait_seconds` for an answer. At most `waiting` questions are in the queue, and at most half
+    of them of one user. After `failures` failed requests in a row the queue pauses, at first for
+    `first_pause_seconds`.
     """
 
     batch: int
@@ -57,7 +65,7 @@ class LLMQueueLimits:
 
 
 class LLMQueue:
-    """Questions on their way. An answer that comes too late for those who asked is remembered all the same."""
+    """Questions on their way to the LLM. An answer that is too late for its callers is still remembered."""
 
     def __init__(
         self,
@@ -84,9 +92,9 @@ class LLMQueue:
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing may be asked now: the LLM failed again and again, or the budget is spent.
+        """Whether nothing may be asked now, since the LLM failed repeatedly or the budget is spent.
 
-        When the pause is over, one request tries whether the LLM is back.
+        After the pause, a single request tries whether the LLM works again.
         """
         return monotonic() < self._paused_until or (self._failing and bool(self._requests))
 
@@ -95,11 +103,11 @@ class LLMQueue:
         return self._failures >= self._limits.failures
 
     async def ask(self, askers: Mapping[Question, Collection[str]], categories: Sequence[str]) -> dict[Question, str]:
-        """The names of `categories` that the LLM answers, empty where it has no acceptable one.
+        """The LLM's answers: names of `categories`, or empty if it has no acceptable one.
 
-        `askers` are the users who ask each question; one of them pays for it. Where all of them have spent their
-        share of the budget the name is empty, too. A question without an answer now (the LLM is away, too slow or
-        too much is asked) is missing.
+        `askers` are the users who ask each question; one of them pays for it. If all of them have spent their share
+        of the budget, the name is empty as well. A question is missing if it has no answer now: the LLM is not
+        available or too slow, or the queue is full.
         """
         self._categories = categories
         answers: dict[Question, str] = {}
@@ -116,17 +124,17 @@ class LLMQueue:
         return answers | {question: name for question, name in done.items() if name is not None}
 
     async def aclose(self) -> None:
-        """Gives up what is under way."""
+        """Cancels all requests, and answers nothing more."""
         if self._lingering is not None:
             self._lingering.cancel()
-        self._empty_queues()  # first, or else a request that ends starts the next one
+        self._empty_queues()  # first, or a request that ends would start the next one
         await cancel_all(list(self._requests))
 
     def _has_spent_share(self, user: str) -> bool:
         return monotonic() < self._share_spent_until.get(user, 0.0)
 
     def _enter(self, question: Question, user: str) -> asyncio.Future[str | None] | None:
-        """The future answer, of the question that is on its way already where there is one; None: not now."""
+        """Queues the question, or joins the identical one under way; None if nothing may be asked now."""
         if question in self._asked:
             return self._asked[question]
         of_user = len(self._queues.get(user, ()))
@@ -147,7 +155,7 @@ class LLMQueue:
             pass
 
     def _send(self, user: str) -> bool:
-        """Starts a request with what `user` asks, unless enough are under way: then the next one to end does."""
+        """Starts a request with questions of `user`. If enough are under way, the next one to end starts it."""
         if len(self._requests) >= (1 if self._failing else self._limits.concurrency):
             return False
         queue = self._queues.pop(user)
@@ -173,7 +181,7 @@ class LLMQueue:
         self._queues.clear()
 
     async def _request(self, questions: list[Question], user: str) -> None:
-        """Answers `questions`, whatever happens; but first the answers are remembered, so that they stay the same."""
+        """Answers `questions` in any case. Answers are remembered first, so that they stay the same."""
         answers: dict[Question, str] = {}
         try:
             answers = await self._with_retries(questions, user)
@@ -187,9 +195,9 @@ class LLMQueue:
                 self._answer(question, answers.get(question))
 
     async def _with_retries(self, questions: Sequence[Question], user: str) -> dict[Question, str]:
-        """The usable answers; those of some of the questions where the budget has room for no more.
+        """The usable answers, of as many questions as the budget has room for.
 
-        Each try is paid for. Raises ClassificationFailed where there is no usable answer.
+        Each try is paid for. Raises ClassificationFailed if there is no usable answer.
         """
         lost = 0  # tokens that failed tries have cost
         for retries in range(self._limits.retries + 1):
@@ -218,7 +226,7 @@ class LLMQueue:
     async def _reserve(
         self, questions: Sequence[Question], user: str
     ) -> tuple[Sequence[Question], Reservation | None]:
-        """As many of the questions as there is budget for; None and a pause where there is none for a single one."""
+        """As many of the questions as the budget allows. If it allows none, pauses and returns None."""
         while True:
             found = await self._budget.reserve(user, self._llm.most_tokens(questions, self._categories))
             if isinstance(found, Reservation):
@@ -229,7 +237,7 @@ class LLMQueue:
             questions = questions[: len(questions) // 2]
 
     async def _settle(self, reservation: Reservation, tokens: int) -> None:
-        """An answer that has come is not lost because it cannot be booked now: what was reserved stays spent."""
+        """Books the cost. If Redis is away, the reservation stays spent, and the answer is still used."""
         try:
             await self._budget.settle(reservation, tokens)
         except RedisOutage as cause:
@@ -240,14 +248,14 @@ class LLMQueue:
             self._pause(PauseReason.BUDGET, refusal.seconds)
             return
         if len(self._share_spent_until) >= self._limits.waiting:
-            self._share_spent_until.clear()  # who is still without finds out with the next question
+            self._share_spent_until.clear()  # a user without budget is found with the next question
         self._share_spent_until[user] = monotonic() + refusal.seconds
         self._observer.llm_share_spent(refusal.seconds)
 
     def _accepted(self, names: Mapping[Question, str | None], tokens: int) -> dict[Question, str]:
-        """The answers that can be used. A question without one is asked again, though not for ever.
+        """The usable answers. A question without one is asked again, up to a bound.
 
-        Raises ClassificationFailed where there is none at all.
+        Raises ClassificationFailed if there is no usable answer at all.
         """
         answers = {question: name for question, name in names.items() if name and name in self._categories}
         for question in names.keys() - answers.keys():

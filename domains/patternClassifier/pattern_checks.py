@@ -1,6 +1,6 @@
-"""What may be a pattern: which categories have patterns, which spellings mean the same, and what is too general.
+"""Which patterns are allowed: which categories have patterns, which spellings are the same, and what is too general.
 
-Proposals, pattern files and the linter of the default patterns ask here.
+Proposals, pattern files and the linter of the default patterns use these checks.
 """
 
 import re
@@ -111,7 +111,9 @@ PUBLIC_SUFFIXES = frozenset(
         "com.pl",
     ]
 )
-"""Hosts under which anybody registers: as a pattern, half the web. (`gov.uk` and its like are portals themselves.)"""
+"""Hosts under which anybody can register: one would match half the web. (`gov.uk` and the like are portals.)
+
+"""
 
 GENERIC_APPS = frozenset(
     [
@@ -224,11 +226,11 @@ ALLOWED_TOKENS = {
     "gitlab": "likewise",
     "grafana": "likewise",
 }
-"""The tokens, which are matched in the host and path of every URL, with the reason for each."""
+"""The allowed tokens, which are matched in the host and path of every URL, with the reason for each."""
 
 
 def canonical_pattern(kind: PatternKind, pattern: str) -> UrlPattern | tuple[str, ...]:
-    """What the spellings of one pattern have in common. Raises ValueError for a broken one, with the reason."""
+    """The common form of all spellings of a pattern. Raises ValueError, with the reason, for a broken one."""
     try:
         pattern.encode()
     except UnicodeEncodeError:
@@ -241,7 +243,7 @@ def canonical_pattern(kind: PatternKind, pattern: str) -> UrlPattern | tuple[str
 
 
 def pattern_problems(kind: PatternKind, pattern: str) -> Iterator[str]:
-    """Why a pattern that nobody has looked at must not be used, or should be spelled differently."""
+    """The reasons why a pattern must not be used without review, or should be spelled differently."""
     return app_problems(pattern) if kind is PatternKind.APP else domain_problems(pattern)
 
 
@@ -264,7 +266,7 @@ def app_problems(pattern: str) -> Iterator[str]:
         return
     if name in GENERIC_APPS:
         yield "too general: a word, not a product"
-    # A Korean name of two syllables is a word; one or two Latin letters are next to nothing.
+    # a Korean name of two syllables is a word; one or two Latin letters mean too little
     if len(name) < 2 or (len(name) < 3 and name.isascii()):
         yield "too general: too short"
 

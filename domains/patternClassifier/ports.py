@@ -1,4 +1,4 @@
-"""What the classifier wants from the outside: a cache that all instances share, a local classifier, and an LLM."""
+"""The classifier's ports: the shared cache, earlier documents, the local classifier, the LLM and its budget."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -12,7 +12,7 @@ from domains.patternClassifier.questions import Question
 class ClassificationCachePort(Protocol):
     """Answers of the LLM, shared by all instances and bounded in number. Both methods raise RedisOutage.
 
-    An empty name says that the LLM was asked and had no answer.
+    An empty name means that the LLM was asked and had no answer.
     """
 
     async def get_many(self, questions: Collection[Question]) -> dict[Question, str]:
@@ -23,7 +23,7 @@ class ClassificationCachePort(Protocol):
 
 
 class StoredCategory(Protocol):
-    """What a store says of a window: the id of its category, None where it has none yet, and who named it."""
+    """The stored category of a window: its id (None if it has none yet), and whether the LLM named it."""
 
     @property
     def category_id(self) -> str | None: ...
@@ -35,7 +35,7 @@ class ClassifiedWindowsPort(Protocol):
     """The windows that were classified before."""
 
     async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> Mapping[Window, StoredCategory]:
-        """What the store has for exactly these windows, in one query. Raises StoreOutage or StoreRefused."""
+        """The stored categories of exactly these windows, in one query. Raises StoreOutage or StoreRefused."""
 
 
 class LocalClassifierPort(Protocol):
@@ -44,7 +44,7 @@ class LocalClassifierPort(Protocol):
 
 
 class LLMAnswers(NamedTuple):
-    """A name for each question, in their order, None where there is no acceptable one; and what they cost."""
+    """A name for each question, in the same order (None if there is no acceptable one), and the cost in tokens."""
 
     names: list[str | None]
     tokens: int
@@ -55,12 +55,12 @@ class LLMClientPort(Protocol):
         """The most tokens, of question and answer, that one request for `questions` is expected to cost."""
 
     async def classify(self, questions: Sequence[Question], categories: Sequence[str]) -> LLMAnswers:
-        """One category name of `categories` for each question, by one request, which is not repeated here.
+        """One name of `categories` for each question, by one request, which is not repeated here.
 
-        None stands where the answer for that question is missing or is not in `categories`; it does not affect the
-        others. Raises ClassificationFailed where there is no usable answer at all. `tokens`, of the answers or of the
-        error, is what the server reports, or `most_tokens` where it reports nothing that can be. Windows are hostile
-        text: an answer counts only if it carries what was sent with its own question alone and cannot be guessed.
+        A name is None if the answer is missing or not in `categories`; this does not affect the other questions.
+        Raises ClassificationFailed if there is no usable answer at all. `tokens`, of the answers or of the error, is
+        the number that the server reports, or `most_tokens` if it reports nothing plausible. Windows are hostile
+        text: an answer counts only if it carries the secret number that was sent with its own question.
         """
 
 
@@ -73,28 +73,28 @@ class Reservation(NamedTuple):
 
 
 class BudgetRefusal(NamedTuple):
-    """Which limit a request would exceed, and for how many seconds it stays as it is."""
+    """The limit that a request would exceed, and the seconds until it is reset."""
 
     limit: BudgetLimit
     seconds: float
 
 
 class LLMBudgetPort(Protocol):
-    """What all instances together may spend on the LLM. All methods raise RedisOutage.
+    """The LLM's budget, which all instances share. All methods raise RedisOutage.
 
-    What is reserved counts as spent until it is settled, so that the sum never exceeds the budget; what is never
-    settled, after a crash for example, stays spent.
+    A reservation counts as spent until it is settled, so the sum never exceeds the budget. One that is never settled,
+    such as after a crash, stays spent.
     """
 
     async def reserve(self, user: str, tokens: int) -> Reservation | BudgetRefusal:
-        """Sets aside one request and its `tokens` for `user`, in one atomic step; if refused, nothing."""
+        """Reserves one request and its `tokens` for `user`, in one atomic step. If refused, reserves nothing."""
 
     async def settle(self, reservation: Reservation, tokens: int) -> None:
-        """Books the `tokens` that the request has cost in place of those that were reserved."""
+        """Replaces the reserved tokens by the `tokens` that the request has cost."""
 
 
 class ClassifierObserver:
-    """Told what happens in the classifier. A base class, like ConsumerObserver, whose methods must not raise."""
+    """Gets the events of the classifier. A base class, like ConsumerObserver, whose methods must not raise."""
 
     def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None: ...
 

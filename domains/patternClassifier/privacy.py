@@ -1,6 +1,6 @@
-"""Which hosts and apps are nobody else's business: one list for whoever shows a window to others, or learns from it.
+"""Private hosts and apps: one list for all code that shows windows to others or learns from them.
 
-The LLM never sees such a window, no pattern is proposed for it, and no site of it is looked at.
+The LLM never sees a private window, no pattern is proposed for it, and its site is not looked at.
 """
 
 import ipaddress
@@ -14,10 +14,13 @@ from domains.patternClassifier.words import split_name
 PRIVATE_HOSTS = (
     # reserved by RFC 6761, 6762, 7686 and 8375, and by ICANN
     *("localhost", "local", "test", "onion", "arpa", "internal", "corp", "home"),
-    # what offices, routers, clusters and overlay networks call their own
+    # names in use in offices, routers, clusters and overlay networks
     *("localdomain", "intranet", "intra", "private", "lan", "svc", "consul", "i2p", "ts.net", "fritz.box"),
 )
-"""Private with all below them; and so are a host of one label, and an IP address that is not public."""
+"""Private hosts, with all hosts below them.
+
+A host of one label and an IP address that is not public are private, too.
+"""
 
 PRIVATE_APPS = (
     *("1Password", "Bitwarden", "KeePass", "KeePassXC", "KeePassDX", "MacPass", "LastPass", "Dashlane", "Enpass"),
@@ -33,10 +36,10 @@ PRIVATE_APPS = (
     ),
     *("Apple Passwords", "Authy", "Authy Desktop", "Seahorse", "Passwords and Keys", "알패스"),
 )
-"""Password managers and the like: what their titles say is nobody's business."""
+"""Password managers and the like, whose titles are private."""
 
 UNREAL_DOMAINS = frozenset({"example", "invalid"})
-"""RFC 2606: hosts below them do not exist. There is nothing to hide of them, and nothing to learn."""
+"""Reserved by RFC 2606: hosts below them do not exist, so there is nothing to hide and nothing to learn."""
 
 _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -44,11 +47,10 @@ _WEB = re.compile(r"\s*https?://", re.IGNORECASE)
 
 
 class Privacy:
-    """What is private here. Immutable.
+    """The private hosts and apps of a deployment. Immutable.
 
-    `hosts` are hosts (with all below them), addresses and networks (`10.0.0.0/8`), `apps` whole names of apps; both
-    are added to what is private anyway. Raises ValueError for a host or name that is none, since it would protect
-    nothing.
+    `hosts` are hosts (with all below them), addresses and networks (`10.0.0.0/8`), and `apps` whole names of apps.
+    They are added to the lists above. Raises ValueError for an invalid host or name, which would protect nothing.
     """
 
     def __init__(self, hosts: Iterable[str] = (), apps: Iterable[str] = ()) -> None:
@@ -59,11 +61,11 @@ class Privacy:
 
     def is_private(self, window: Window) -> bool:
         host = split_url(window.url)[0]
-        odd = not host and _WEB.match(window.url) is not None  # 127.1, 0x7f.1: no browser keeps such a spelling
+        odd = not host and _WEB.match(window.url) is not None  # 127.1, 0x7f.1: browsers replace such spellings
         return odd or self.is_private_host(host) or self.is_private_app(window.app)
 
     def is_private_host(self, host: str) -> bool:
-        """Of a host as `split_url` returns it, never longer than DNS allows; no host at all is not private."""
+        """Whether a host, as `split_url` returns it, is private. An empty host is not."""
         address = address_of(host)
         if address is not None:
             return not address.is_global or any(address in network for network in self._networks)
@@ -74,7 +76,7 @@ class Privacy:
         return bool(host)
 
     def is_private_app(self, name: str) -> bool:
-        """Also with more behind a private name, a version or the name of a vault: a name too many does no harm."""
+        """Whether an app's name is private or begins with a private one, before a version or a vault's name, say."""
         words = split_name(name)
         return any(" ".join(words[:end]) in self._apps for end in range(1, len(words) + 1))
 

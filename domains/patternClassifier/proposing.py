@@ -1,4 +1,4 @@
-"""The use case of learning: all answers that the LLM has given become proposals of patterns, which are kept."""
+"""The use case of learning: makes proposals of patterns from all answers of the LLM, and keeps them."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -26,11 +26,11 @@ class StoredAnswer(Protocol):
 
 class LLMAnswersPort(Protocol):
     def find_llm_based(self) -> AsyncIterator[StoredAnswer]:
-        """All that the LLM has answered, in any order, never all of it in memory. Raises StoreOutage."""
+        """All answers of the LLM, in any order, without loading all into memory. Raises StoreOutage."""
 
 
 class ProposalLimits(NamedTuple):
-    """What `propose` asks of a host or an app, and whether what is proposed is accepted at once."""
+    """The conditions for a proposal, and whether proposals are accepted at once."""
 
     min_answers: int
     min_share: float
@@ -38,10 +38,11 @@ class ProposalLimits(NamedTuple):
 
 
 class Proposed(NamedTuple):
-    """`answers` were read, `unknown` of them by a category that is gone; `new` is how many proposals are.
+    """The result of a run: all proposals, and counts.
 
-    `forgotten` are hosts and apps with few answers that were left out, and `withdrawn` are earlier proposals that no
-    longer have enough in their favour.
+    `answers` were read, of which `unknown` name a category that no longer exists; `new` proposals were made.
+    `forgotten` counts hosts and apps with few answers that were left out, and `withdrawn` earlier proposals that no
+    longer have enough evidence.
     """
 
     proposals: list[PatternProposal]
@@ -62,9 +63,9 @@ async def propose_patterns(
     progress: Callable[[int], None] = lambda answers: None,
     additions: Sequence[CategoryPattern] = (),
 ) -> Proposed:
-    """Keeps what `propose` proposes now, and withdraws what it proposed before and does no longer.
+    """Keeps the current proposals of `propose`, and withdraws earlier ones that are no longer among them.
 
-    `progress` is told how many answers are read so far; `additions` are those of the rules.
+    `progress` gets the number of answers read so far; `additions` are those of the rules.
     """
     present = await patterns.find_all()
     names = {pattern.id: pattern.category for pattern in present}

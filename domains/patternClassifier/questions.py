@@ -1,4 +1,4 @@
-"""What is asked and remembered of a window: the least that decides its category.
+"""Questions: the least of a window that decides its category. Only this is asked and remembered.
 
 | what stands there                   | what leaves               | why                                          |
 |-------------------------------------|---------------------------|----------------------------------------------|
@@ -47,7 +47,7 @@ _ORDERS = re.compile(
     r"|(?:모든|전부|모두|나머지)\s?(?:항목|창|제목|질문).{0,20}(?:답|분류|대답|출력)",
     re.IGNORECASE,
 )
-"""Texts that address the model. Nothing that a person does is known by such a title, and all of it may be a trap."""
+"""Texts that address the model. Such a title says nothing about a person's activity, and may be an attack."""
 
 
 class Question(NamedTuple):
@@ -59,7 +59,7 @@ class Question(NamedTuple):
 
 
 class Questions:
-    """Makes questions of windows. Immutable. A host that is private by `privacy` does not show in a title either."""
+    """Makes questions of windows. Immutable. A host that is private by `privacy` is masked in titles, too."""
 
     def __init__(self, privacy: Privacy | None = None, with_titles: bool = True, path_segments: int = 2) -> None:
         self._privacy = privacy or Privacy()
@@ -67,7 +67,7 @@ class Questions:
         self._path_segments = path_segments
 
     def of(self, window: Window) -> Question:
-        """Of any window at all; takes microseconds, and the question of a question is the same one."""
+        """The question of any window. It takes microseconds, and the question of a question is the same."""
         return Question(
             masked_app(window.app),
             self._site(window.url) if window.url else "",
@@ -88,7 +88,7 @@ class Questions:
         return _HOST_IN_TEXT.sub(lambda host: "[url]" if is_private(host[0].lower()) else host[0], title)
 
     def _site(self, url: str) -> str:
-        if scheme := _OTHER_SCHEME.match(url):  # what follows may be a path of this machine
+        if scheme := _OTHER_SCHEME.match(url):  # a local path may follow
             return f"{scheme[1].lower()}:"
         if url.lstrip().startswith("\\\\"):
             return "file:"
@@ -109,7 +109,7 @@ class Questions:
 
 
 def _says_something(segment: str) -> bool:
-    """Whether a path segment is words, and not an identifier, an address or noise."""
+    """Whether a path segment consists of words, and not of an identifier, an address or noise."""
     if len(segment) > _SEGMENT or sum(map(str.isdigit, segment)) >= _NUMBER_DIGITS:
         return False
     if _WORDS_ONLY.fullmatch(segment):
@@ -120,5 +120,5 @@ def _says_something(segment: str) -> bool:
 
 
 def _is_random(word: str) -> bool:
-    """Stricter than in a title: a segment too few does little harm."""
+    """Stricter than for titles, since a missing segment does little harm."""
     return len(word) >= _RANDOM_LETTERS and looks_random(word, usual_share=0.65)
