@@ -36,6 +36,8 @@ class BoardCalendar:
     def boards(self, category: str, timestamp: float) -> Boards:
         """The boards in which a category counts at `timestamp` (Unix seconds); a work category also counts in `work`.
 
+        A category that somebody has named `work` has no board, since its key is that of the overall board.
+
         Raises ValueError or OverflowError if `timestamp` lies outside the calendar.
         """
         day = self.day(timestamp)
@@ -66,7 +68,9 @@ class BoardCalendar:
         return datetime.fromtimestamp(timestamp, UTC).astimezone(self.zone)
 
     def _make_boards(self, category: str, day: date) -> Boards:
-        names = [category, OVERALL_BOARD] if category in WORK_CATEGORIES else [category]
+        names = [] if category == OVERALL_BOARD else [category]  # its own board would be the overall one
+        if category in WORK_CATEGORIES:
+            names.append(OVERALL_BOARD)
         if len(self._boards) >= _CACHE_LIMIT:
             self._boards.clear()
         by_period = {

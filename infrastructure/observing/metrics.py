@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import nan
-from time import monotonic
+from time import CLOCK_BOOTTIME, clock_gettime, monotonic, time
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import prometheus_client
@@ -315,13 +315,22 @@ class LoopLag:
             self._lag.observe(max(0.0, monotonic() - due))
 
 
+class _ProcessCollector(prometheus_client.ProcessCollector):
+    """Also where /proc shows nothing but processes (ProcSubset=pid of the systemd unit)."""
+
+    @override
+    def _boot_time(self) -> float:
+        """Unix seconds. prometheus_client reads it from /proc/stat, and has no figures at all without that."""
+        return time() - clock_gettime(CLOCK_BOOTTIME)
+
+
 def make_registry() -> CollectorRegistry:
     """Our registry, with the figures of the process and of Python."""
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     prometheus_client.values.ValueClass = prometheus_client.values.MutexValue  # not files in PROMETHEUS_MULTIPROC_DIR
     registry = CollectorRegistry()
     for collector in (
-        prometheus_client.ProcessCollector,
+        _ProcessCollector,
         prometheus_client.PlatformCollector,
         prometheus_client.GCCollector,
     ):

@@ -12,7 +12,9 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
+from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.window import Window
+from domains.leaderboard.model import OVERALL_BOARD
 from domains.pomodoro.model import CategorizedData, Commit
 from infrastructure.composition.container import Container, running_container
 from infrastructure.settings import Settings
@@ -589,6 +591,17 @@ async def test_a_board_of_the_wrong_type_stops_no_message(pipeline: Pipeline) ->
         "leaderboard:work:2025-09-02\nuser-1": "120"
     }
     assert len(pipeline.events()) == 1
+
+
+async def test_a_category_named_work_raises_no_overall_board(pipeline: Pipeline) -> None:
+    stored = CategoryPattern("e" * 24, OVERALL_BOARD, 1, ("Working Late",))
+    await pipeline.container.category_patterns().save_all([stored])
+    await pipeline.container.classifier().load()
+
+    await pipeline.process(message(app="Working Late"))
+
+    assert pipeline.boards() == set()
+    assert pipeline.dead_letters() == []
 
 
 # MongoDB's documents

@@ -257,6 +257,27 @@ def test_images_are_of_one_major_version(service: str) -> None:
     assert re.search(r":v?\d+(\.\d+)*$", COMPOSE["services"][service]["image"])
 
 
+@pytest.mark.parametrize("service", COMPOSE["services"])
+def test_services_have_a_memory_limit(service: str) -> None:
+    assert re.fullmatch(r"\d+[mg]", COMPOSE["services"][service]["mem_limit"])
+
+
+def test_compose_does_not_start_stores_without_passwords() -> None:
+    services = COMPOSE["services"]
+    wanted = re.compile(r"\$\{(POMOCORE_\w+):\?[^}]+\}")
+    redis, mongo, consumer = (services[name]["environment"] for name in ("redis", "mongo", "consumer"))
+    command = services["redis"]["command"]
+
+    assert command[command.index("--requirepass") + 1] == redis["REDISCLI_AUTH"] == consumer["REDIS_PASSWORD"]
+    assert wanted.fullmatch(consumer["REDIS_PASSWORD"])
+    assert wanted.fullmatch(mongo["MONGO_INITDB_ROOT_PASSWORD"])
+    account = f"{mongo['MONGO_INITDB_ROOT_USERNAME']}:{mongo['MONGO_INITDB_ROOT_PASSWORD']}"
+    assert consumer["MONGO_URI"] == f"mongodb://{account}@mongo:27017"
+    for name in wanted.findall(str(services)):
+        assert f"{name}=" in text_of("README.md")
+        assert name not in SETTINGS, "a pipeline that runs without containers reads the same .env"
+
+
 def test_ports_are_published_to_this_machine_alone() -> None:
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
 
@@ -379,7 +400,10 @@ def test_pods_reach_their_stores_and_no_more(tmp_path: Path) -> None:
     policy = one("NetworkPolicy", manifests(tmp_path))["spec"]
 
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert sorted(port["port"] for rule in policy["egress"] for port in rule["ports"]) == [53, 53, 443, 6379, 27017]
+    ports = sorted(port["port"] for rule in policy["egress"] for port in rule["ports"])
+    assert ports == [53, 53, 443, 6379, 26379, 27017]
+    for rule in policy["egress"]:
+        assert all("podSelector" in peer or "ipBlock" in peer for peer in rule["to"])
     assert all("from" in rule for rule in policy["ingress"])
 
 
@@ -416,6 +440,8 @@ def test_the_unit_starts_the_consumer_and_lets_it_drain() -> None:
 
     assert importlib.util.find_spec(module) is not None
     assert float(unit["TimeoutStopSec"]) > Settings.model_fields["shutdown_timeout"].default + SUPERVISED_SECONDS
+    assert re.fullmatch(r"\d+M", unit["MemoryMax"])
+    assert unit["ProcSubset"] == "pid"
     assert variables["APP_ENV"] == "prod"
     assert variables["DATA_DIR"] == f"/var/lib/{unit['StateDirectory']}"
     assert {name for name in variables if not name.startswith("PYTHON")} <= SETTINGS

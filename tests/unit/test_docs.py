@@ -27,6 +27,8 @@ SETTINGS = {name.upper() for name in Settings.model_fields}
 OTHER_NAMES = {
     "MONGO_TEST_URI",  # of the tests
     "OPTIONAL_TIERS",  # in infrastructure/settings
+    "POMOCORE_MONGO_PASSWORD",  # of compose.yaml
+    "POMOCORE_REDIS_PASSWORD",
 }
 """Names in capitals with an underscore that are not settings."""
 

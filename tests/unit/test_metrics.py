@@ -4,6 +4,7 @@ import inspect
 import os
 import subprocess
 import sys
+import time
 from math import isnan, nan
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from infrastructure.observing.metrics import (
     GaugeCollector,
     MetricsObserver,
     StreamGauges,
+    _ProcessCollector,
     make_registry,
     values_of,
 )
@@ -62,6 +64,18 @@ def figures(**changed: Any) -> StreamFigures:
         "instances": [Instance("one", 1, 0.5)],
     }
     return StreamFigures(**usual | changed)
+
+
+# The process
+
+
+def test_the_figures_of_the_process_need_nothing_of_proc_but_processes(tmp_path: Path) -> None:
+    (tmp_path / "self").symlink_to("/proc/self")
+    found = _ProcessCollector(proc=str(tmp_path), registry=None).collect()
+    values = {sample.name: sample.value for metric in found for sample in metric.samples}
+
+    assert values["process_resident_memory_bytes"] > 1_000_000
+    assert 0 <= time.time() - values["process_start_time_seconds"] < 100_000
 
 
 # Observers

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, OTHER_CATEGORIES, PATTERN_CATEGORIES, WORK_CATEGORIES
-from domains.leaderboard.model import Period, board_key
+from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
 from domains.leaderboard.service import BoardCalendar
 from tests.messages import SEOUL
 
@@ -153,6 +153,13 @@ def test_what_is_not_work_counts_on_its_own_board_alone(category: str) -> None:
         f"leaderboard:{category}:2025-W36",
         f"leaderboard:{category}:2025-M9",
     )
+
+
+def test_a_category_named_as_the_overall_board_has_none() -> None:
+    boards = BoardCalendar(SEOUL).boards(OVERALL_BOARD, 1756771234.0)
+
+    assert boards.keys == ()
+    assert set(boards.by_period) == set(Period)
 
 
 def test_the_categories_are_those_of_the_contract() -> None:
