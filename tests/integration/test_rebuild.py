@@ -52,7 +52,7 @@ class Traffic:
             fields = {
                 "userId": rng.choice(["user-1", "사용자 둘", "two\nlines"]),
                 "app": rng.choice([*CATEGORIES, UNKNOWN]),
-                "duration": java_double(rng.choice([0.1, 1e-3, 1e6, rng.uniform(1, 600)])),
+                "duration": java_double(rng.choice([0.1, 1e-3, 8e4, rng.uniform(1, 600)])),
                 "timestamp": unix_seconds(rng.choice(TIMES)),
             }
             if rng.random() < 0.5:
