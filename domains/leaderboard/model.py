@@ -51,14 +51,16 @@ def board_key(category: str, period: Period, day: date) -> str:
 class LeaderboardEntry:
     """What the messages of one user add to a set of boards. All of these messages count on the same boards.
 
-    `message_ids` and `durations` (seconds) have the same order: a commit counts only the messages that are still
-    pending, so it has to know the contribution of each one.
+    `message_ids`, `durations` (seconds) and `log_ids` have the same order: a commit counts only the messages that are
+    still pending, so it has to know the contribution of each one. Of the messages with the same log id one counts; one
+    without (None) counts by itself, and `log_ids` is empty if none of them has one.
     """
 
     user_id: str
     boards: tuple[str, ...]
     message_ids: list[str] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
+    log_ids: list[str | None] = field(default_factory=list)
 
     @property
     def score(self) -> float:

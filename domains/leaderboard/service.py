@@ -80,13 +80,17 @@ class BoardCalendar:
         return boards
 
 
-def aggregate(contributions: Iterable[tuple[str, tuple[str, ...], str, float]]) -> list[LeaderboardEntry]:
-    """Groups contributions (user, boards, message id, seconds) into one entry for each user and set of boards."""
+def aggregate(contributions: Iterable[tuple[str, tuple[str, ...], str, float, str | None]]) -> list[LeaderboardEntry]:
+    """Groups contributions into one entry for each user and set of boards.
+
+    A contribution is (user, boards, message id, seconds, id of the usage log or None).
+    """
     entries: dict[tuple[str, tuple[str, ...]], LeaderboardEntry] = {}
-    for user_id, boards, message_id, seconds in contributions:
+    for user_id, boards, message_id, seconds, log_id in contributions:
         entry = entries.get((user_id, boards))
         if entry is None:
             entry = entries[user_id, boards] = LeaderboardEntry(user_id, boards)
         entry.message_ids.append(message_id)
         entry.durations.append(seconds)
+        entry.log_ids.append(log_id)
     return list(entries.values())

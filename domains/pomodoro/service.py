@@ -201,7 +201,9 @@ class BatchClassification:
         for span, classification, deferred in decided:
             message = span.message
             boards = self._calendar.boards(classification.category, message.timestamp).keys
-            contributions.append((message.user_id, boards, message.entry_id, message.duration))
+            contributions.append(
+                (message.user_id, boards, message.entry_id, message.duration, message.pomodoro_usage_log_id)
+            )
             if message.is_end:
                 ends.append(SessionEnd(message.entry_id, message.user_id, message.session_date, message.session))
             if deferred:

@@ -15,17 +15,17 @@ DESIGN, SNS = ("design-day", "design-week"), ("sns-day",)
 def test_one_entry_for_each_user_and_set_of_boards() -> None:
     entries = aggregate(
         [
-            ("ann", DESIGN, "1-0", 10.0),
-            ("bob", DESIGN, "2-0", 20.0),
-            ("ann", SNS, "3-0", 30.0),
-            ("ann", DESIGN, "4-0", 40.0),
+            ("ann", DESIGN, "1-0", 10.0, "log-1"),
+            ("bob", DESIGN, "2-0", 20.0, None),
+            ("ann", SNS, "3-0", 30.0, None),
+            ("ann", DESIGN, "4-0", 40.0, None),
         ]
     )
 
     assert entries == [
-        LeaderboardEntry("ann", DESIGN, ["1-0", "4-0"], [10.0, 40.0]),
-        LeaderboardEntry("bob", DESIGN, ["2-0"], [20.0]),
-        LeaderboardEntry("ann", SNS, ["3-0"], [30.0]),
+        LeaderboardEntry("ann", DESIGN, ["1-0", "4-0"], [10.0, 40.0], ["log-1", None]),
+        LeaderboardEntry("bob", DESIGN, ["2-0"], [20.0], [None]),
+        LeaderboardEntry("ann", SNS, ["3-0"], [30.0], [None]),
     ]
     assert [entry.score for entry in entries] == [50.0, 20.0, 30.0]
 
@@ -45,7 +45,7 @@ contributions = st.lists(
 
 @given(contributions)
 def test_no_contribution_is_lost_or_counted_twice(parts: list[tuple[str, tuple[str, ...], float]]) -> None:
-    entries = aggregate((user, boards, f"{i}-0", seconds) for i, (user, boards, seconds) in enumerate(parts))
+    entries = aggregate((user, boards, f"{i}-0", seconds, None) for i, (user, boards, seconds) in enumerate(parts))
 
     counted = [
         (message_id, entry.user_id, entry.boards, seconds)
@@ -63,7 +63,7 @@ async def test_boards_end_at_the_exact_sum(parts: list[tuple[str, tuple[str, ...
             exact[board, user] = exact.get((board, user), Fraction()) + Fraction(seconds)
     leaderboard = InMemoryLeaderboard()
 
-    entries = aggregate((user, boards, f"{i}-0", seconds) for i, (user, boards, seconds) in enumerate(parts))
+    entries = aggregate((user, boards, f"{i}-0", seconds, None) for i, (user, boards, seconds) in enumerate(parts))
     raised = await leaderboard.batch_increase_score(entries)
 
     assert raised == len(exact)
