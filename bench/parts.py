@@ -69,8 +69,8 @@ class Parts:
         self.batches = BatchClassification(self.classifier, null, null, self.calendar, STREAM)
         self.script = RecordedScript()
         client: Any = self.script
-        limits = settings.dead_letters_max, settings.deferred_max
-        self.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, *limits)
+        limits = settings.dead_letters_max, settings.deferred_max, settings.deduplication_days
+        self.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, "one", *limits)
 
     def messages(self, entries: list[tuple[str, dict[str, str]]]) -> list[PomodoroPatternClassifyMessage]:
         parsed = [self.parser.parse(entry_id, fields) for entry_id, fields in entries]

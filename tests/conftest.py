@@ -78,7 +78,9 @@ def mongo_database(mongo_uri: str) -> Iterator[str]:
 @pytest.fixture
 def settings(redis_server: RedisServer, tmp_path: Path) -> Iterator[Settings]:
     """Real Redis on a database that is empty for the test, and SQLite in the test's own directory."""
-    yield Settings(redis_addr=redis_server.address, data_dir=tmp_path, block_ms=50, claim_idle_ms=300)
+    yield Settings(
+        redis_addr=redis_server.address, data_dir=tmp_path, block_ms=50, claim_idle_ms=300, announce_delay_ms=0
+    )
     with redis_server.client() as client:
         client.flushall()
 

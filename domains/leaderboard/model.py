@@ -52,8 +52,8 @@ class LeaderboardEntry:
     """What the messages of one user add to a set of boards. All of these messages count on the same boards.
 
     `message_ids`, `durations` (seconds) and `log_ids` have the same order: a commit counts only the messages that are
-    still pending, so it has to know the contribution of each one. Of the messages with the same log id one counts; one
-    without (None) counts by itself, and `log_ids` is empty if none of them has one.
+    still pending, so it has to know the contribution of each one. Of the messages with the same log id one counts;
+    one without (None) counts by itself, and `log_ids` is empty if none of them has one.
     """
 
     user_id: str

@@ -29,8 +29,9 @@ _TRIES = 12
 _TRY_BESIDE_OTHERS = 4
 """After twelve tries without a usable answer, a question counts as having none.
 
-A try counts for four if other questions of
-the same request got their answers: the LLM is not at fault then."""
+A try counts for four if other questions got their answers, in the same request or in another one within the last
+minute: the LLM is not at fault then."""
+_WELL_SECONDS = 60.0
 
 _REPEATED = frozenset({LLMFailure.TIMEOUT, LLMFailure.RATE_LIMITED, LLMFailure.UNAVAILABLE})
 """Failures that may be over a moment later.
@@ -84,6 +85,7 @@ class LLMQueue:
         self._asked: dict[Question, asyncio.Future[str | None]] = {}
         self._queues: dict[str, deque[Question]] = {}
         self._requests: set[asyncio.Task[None]] = set()
+        self._well_until = 0.0
         self._lingering: asyncio.TimerHandle | None = None
         self._failures = 0.0
         self._tries: dict[Question, int] = {}
@@ -258,8 +260,11 @@ class LLMQueue:
         Raises ClassificationFailed if there is no usable answer at all.
         """
         answers = {question: name for question, name in names.items() if name and name in self._categories}
+        is_well = bool(answers) or monotonic() < self._well_until
+        if answers:
+            self._well_until = monotonic() + _WELL_SECONDS
         for question in names.keys() - answers.keys():
-            tries = self._tries[question] = self._tries.get(question, 0) + (_TRY_BESIDE_OTHERS if answers else 1)
+            tries = self._tries[question] = self._tries.get(question, 0) + (_TRY_BESIDE_OTHERS if is_well else 1)
             if tries >= _TRIES:
                 answers[question] = ""
         for question in answers:

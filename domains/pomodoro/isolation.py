@@ -50,4 +50,5 @@ class Isolation:
             await asyncio.sleep(_RETRY_ALONE_SECONDS * attempt)
             await self._process([message])
         else:
-            await self._park([DeadLetter(message.entry_id, reason, message.fields, attempt)])
+            ends = message.of_session if message.is_end else None
+            await self._park([DeadLetter(message.entry_id, reason, message.fields, attempt, ends=ends)])

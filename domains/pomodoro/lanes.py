@@ -25,7 +25,7 @@ from domains.pomodoro.model import (
     Stage,
 )
 from domains.pomodoro.ports import CommitPort
-from domains.pomodoro.service import BatchClassification, Decided, Span
+from domains.pomodoro.service import BatchClassification, Decided, Span, possible_repeats
 
 T = TypeVar("T")
 
@@ -69,6 +69,7 @@ class Lanes:
 
     async def _decide(self, messages: Sequence[PomodoroPatternClassifyMessage], started: float) -> None:
         try:
+            messages = await self._without_repeats(messages, started)
             documents, missing = self._batches.documents_of(messages)
             if missing:
                 documents |= await self._stage(
@@ -84,6 +85,21 @@ class Lanes:
             self._unknown.add(undecided, started)
         if decided:
             await self._settle(decided, started)
+
+    async def _without_repeats(
+        self, messages: Sequence[PomodoroPatternClassifyMessage], started: float
+    ) -> Sequence[PomodoroPatternClassifyMessage]:
+        """Commits the messages whose logs have counted before; writes nothing for them. Returns the others."""
+        log_ids = possible_repeats(messages)
+        counted = await self._context.redis.run(lambda: self._commits.counted(log_ids)) if log_ids else ()
+        if not counted:
+            return messages
+        repeats = [message for message in messages if message.pomodoro_usage_log_id in counted]
+        fallback = self._classifier.snapshot.fallback
+        decided = [Decided(Span(message), fallback(message.window)) for message in repeats]
+        await self._commit(self._batches.commit_of(decided), started)
+        self._leave(message.entry_id for message in repeats)
+        return [message for message in messages if message.pomodoro_usage_log_id not in counted]
 
     async def _settle(self, decided: Sequence[Decided], started: float, lane: Lane = Lane.FAST) -> None:
         """Writes and commits messages.

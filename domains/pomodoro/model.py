@@ -32,6 +32,14 @@ class Stage(StrEnum):
     COMMIT = "commit"
 
 
+class Session(NamedTuple):
+    """What names a session."""
+
+    user_id: str
+    session_date: date
+    number: int
+
+
 @dataclass(slots=True)
 class PomodoroPatternClassifyMessage:
     """One window span of one user, as Spring put it on the stream.
@@ -56,6 +64,10 @@ class PomodoroPatternClassifyMessage:
     pomodoro_usage_log_id: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     size: int = field(default=0, compare=False)
+
+    @property
+    def of_session(self) -> Session:
+        return Session(self.user_id, self.session_date, self.session)
 
 
 class DeadLetterKind(StrEnum):
@@ -90,6 +102,8 @@ class DeadLetter:
     size: int = field(default=0, compare=False)
     kind: DeadLetterKind = DeadLetterKind.FAILED
     public_reason: str = "it failed by itself at every try"
+    ends: Session | None = None
+    """The session that it closes, as far as its fields can be read."""
 
 
 @dataclass(slots=True)
@@ -171,12 +185,22 @@ class CategoryUpdate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
-    """The message that closes a session; announced once all that came before it is committed."""
+    """The message that closes a session. Its commit notes it, and an announcer announces the session later."""
 
     entry_id: str
-    user_id: str
-    session_date: date
-    session: int
+    session: Session
+
+
+class NotedEnd(NamedTuple):
+    """An end that a commit has noted. `token` names it where it is noted.
+
+    `age` is in seconds, since its message came. `deferred`: a message of the session has an interim category.
+    """
+
+    token: str
+    session: Session
+    age: float
+    deferred: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +218,8 @@ class DeferredMessage:
     category: str
     categorized_data_id: str
     pomodoro_usage_log_id: str
+    session: Session | None = None
+    """None for one that an earlier version has deferred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +231,7 @@ class Move:
     seconds: float
     from_boards: Sequence[str] = ()
     to_boards: Sequence[str] = ()
+    session: Session | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,18 +251,18 @@ class CommitResult:
     """What a commit did. Messages that were no longer pending count nowhere.
 
     `scores` is how many (board, user) scores were raised, `failed_scores` how many could not be and were kept for
-    replay; `failure` says what the first of them (or of the announcements) met with. `deferred` counts messages
-    that were deferred, `moved` such as got their category.
+    replay; `failure` says what the first of them met with. `deferred` counts messages that were deferred, `moved`
+    such as got their category, `duplicates` those of `messages` that raised nothing, since their log had counted.
     """
 
     messages: int = 0
     scores: int = 0
     failed_scores: int = 0
     dead_letters: int = 0
-    ended_sessions: int = 0
     failure: str = ""
     deferred: int = 0
     moved: int = 0
+    duplicates: int = 0
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:

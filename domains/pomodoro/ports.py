@@ -19,10 +19,12 @@ from domains.pomodoro.model import (
     DeadLetter,
     DeferredMessage,
     Lane,
+    NotedEnd,
     PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
     ReadBatch,
     RepairedDocuments,
+    Session,
     Stage,
     StreamState,
 )
@@ -63,13 +65,32 @@ class MessageSourcePort(Protocol):
 
 class CommitPort(Protocol):
     async def commit(self, commit: Commit) -> CommitResult:
-        """Acknowledges, counts and announces in one atomic step, for every message that is still pending.
+        """Acknowledges, counts, parks and notes ends in one atomic step, for every message that is still pending.
 
-        Raises each board by the durations of the messages acknowledged here, parks dead letters, and emits the
-        end of each session all of whose messages are committed. Keeps a record of each deferred message, and moves
+        Raises each board by the durations of the messages acknowledged here, apart from those whose log has counted
+        before, parks dead letters, and notes the ends of sessions. Keeps a record of each deferred message, and moves
         scores of those whose record is still there, which it deletes. A score that its board cannot take is kept for
         replay and does not hinder the others. Raises RedisOutage; then all of it happened or nothing did, and the
         same call can be made again.
+        """
+
+    async def counted(self, log_ids: Collection[str]) -> Collection[str]:
+        """Those of the usage logs whose messages were counted in the last DEDUPLICATION_DAYS. Raises RedisOutage."""
+
+
+class SessionEndsPort(Protocol):
+    """The ends that commits have noted. Methods raise RedisOutage."""
+
+    def due(self, delay_seconds: float) -> AsyncIterator[list[NotedEnd]]:
+        """The noted ends whose messages came at least that long ago, in the order of the stream, page by page.
+
+        Without those behind a message that is not committed yet.
+        """
+
+    async def announce(self, ends: Sequence[NotedEnd]) -> int:
+        """Announces the sessions of those ends that are still noted, each session once, in one atomic step.
+
+        Returns how many sessions. Raises RedisOutage also if the stream of events takes none; the ends stay noted.
         """
 
 
@@ -126,6 +147,9 @@ class PomodoroUsageLogRepositoryPort(Protocol):
 
     async def find_by_session(self, user_id: str, session_date: date, session: int) -> list[PomodoroUsageLog]:
         """The logs of a session by timestamp, as Spring's scoring reads them."""
+
+    async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
+        """Those of `sessions` that have a log without a category, in one query."""
 
     def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
         """The logs from `start` on and before `end` (Unix seconds), page by page, in any order.
@@ -215,6 +239,11 @@ class ConsumerObserver:
     def message_failed(self, entry_id: str, attempt: int, reason: str) -> None: ...
 
     def breaker_changed(self, name: str, is_open: bool, cause: Outage | None) -> None: ...
+
+    def sessions_announced(self, sessions: int, impatient: int) -> None:
+        """`impatient`: how many of the ends had waited for too long for the rest of their sessions."""
+
+    def announcing_failed(self, cause: PipelineError) -> None: ...
 
     def reclassified(self, result: CommitResult) -> None: ...
 

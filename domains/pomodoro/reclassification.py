@@ -144,6 +144,7 @@ class Reclassification:
             message.duration,
             [board for board in left if board not in raised],
             [board for board in raised if board not in left],
+            message.session,
         )
 
     def _boards(self, message: DeferredMessage, category: str) -> Boards:

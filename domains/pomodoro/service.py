@@ -1,6 +1,6 @@
 """The use case: decide what each span of a batch was, write it, and say what its commit counts."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -20,6 +20,9 @@ from domains.pomodoro.model import (
     usage_log_id,
 )
 from domains.pomodoro.ports import CategorizedDataRepositoryPort, PomodoroUsageLogRepositoryPort
+
+_SENT_SECONDS = 2
+"""How long after its creation a log may be on the stream at the latest, unless it is repeated."""
 
 
 class Span(NamedTuple):
@@ -95,6 +98,19 @@ def document_ids(span: Span, stream: str) -> tuple[str, str]:
         return message.categorized_data_id, message.pomodoro_usage_log_id
     data_id = categorized_data_id(message.window) if document is None else document.id
     return data_id, usage_log_id(stream, message.origin_id)
+
+
+def possible_repeats(messages: Sequence[PomodoroPatternClassifyMessage]) -> list[str]:
+    """The logs of a batch that may have counted before.
+
+    Spring creates a log right before it sends the message, and the id of a log begins with the time of its creation.
+    So a log that is not older than the first entry of the batch counts here for the first time, or is repeated within
+    seconds; then the same category would be written again, and the commit sees it.
+    """
+    first = int(messages[0].entry_id.partition("-")[0]) // 1000 - _SENT_SECONDS
+    fresh = f"{max(first, 0):08x}"
+    log_ids = [message.pomodoro_usage_log_id for message in messages]
+    return [log_id for log_id in log_ids if log_id is not None and log_id < fresh]
 
 
 class KnownWindows:
@@ -205,7 +221,7 @@ class BatchClassification:
                 (message.user_id, boards, message.entry_id, message.duration, message.pomodoro_usage_log_id)
             )
             if message.is_end:
-                ends.append(SessionEnd(message.entry_id, message.user_id, message.session_date, message.session))
+                ends.append(SessionEnd(message.entry_id, message.of_session))
             if deferred:
                 postponed.append(self._deferred(span, classification))
         return Commit(aggregate(contributions), ends, deferred=postponed)
@@ -222,6 +238,7 @@ class BatchClassification:
             category=classification.category,
             categorized_data_id=data_id,
             pomodoro_usage_log_id=log_id,
+            session=message.of_session,
         )
 
     def _known(self, document: CategorizedData | None) -> Classification | None:

@@ -15,6 +15,7 @@ from dependency_injector import containers, providers
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.questions import Questions
+from domains.pomodoro.announcing import SessionAnnouncer
 from domains.pomodoro.consumer import PomodoroPatternConsumer
 from domains.pomodoro.rebuild import LeaderboardRebuild
 from domains.pomodoro.reclassification import Reclassification
@@ -70,6 +71,15 @@ class Partition(containers.DeclarativeContainer):
         option.stream_trim,
     )
     commits = providers.Singleton(from_settings.commits, shared.redis, keys, settings)
+    session_ends = providers.Singleton(from_settings.session_ends, shared.redis, keys, settings, commits)
+    announcer = providers.Singleton(
+        SessionAnnouncer,
+        session_ends,
+        shared.usage_logs,
+        shared.observer,
+        option.announce_delay_ms,
+        option.announce_patience,
+    )
     deferred = providers.Singleton(RedisDeferredMessages, shared.redis, keys, option.consumer_name)
     batches = providers.Singleton(
         BatchClassification,

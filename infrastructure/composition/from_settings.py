@@ -41,6 +41,7 @@ from infrastructure.redis import client as redis_client
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.outbox import OutboxCommit
+from infrastructure.redis.session_ends import RedisSessionEnds
 from infrastructure.settings import Settings, SettingsError, names_of
 from infrastructure.spring.message_parser import MessageLimits
 from infrastructure.sqlite.database import SqliteDatabase
@@ -101,7 +102,20 @@ def partition_keys(settings: Settings) -> list[StreamKeys]:
 
 def commits(client: Redis, keys: StreamKeys, settings: Settings) -> RedisCommit:
     kind = OutboxCommit if boards_elsewhere(settings) else RedisCommit
-    return kind(client, keys, settings.stream_group, settings.dead_letters_max, settings.deferred_max)
+    return kind(
+        client,
+        keys,
+        settings.stream_group,
+        settings.consumer_name,
+        settings.dead_letters_max,
+        settings.deferred_max,
+        settings.deduplication_days,
+    )
+
+
+def session_ends(client: Redis, keys: StreamKeys, settings: Settings, commits: RedisCommit) -> RedisSessionEnds:
+    deliver = commits.deliver if isinstance(commits, OutboxCommit) else None
+    return RedisSessionEnds(client, keys, settings.stream_group, deliver)
 
 
 def message_limits(settings: Settings) -> MessageLimits:

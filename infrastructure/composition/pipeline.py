@@ -66,6 +66,7 @@ async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event)
         for part in container.partitions():
             name = part.keys().stream
             consumers.append(group.create_task(part.consumer().run(stop), name=f"consumer of {name}"))
+            beside.append(group.create_task(part.announcer().run(stop), name=f"announcer of {name}"))
             reclassifying = part.reclassification().run(stop)
             beside.append(group.create_task(reclassifying, name=f"reclassification of {name}"))
         if container.settings().commands:

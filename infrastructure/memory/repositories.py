@@ -11,7 +11,7 @@ from domains.kernel.window import Window
 from domains.patternClassifier.model import BudgetLimit
 from domains.patternClassifier.ports import BudgetRefusal, Reservation
 from domains.patternClassifier.questions import Question
-from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window
+from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, Session, best_by_window
 
 
 class InMemoryCategoryPatternRepository:
@@ -108,6 +108,11 @@ class InMemoryPomodoroUsageLogRepository:
         wanted = (user_id, session_date, session)
         found = [log for log in self.documents.values() if (log.user_id, log.session_date, log.session) == wanted]
         return sorted(found, key=lambda log: (log.timestamp, log.id))
+
+    async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
+        logs = self.documents.values()
+        open_ = {Session(log.user_id, log.session_date, log.session) for log in logs if log.category_id is None}
+        return open_ & set(sessions)
 
     async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
         found = [log for log in self.documents.values() if start <= log.timestamp < end]

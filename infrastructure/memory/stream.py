@@ -1,8 +1,9 @@
 """A stream with one consumer group in memory, and the commit on it."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from time import monotonic, time
 
 from domains.leaderboard.model import LeaderboardEntry
@@ -11,9 +12,10 @@ from domains.pomodoro.model import (
     CommitResult,
     DeadLetter,
     DeferredMessage,
+    NotedEnd,
     PomodoroPatternClassifyMessage,
     ReadBatch,
-    SessionEnd,
+    Session,
     StreamState,
 )
 from infrastructure.memory.leaderboard import InMemoryLeaderboard, score_sums
@@ -32,8 +34,9 @@ class InMemoryStream:
         self.entries: dict[str, Mapping[str, str]] = {}
         self.undelivered: list[str] = []
         self.pending: dict[str, str] = {}
-        self.noted_ends: dict[str, SessionEnd] = {}
-        self.ended: list[SessionEnd] = []
+        self.noted_ends: dict[str, Session] = {}
+        self.ended: list[Session] = []
+        self.counted: set[str] = set()
         self.dead_letters: list[DeadLetter] = []
         self.parked: dict[str, float] = {}
         self.failed_scores: dict[tuple[str, str], float] = {}
@@ -136,12 +139,14 @@ class InMemoryCommit:
     async def commit(self, commit: Commit) -> CommitResult:
         pending = self._stream.pending
         ends = [end for end in commit.ends if end.entry_id in pending]
-        counted = [taken for entry in commit.entries if (taken := _acknowledge(pending, entry)).message_ids]
-        committed = [entry_id for entry in counted for entry_id in entry.message_ids]
+        taken = [self._acknowledge(entry) for entry in commit.entries]
+        committed = [entry_id for ids, _ in taken for entry_id in ids]
+        counted = [entry for _, entry in taken if entry.message_ids]
         letters = [letter for letter in commit.dead_letters if pending.pop(letter.entry_id, None)]
         self._stream.dead_letters += letters
         self._stream.parked |= {letter.entry_id: time() for letter in letters}
-        self._stream.noted_ends |= {end.entry_id: end for end in ends}
+        self._stream.noted_ends |= {end.entry_id: end.session for end in ends}
+        self._stream.noted_ends |= {letter.entry_id: letter.ends for letter in letters if letter.ends}
         deferred = {message.id: message for message in commit.deferred if message.id in committed}
         self._stream.deferred |= deferred
         moves = [move for move in commit.moves if self._stream.deferred.pop(move.deferred_id, None)]
@@ -151,11 +156,28 @@ class InMemoryCommit:
             raised,
             len(failed),
             len(letters),
-            self._announce(),
             f"{failed[0]}: refused" if failed else "",
             len(deferred),
             len(moves),
+            len(committed) - sum(len(entry.message_ids) for entry in counted),
         )
+
+    async def counted(self, log_ids: Collection[str]) -> set[str]:
+        return self._stream.counted & set(log_ids)
+
+    def _acknowledge(self, entry: LeaderboardEntry) -> tuple[list[str], LeaderboardEntry]:
+        """Acknowledges what is still pending. Returns its ids, and an entry with what of it counts."""
+        log_ids = entry.log_ids or [None] * len(entry.message_ids)
+        committed, counting = [], LeaderboardEntry(entry.user_id, entry.boards)
+        for entry_id, seconds, log_id in zip(entry.message_ids, entry.durations, log_ids, strict=True):
+            if self._stream.pending.pop(entry_id, None):
+                committed.append(entry_id)
+                if log_id is None or log_id not in self._stream.counted:
+                    counting.message_ids.append(entry_id)
+                    counting.durations.append(seconds)
+                if log_id:
+                    self._stream.counted.add(log_id)
+        return committed, counting
 
     def _raise(self, scores: Mapping[tuple[str, str], float]) -> tuple[int, list[str]]:
         """How many scores were raised, and the boards of those that were not, which are kept."""
@@ -167,26 +189,32 @@ class InMemoryCommit:
                 failed.append(board)
         return len(scores) - len(failed), failed
 
-    def _announce(self) -> int:
-        stream = self._stream
-        horizon = min(map(_order, [*stream.pending, *stream.undelivered]), default=None)
-        before = len(stream.ended)
-        for entry_id, end in sorted(stream.noted_ends.items(), key=lambda noted: _order(noted[0])):
-            if horizon is None or _order(entry_id) < horizon:
-                del stream.noted_ends[entry_id]
-                if not any(_session(end) == _session(known) for known in stream.ended):
-                    stream.ended.append(end)
-        return len(stream.ended) - before
 
+class InMemorySessionEnds:
+    """SessionEndsPort on an InMemoryStream."""
 
-def _acknowledge(pending: dict[str, str], entry: LeaderboardEntry) -> LeaderboardEntry:
-    """Acknowledges the messages of `entry` that are still pending, and returns an entry with only these."""
-    parts = [part for part in zip(entry.message_ids, entry.durations, strict=True) if pending.pop(part[0], None)]
-    return LeaderboardEntry(entry.user_id, entry.boards, [part[0] for part in parts], [part[1] for part in parts])
+    def __init__(self, stream: InMemoryStream) -> None:
+        self._stream = stream
 
+    async def due(self, delay_seconds: float) -> AsyncIterator[list[NotedEnd]]:
+        stream, now = self._stream, monotonic()
+        missing = min(map(_order, [*stream.pending, *stream.undelivered]), default=(inf, 0))
+        sessions = {message.session for message in stream.deferred.values()}
+        due = [
+            NotedEnd(entry_id, session, now - stream.published.get(entry_id, 0.0), session in sessions)
+            for entry_id, session in sorted(stream.noted_ends.items(), key=lambda noted: _order(noted[0]))
+            if _order(entry_id) < missing
+        ]
+        if due := [end for end in due if end.age >= delay_seconds]:
+            yield due
 
-def _session(end: SessionEnd) -> tuple[str, object, int]:
-    return end.user_id, end.session_date, end.session
+    async def announce(self, ends: Sequence[NotedEnd]) -> int:
+        before = len(self._stream.ended)
+        for end in ends:
+            session = self._stream.noted_ends.pop(end.token, None)
+            if session is not None and session not in self._stream.ended:
+                self._stream.ended.append(session)
+        return len(self._stream.ended) - before
 
 
 def _order(entry_id: str) -> tuple[int, int]:

@@ -26,7 +26,14 @@ from domains.categoryPattern.model import (
 )
 from domains.kernel.errors import StoreOutage, StoreRefused
 from domains.kernel.window import Window
-from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window, start_of_day
+from domains.pomodoro.model import (
+    CategorizedData,
+    CategoryUpdate,
+    PomodoroUsageLog,
+    Session,
+    best_by_window,
+    start_of_day,
+)
 from infrastructure.mongo.client import Document, translated_errors
 from infrastructure.mongo.field_names import CATEGORIZED_DATA, CATEGORIZED_DATA_ID, IS_LLM_BASED, POMODORO_USAGE_LOG
 
@@ -259,6 +266,21 @@ class PomodoroUsageLogRepositoryAdapter:
                 _log_of(document, self._zone)
                 async for document in self._collection.find(query).sort([("timestamp", 1), ("_id", 1)])
             ]
+
+    async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
+        if not sessions:
+            return set()
+        named = {
+            (session.user_id, start_of_day(session.session_date, self._zone), session.number): session
+            for session in sessions
+        }
+        keys = [
+            {"userId": user_id, "sessionDate": midnight, "session": number} for user_id, midnight, number in named
+        ]
+        with translated_errors():
+            incomplete = {"$and": [{"$or": keys}, {"categoryId": None}]}
+            found = self._collection.find(incomplete, {"_id": 0, "userId": 1, "sessionDate": 1, "session": 1})
+            return {named[log["userId"], log["sessionDate"], log["session"]] async for log in found}
 
     async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
         page: list[PomodoroUsageLog] = []

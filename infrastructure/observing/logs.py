@@ -142,9 +142,24 @@ class LoggingObserver(Observer):
                 action="leaderboard",
                 entries=result.scores,
             )
-        if result.ended_sessions:
-            self._log.info("Announced ended sessions", action="session_end", sessions=result.ended_sessions)
+        if result.duplicates:
+            self._log.info("Messages came again", action="duplicates", messages=result.duplicates)
         self._failed_scores(result)
+
+    @override
+    def sessions_announced(self, sessions: int, impatient: int) -> None:
+        if sessions:
+            self._log.info("Announced ended sessions", action="session_end", sessions=sessions)
+        if impatient:
+            self._log.warning(
+                "Sessions were announced although messages of theirs have no category yet",
+                action="session_end_impatient",
+                sessions=impatient,
+            )
+
+    @override
+    def announcing_failed(self, cause: PipelineError) -> None:
+        self._log.warning("Ended sessions cannot be announced now", action="session_end_failed", cause=str(cause))
 
     def _failed_scores(self, result: CommitResult) -> None:
         if result.failure:

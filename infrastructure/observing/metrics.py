@@ -21,7 +21,14 @@ from domains.kernel.errors import ClassificationFailed, LLMFailure, Outage, Pipe
 from domains.operations.model import ENDS, StreamFigures, TaskStatus
 from domains.patternClassifier.model import PatternProblem, PauseReason, Tier
 from domains.pomodoro.consumer import ConsumerVitals
-from domains.pomodoro.model import CommitResult, DeadLetter, DeadLetterKind, Lane, Stage, StreamState
+from domains.pomodoro.model import (
+    CommitResult,
+    DeadLetter,
+    DeadLetterKind,
+    Lane,
+    Stage,
+    StreamState,
+)
 from infrastructure.observing.observers import Observer
 from infrastructure.operations.task_registry import TASKS
 
@@ -63,6 +70,10 @@ class MetricsObserver(Observer):
         self._scores = counter("scores_raised", "Scores (of a user on a board) raised")
         self._failed_scores = counter("scores_failed", "Scores that a board could not take, kept for replay")
         self._sessions = counter("sessions_announced", "Sessions announced as fully classified")
+        self._impatient = counter(
+            "sessions_announced_incomplete", "Sessions announced after ANNOUNCE_PATIENCE, before all was classified"
+        )
+        self._duplicates = counter("duplicates", "Messages acknowledged whose usage log had counted before")
         self._letters = counter("dead_letters", "Messages moved to the dead letters, by kind of reason", ["reason"])
         for kind in set(DeadLetterKind) - {DeadLetterKind.UNKNOWN}:
             self._letters.labels(kind)
@@ -133,8 +144,13 @@ class MetricsObserver(Observer):
             self._failed_scores.inc(result.failed_scores)
         if result.deferred:
             self._deferred.inc(result.deferred)
-        if result.ended_sessions:
-            self._sessions.inc(result.ended_sessions)
+        if result.duplicates:
+            self._duplicates.inc(result.duplicates)
+
+    @override
+    def sessions_announced(self, sessions: int, impatient: int) -> None:
+        self._sessions.inc(sessions)
+        self._impatient.inc(impatient)
 
     @override
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:

@@ -2,27 +2,30 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from binascii import unhexlify
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from time import time
 
 from msgspec import msgpack
 from redis.asyncio import Redis
 
-from domains.pomodoro.model import Commit, CommitResult, DeadLetter
+from domains.leaderboard.model import LeaderboardEntry
+from domains.pomodoro.model import Commit, CommitResult, DeadLetter, Session
 from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
 from infrastructure.redis.deferred import record_of
-from infrastructure.redis.keys import StreamKeys
+from infrastructure.redis.keys import StreamKeys, session_name
 
-_ANNOUNCED_SECONDS = 14 * 86_400
-"""How long a session is remembered as announced: longer than any redelivery of its end can take."""
+_NO_LOG = "0" * 24
 
 
 class RedisCommit:
     """CommitPort where one script reaches all keys: on a single node, or with a prefix that puts them in one slot.
 
     `dead_letters_max` bounds the dead-letter stream, `deferred_max` the records of deferred messages (both
-    approximately): the oldest go first.
+    approximately): the oldest go first. `remember_days` is how long it is remembered which logs were counted; 0: they
+    are not. `consumer` gets back what cannot be committed after all.
 
     One script at a time: Redis runs them one by one anyway, and it answers a read that came among several only when
     it is through with all of them; until then nothing new could be parsed.
@@ -30,53 +33,119 @@ class RedisCommit:
 
     with_outbox = False
 
-    def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int, deferred_max: int) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        keys: StreamKeys,
+        group: str,
+        consumer: str,
+        dead_letters_max: int,
+        deferred_max: int,
+        remember_days: int,
+    ) -> None:
         self._client = client
         self._script = client.register_script(scripts.COMMIT)
         self._keys = [
             keys.stream,
             keys.ends,
-            keys.announced,
             keys.dead_letters,
             keys.failed_scores,
             keys.deferred,
-            keys.outbox if self.with_outbox else keys.session_scores,
+            keys.deferred_sessions,
             keys.rebuild,
         ]
+        if self.with_outbox:
+            self._keys.append(keys.outbox)
         self._one_at_a_time = asyncio.Lock()
-        self._settings: list[str | int] = [group, dead_letters_max, deferred_max, _ANNOUNCED_SECONDS]
+        self._remember = remember_days > 0
+        self._counted = keys.counted
+        self._settings: list[str | int] = [
+            group,
+            consumer,
+            dead_letters_max,
+            deferred_max,
+            remember_days * 86_400,
+            keys.counted,
+        ]
 
     async def commit(self, commit: Commit) -> CommitResult:
-        arguments = [*self._settings, _payload(commit), int(self.with_outbox)]
+        arguments = [*self._settings, _payload(commit), _logs(commit.entries) if self._remember else b""]
         async with self._one_at_a_time:
             reply = await guarded(self._client, self._script(keys=self._keys, args=arguments))
         return CommitResult(**scripts.named(reply))
 
+    async def counted(self, log_ids: Collection[str]) -> set[str]:
+        if not self._remember:
+            return set()
+        return await counted_logs(self._client, self._counted, log_ids)
+
+
+async def counted_logs(client: Redis, prefix: str, log_ids: Iterable[str]) -> set[str]:
+    """Those of the logs that were counted; `prefix` is that of the sets (see StreamKeys.counted)."""
+    days: dict[int, list[str]] = {}
+    for log_id in log_ids:
+        days.setdefault(int(log_id[:8], 16) // 86_400, []).append(log_id)
+    found: set[str] = set()
+    for day, ids in days.items():
+        members = [unhexlify(log_id) for log_id in ids]
+        known = await guarded(client, client.smismember(f"{prefix}{day}", members))
+        found |= {log_id for log_id, is_known in zip(ids, known, strict=True) if is_known}
+    return found
+
+
+def _logs(entries: Iterable[LeaderboardEntry]) -> bytes:
+    """The ids of the messages' logs as `commit.lua` wants them."""
+    if not any(map(any, (entry.log_ids for entry in entries))):
+        return b""
+    ids = chain.from_iterable(entry.log_ids or [None] * len(entry.message_ids) for entry in entries)
+    return unhexlify("".join([log_id or _NO_LOG for log_id in ids]))
+
 
 def _payload(commit: Commit) -> bytes:
-    """The commit as `commit.lua` describes it; every board's key stands in it once."""
+    """The commit as `commit.lua` describes it; every board's key and every set of boards stand in it once."""
     boards: dict[str, int] = {}
+    sets: dict[tuple[str, ...], int] = {}
+    entries = commit.entries
 
     def indexes(keys: Iterable[str]) -> list[int]:
         return [boards.setdefault(key, len(boards)) for key in keys]
 
-    entries = [(entry.user_id, indexes(entry.boards), entry.message_ids, entry.durations) for entry in commit.entries]
+    raises = [sets.setdefault(entry.boards, len(sets)) for entry in entries]
     moves = [
-        (move.deferred_id, move.user_id, move.seconds, indexes(move.from_boards), indexes(move.to_boards))
+        (
+            move.deferred_id,
+            session_name(move.session) if move.session else "",
+            move.user_id,
+            move.seconds,
+            indexes(move.from_boards),
+            indexes(move.to_boards),
+        )
         for move in commit.moves
     ]
-    ends = [(end.entry_id, end.user_id, end.session_date.isoformat(), str(end.session)) for end in commit.ends]
-    letters = [(letter.entry_id, _fields_of(letter)) for letter in commit.dead_letters]
+    ends = [(end.entry_id, *_spelled(end.session)) for end in commit.ends]
+    ends += [(letter.entry_id, *_spelled(letter.ends)) for letter in commit.dead_letters if letter.ends]
     return msgpack.encode(
         {
+            "sets": list(map(indexes, sets)),
             "boards": list(boards),
-            "entries": entries,
+            "users": [entry.user_id for entry in entries],
+            "raises": raises,
+            "counts": [len(entry.message_ids) for entry in entries],
+            "ids": list(chain.from_iterable([entry.message_ids for entry in entries])),
+            "seconds": list(chain.from_iterable([entry.durations for entry in entries])),
             "ends": ends,
-            "letters": letters,
-            "deferred": [(message.id, record_of(message)) for message in commit.deferred],
+            "letters": [(letter.entry_id, _fields_of(letter)) for letter in commit.dead_letters],
+            "deferred": [
+                (message.id, session_name(message.session) if message.session else "", record_of(message))
+                for message in commit.deferred
+            ],
             "moves": moves,
         }
     )
+
+
+def _spelled(session: Session) -> tuple[str, str, str]:
+    return session.user_id, session.session_date.isoformat(), str(session.number)
 
 
 def _fields_of(letter: DeadLetter) -> list[str]:

@@ -1,11 +1,13 @@
 """The records of deferred messages: written by `commit.lua`, read here, deleted by the commit that moves them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
 
 from redis.asyncio import Redis
 
 from domains.kernel.window import Window
-from domains.pomodoro.model import DeferredMessage
+from domains.pomodoro.model import DeferredMessage, Session
 from infrastructure.redis.client import Entries, guarded
 from infrastructure.redis.keys import StreamKeys
 
@@ -48,6 +50,8 @@ def record_of(message: DeferredMessage) -> list[str]:
         "categorizedDataId": message.categorized_data_id,
         "pomodoroUsageLogId": message.pomodoro_usage_log_id,
     }
+    if message.session:
+        fields |= {"sessionDate": message.session.session_date.isoformat(), "session": str(message.session.number)}
     return [text for pair in fields.items() for text in pair]
 
 
@@ -62,4 +66,11 @@ def message_of(record_id: str, fields: Mapping[str, str]) -> DeferredMessage:
         category=fields["category"],
         categorized_data_id=fields["categorizedDataId"],
         pomodoro_usage_log_id=fields["pomodoroUsageLogId"],
+        session=_session_of(fields),
     )
+
+
+def _session_of(fields: Mapping[str, str]) -> Session | None:
+    with suppress(KeyError, ValueError):  # of an earlier version
+        return Session(fields["userId"], date.fromisoformat(fields["sessionDate"]), int(fields["session"]))
+    return None

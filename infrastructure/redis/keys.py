@@ -1,5 +1,7 @@
 """Every Redis key and field of the pipeline by name. The boards' keys are domains.leaderboard.model's."""
 
+from domains.pomodoro.model import Session
+
 SESSION_SCORE_STREAM = "session_score_stream"
 """One entry a finished session, for Spring. Fields: userId, sessionDate, session."""
 
@@ -57,18 +59,24 @@ class StreamKeys:
         """Stream: kind, reason, publicReason, originalId, deliveryCount, time (Unix seconds), truncated, fields
         (JSON). Earlier versions wrote neither kind nor publicReason."""
         self.ends = f"{own}:ends"
-        """ZSET, all scores 0: committed ends whose session may still have uncommitted messages."""
+        """ZSET, all scores 0: ends that commits have noted and that are not announced."""
         self.announced = f"{own}:announced"
         """ZSET: sessions already announced, by the time (Unix seconds) of their announcement."""
+        self.counted = f"{own}:counted:"
+        """Prefix of SETs with a TTL: the logs (12 bytes each) that were counted, by day (since 1970) of their id."""
         self.failed_scores = f"{own}:failed_scores"
         """HASH: seconds that a board could not take, by "board<newline>user"."""
         self.deferred = f"{own}:deferred"
-        """Stream: userId, app, title, url, duration, timestamp, category, categorizedDataId, pomodoroUsageLogId."""
+        """Stream: userId, app, title, url, duration, timestamp, category, categorizedDataId, pomodoroUsageLogId,
+        sessionDate, session. Earlier versions wrote no session."""
+        self.deferred_sessions = f"{own}:deferred:sessions"
+        """HASH: how many messages are deferred, by session ("user<newline>date<newline>session")."""
         self.deferred_lease = f"{own}:deferred:lease"
         """String with a TTL: the consumer that sees to the deferred messages."""
         self.rebuild = f"{own}:rebuild"
         """HASH with a TTL, while boards are rebuilt: token, oldest (the entry from which on nothing may be trimmed),
-        and seconds that commits have added since, by "board<newline>user"."""
+        and seconds that commits have added since, by "board<newline>user". Beside it, with the token and ":logs"
+        behind its name, a SET of the logs (12 bytes each) that were counted since."""
         self.outbox = f"{own}:outbox"
         """Stream, on a cluster only: committed scores and events on their way to the slots of their keys."""
         self.sample = f"{own}:sample"
@@ -84,6 +92,11 @@ def applied_marker(key: str) -> str:
 def score_name(board: str, user_id: str) -> str:
     """How a user's score on a board is named in a hash that keeps scores of several boards. Lua has the same."""
     return f"{board}\n{user_id}"
+
+
+def session_name(session: Session) -> str:
+    """How a session is named where sessions are remembered. Lua has the same."""
+    return f"{session.user_id}\n{session.session_date.isoformat()}\n{session.number}"
 
 
 def split_score_name(name: str) -> tuple[str, str]:

@@ -41,8 +41,17 @@ class OutboxCommit(RedisCommit):
 
     with_outbox = True
 
-    def __init__(self, client: Redis, keys: StreamKeys, group: str, dead_letters_max: int, deferred_max: int) -> None:
-        super().__init__(client, keys, group, dead_letters_max, deferred_max)
+    def __init__(
+        self,
+        client: Redis,
+        keys: StreamKeys,
+        group: str,
+        consumer: str,
+        dead_letters_max: int,
+        deferred_max: int,
+        remember_days: int,
+    ) -> None:
+        super().__init__(client, keys, group, consumer, dead_letters_max, deferred_max, remember_days)
         self._outbox = keys.outbox
         self._failed_scores = keys.failed_scores
         self._session_scores = keys.session_scores
@@ -63,7 +72,7 @@ class OutboxCommit(RedisCommit):
             result,
             scores=delivered.scores,
             failed_scores=delivered.failed_scores,
-            failure=result.failure or ("a board's key is of the wrong type" if delivered.failed_scores else ""),
+            failure=result.failure or ("a board could not take a score" if delivered.failed_scores else ""),
         )
 
     async def deliver(self) -> Delivered:
@@ -89,22 +98,24 @@ class OutboxCommit(RedisCommit):
             refused = [
                 (score_name(board, user), seconds)
                 for board, increments in dict(outgoing["boards"]).items()
-                if entry_id in served[board][1]
-                for user, seconds in increments.items()
+                for user in served[board][1].get(entry_id, ())
+                if (seconds := increments.get(user)) is not None
             ]
             delivered.failed_scores += await self._settle(entry_id, refused)
 
-    async def _serve_all(self, targets: Mapping[str, list[tuple[str, object]]]) -> dict[str, tuple[int, list[str]]]:
-        """The result for each target: (writes made, ids of the entries that it could not take)."""
+    async def _serve_all(
+        self, targets: Mapping[str, list[tuple[str, object]]]
+    ) -> dict[str, tuple[int, dict[str, list[str]]]]:
+        """The result for each target: (writes made, the users whose scores it could not take, by entry)."""
         bound = asyncio.Semaphore(_TARGETS_AT_ONCE)
 
-        async def serve(target: str, deliveries: list[tuple[str, object]]) -> tuple[int, list[str]]:
+        async def serve(target: str, deliveries: list[tuple[str, object]]) -> tuple[int, dict[str, list[str]]]:
             kind = "stream" if target == self._session_scores else "zset"
             arguments: list[str | int | bytes] = [self._outbox, _MARKER_SECONDS, msgpack.encode(deliveries), kind]
             async with bound:
                 call = self._deliver_script(keys=[target, applied_marker(target)], args=arguments)
                 reply = scripts.named(await guarded(self._client, call))
-                return int(reply["writes"]), list(reply["refused"])
+                return int(reply["writes"]), dict(reply["refused"])
 
         try:
             async with asyncio.TaskGroup() as group:

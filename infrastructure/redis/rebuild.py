@@ -1,7 +1,10 @@
 """Recomputes boards next to the old ones while commits go on, and replaces the old ones in one step."""
 
 import json
+import re
+from binascii import unhexlify
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar
 from uuid import uuid4
 
@@ -12,6 +15,7 @@ from domains.kernel.errors import TaskRefused
 from domains.pomodoro.model import DeferredMessage
 from infrastructure.redis import scripts
 from infrastructure.redis.client import Entries, guarded
+from infrastructure.redis.commit import counted_logs
 from infrastructure.redis.deferred import message_of
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import log_id_of
@@ -21,6 +25,7 @@ _KEPT_MS = 30_000
 _SHADOW_MS = 3_600_000
 """How long a new board is kept; it is not renewed. The swap notices a board that has expired."""
 _PAGE = 500
+_LOG_ID = re.compile("[0-9a-f]{24}")
 _LOST = "another rebuild has begun, or this one stalled for too long; the boards are as they were"
 
 T = TypeVar("T")
@@ -71,16 +76,17 @@ class RedisBoardRebuild:
 
     async def uncounted(self) -> Collection[str]:
         for keys in self._partitions:
-            async for entry_id, fields in self._entries(keys.stream, self._read_to[keys.stream]):
-                self._uncounted.add(log_id_of(keys.stream, entry_id, fields))
-                self._read_to[keys.stream] = entry_id
+            async for page in self._pages_of(keys.stream, self._read_to[keys.stream]):
+                await self._add_uncounted(keys, page)
+                self._read_to[keys.stream] = page[-1][0]
         return self._uncounted
 
     async def deferred(self) -> AsyncIterator[DeferredMessage]:
         for keys in self._partitions:
             last = self._last_record[keys.stream]
-            async for record_id, fields in self._entries(keys.deferred, "0-0", last):
-                yield message_of(record_id, fields)
+            async for page in self._pages_of(keys.deferred, "0-0", last):
+                for record_id, fields in page:
+                    yield message_of(record_id, fields)
 
     async def put(self, board: str, scores: Mapping[str, float]) -> None:
         shadow = f"{self._partitions[0].rebuild}:{self._token}:{board}"
@@ -112,22 +118,32 @@ class RedisBoardRebuild:
                 for entry_id in ids:
                     pipeline.xrange(keys.stream, entry_id, entry_id)
                 found: list[Entries] = await guarded(self._client, pipeline.execute())
-            for entries in found:
-                for entry_id, fields in entries:
-                    self._uncounted.add(log_id_of(keys.stream, entry_id, fields))
+            await self._add_uncounted(keys, list(chain.from_iterable(found)))
 
     async def _look_at_dead_letters(self, keys: StreamKeys) -> None:
-        async for _, letter in self._entries(keys.dead_letters, "0-0"):
-            fields = json.loads(letter["fields"])
-            self._uncounted.add(log_id_of(keys.stream, letter["originalId"], fields))
+        async for page in self._pages_of(keys.dead_letters, "0-0"):
+            await self._add_uncounted(
+                keys, [(letter["originalId"], json.loads(letter["fields"])) for _, letter in page]
+            )
 
-    async def _entries(self, stream: str, after: str, last: str = "+") -> AsyncIterator[tuple[str, dict[str, str]]]:
+    async def _add_uncounted(self, keys: StreamKeys, entries: Entries) -> None:
+        """Adds the logs of entries that are not committed, apart from those that an earlier message had counted."""
+        log_ids = {log_id_of(keys.stream, entry_id, fields) for entry_id, fields in entries}
+        given = {fields.get("pomodoroUsageLogId", "").lower() for _, fields in entries}
+        counted = list(await counted_logs(self._client, keys.counted, filter(_LOG_ID.fullmatch, given)))
+        if counted:  # but what was counted since the rebuild began is noted, and added at its end
+            noted_key = f"{keys.rebuild}:{self._token}:logs"
+            noted = await guarded(self._client, self._client.smismember(noted_key, list(map(unhexlify, counted))))
+            log_ids -= {log_id for log_id, is_noted in zip(counted, noted, strict=True) if not is_noted}
+        self._uncounted |= log_ids
+
+    async def _pages_of(self, stream: str, after: str, last: str = "+") -> AsyncIterator[Entries]:
         while True:
             reading = self._client.xrange(stream, f"({after}", last, count=_PAGE)
             page: Entries = await guarded(self._client, reading)
-            for entry_id, fields in page:
-                after = entry_id
-                yield entry_id, fields
+            if page:
+                after = page[-1][0]
+                yield page
             if len(page) < _PAGE:
                 return
 

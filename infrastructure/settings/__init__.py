@@ -279,6 +279,29 @@ class Settings(ScheduleSettings):
         description="greatest length of the dead-letter stream; beyond it, the oldest dead letters are dropped",
         json_schema_extra=_unit("entries"),
     )
+    announce_delay_ms: int = Field(
+        1000,
+        ge=0,
+        le=600_000,
+        description="how old the end of a session must be before Spring is told that the session is classified; "
+        "by then, Spring must have committed the transaction in which it sent the messages",
+        json_schema_extra=_unit("ms"),
+    )
+    announce_patience: float = Field(
+        120.0,
+        ge=0,
+        description="how long an ended session waits for the category of each of its usage logs; then Spring is told "
+        "all the same",
+        json_schema_extra=_unit("s"),
+    )
+    deduplication_days: int = Field(
+        3,
+        ge=0,
+        le=400,
+        description="how long it is remembered which usage logs were counted, so that a message that Spring sends "
+        "again does not count again; 0: not at all",
+        json_schema_extra=_unit("days"),
+    )
     shutdown_timeout: float = Field(
         10.0, ge=0, description="how long a stop waits for the messages in flight", json_schema_extra=_unit("s")
     )

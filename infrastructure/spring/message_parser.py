@@ -22,6 +22,7 @@ from domains.pomodoro.model import (
     DeadLetter,
     DeadLetterKind,
     PomodoroPatternClassifyMessage,
+    Session,
     start_of_day,
     usage_log_id,
 )
@@ -62,6 +63,12 @@ _UserId = Annotated[str, Field(min_length=1, max_length=_LONGEST_USER_ID)]
 _Text = Annotated[str, Field(max_length=2**31)]  # a str without a bound is not checked for surrogates
 _ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{24}$")]
 _OptionalObjectId = _ObjectId | Literal[""]
+
+
+class _Identity(TypedDict):
+    userId: _UserId
+    session: _Int
+    sessionDate: str
 
 
 class _Entry(TypedDict):
@@ -122,6 +129,7 @@ class MessageParser:
         self._zone = calendar.zone
         self._max_bytes, self._max_duration, self._earliest, self._max_ahead = limits
         self._validate = TypeAdapter(_Entry).validate_python
+        self._identify = TypeAdapter(_Identity).validate_python
         self._date = lru_cache(4096)(self._parse_date)
 
     def parse(self, entry_id: str, fields: Mapping[str, str]) -> PomodoroPatternClassifyMessage | DeadLetter:
@@ -136,13 +144,38 @@ class MessageParser:
         if size > self._max_bytes:
             sentence = f"the entry is {size:,} bytes long, more than the {self._max_bytes:,} of MAX_MESSAGE_BYTES"
             cut = {name[:_SHOWN]: value[:_KEPT_OF_TOO_LARGE] for name, value in list(fields.items())[:50]}
-            return _letter(entry_id, [_Fault(DeadLetterKind.TOO_LARGE, sentence)], cut, size, truncated=True)
+            return self._letter(entry_id, [_Fault(DeadLetterKind.TOO_LARGE, sentence)], cut, size, truncated=True)
         try:
             return self._message(entry_id, fields, size)
         except ValidationError as error:
-            return _letter(entry_id, list(map(_fault, error.errors(include_url=False))), fields, size)
+            return self._letter(entry_id, list(map(_fault, error.errors(include_url=False))), fields, size)
         except _Fault as fault:
-            return _letter(entry_id, [fault], fields, size)
+            return self._letter(entry_id, [fault], fields, size)
+
+    def _letter(
+        self, entry_id: str, faults: Sequence[_Fault], fields: Mapping[str, str], size: int, truncated: bool = False
+    ) -> DeadLetter:
+        """A dead letter of the first fault's kind, with the reasons of them all."""
+        return DeadLetter(
+            entry_id,
+            "; ".join(dict.fromkeys(fault.reason for fault in faults)),
+            fields,
+            truncated=truncated,
+            size=size,
+            kind=faults[0].kind,
+            public_reason="; ".join(dict.fromkeys(fault.public_reason for fault in faults)),
+            ends=self._ended_session(fields) if fields.get("isEnd") == "true" else None,
+        )
+
+    def _ended_session(self, fields: Mapping[str, str]) -> Session | None:
+        """The session that a rejected entry closes, if its fields can be read."""
+        try:
+            identity = self._identify({name: fields[name] for name in ("userId", "sessionDate", "session")})
+            if len(identity["sessionDate"]) > _SHORT:
+                return None
+            return Session(identity["userId"], self._date(identity["sessionDate"]), identity["session"])
+        except (KeyError, ValueError):  # ValidationError and _Fault among them
+            return None
 
     def _message(self, entry_id: str, fields: Mapping[str, str], size: int) -> PomodoroPatternClassifyMessage:
         entry = self._validate(fields)
@@ -226,18 +259,3 @@ def _fault(detail: ErrorDetails) -> _Fault:
     shown = "" if name in _TEXTS else ", not {}"
     sentence = f"{name} must be {_EXPECTED.get(name, 'a text')}{shown}"
     return _Fault(DeadLetterKind.INVALID_FIELD, sentence, str(detail["input"])[:_SHOWN])
-
-
-def _letter(
-    entry_id: str, faults: Sequence[_Fault], fields: Mapping[str, str], size: int, truncated: bool = False
-) -> DeadLetter:
-    """A dead letter of the first fault's kind, with the reasons of them all."""
-    return DeadLetter(
-        entry_id,
-        "; ".join(dict.fromkeys(fault.reason for fault in faults)),
-        fields,
-        truncated=truncated,
-        size=size,
-        kind=faults[0].kind,
-        public_reason="; ".join(dict.fromkeys(fault.public_reason for fault in faults)),
-    )

@@ -13,7 +13,7 @@ from domains.categoryPattern.model import (
     new_category,
 )
 from domains.kernel.window import Window
-from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, best_by_window
+from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, Session, best_by_window
 from infrastructure.sqlite.database import Row, SqliteDatabase
 
 _PAGE = 1000
@@ -228,6 +228,16 @@ class SqlitePomodoroUsageLogRepository:
             (user_id, session_date.isoformat(), session),
         )
         return [_log_of(row) for row in rows]
+
+    async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
+        rows = await self._database.read(
+            "SELECT DISTINCT user_id, session_date, session FROM pomodoro_usage_log WHERE category_id IS NULL"
+            " AND (user_id, session_date, session) IN"
+            " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')"
+            " FROM json_each(?))",
+            (_json([(user_id, day.isoformat(), number) for user_id, day, number in sessions]),),
+        )
+        return {Session(user_id, date.fromisoformat(day), number) for user_id, day, number in rows}
 
     async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
         last = ""

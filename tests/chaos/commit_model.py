@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     seconds: float
     session: int
     is_end: bool
+    log: str | None = None
 
 
 class Move(NamedTuple):
@@ -54,6 +55,8 @@ class CommitModel:
     made: list[int] = field(default_factory=list)
     """The positions of all messages that ever got a record, by the same numbers."""
     announced: list[tuple[str, int]] = field(default_factory=list)
+    counted: set[str] = field(default_factory=set)
+    """The logs that have counted."""
 
     def deliver(self, consumer: str, count: int) -> list[int]:
         """Delivers the next entries that are still in the stream to the consumer."""
@@ -71,14 +74,21 @@ class CommitModel:
         deferred: Sequence[int] = (),
         moves: Sequence[Move] = (),
     ) -> tuple[int, int, int, int]:
-        """(messages, dead letters, sessions ended, moved).
+        """(messages, dead letters, moved, duplicates).
 
-        An end counts, and a deferred message gets a record, only if this commit acknowledges the message.
+        An end is noted, and a deferred message gets a record, only if this commit acknowledges the message. Of the
+        messages of one log the first counts.
         """
         acknowledged = [position for position in dict.fromkeys(entries) if self.pending.pop(position, None)]
         sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        duplicates = 0
         for position in acknowledged:
             entry = self.entries[position - 1]
+            if entry.log is not None and entry.log in self.counted:
+                duplicates += 1
+                continue
+            if entry.log is not None:
+                self.counted.add(entry.log)
             for board in entry.boards:
                 sums[board, entry.user].append(entry.seconds)
         moved = 0
@@ -96,8 +106,8 @@ class CommitModel:
                 self.made.append(position)
         parked = [position for position in dict.fromkeys(letters) if self.pending.pop(position, None)]
         self.dead += parked
-        self.noted |= set(ends) & set(acknowledged)
-        return len(acknowledged), len(parked), self._announce(), moved
+        self.noted |= set(ends) & {*acknowledged, *parked}
+        return len(acknowledged), len(parked), moved, duplicates
 
     def _raise(self, sums: Mapping[tuple[str, str], list[float]]) -> None:
         """Removes a score that this commit lowers to zero."""
@@ -110,7 +120,8 @@ class CommitModel:
             if fsum(parts) < 0 and abs(fsum(place)) < NOTHING_SECONDS:
                 del self.boards[board][user]
 
-    def _announce(self) -> int:
+    def announce(self) -> int:
+        """Announces the ends below all that is pending or undelivered; returns how many sessions."""
         horizon = min(self.pending, default=self.delivered + 1)
         count = 0
         for position in sorted(noted for noted in self.noted if noted < horizon):

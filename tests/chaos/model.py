@@ -76,10 +76,11 @@ class Session(NamedTuple):
 
 @dataclass(frozen=True)
 class Published:
-    """One message: its number in the suite, and its fields on the wire."""
+    """One message: its number in the suite, and its fields on the wire. `repeated`: an earlier one, sent again."""
 
     number: int
     fields: Mapping[str, str]
+    repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,12 @@ class Model:
 
     def add(self, message: Published) -> None:
         fields = message.fields
-        if broken_rule(fields):
+        if message.repeated:
+            return
+        if rule := broken_rule(fields):
             self.dead.append(message)
+            if fields.get("isEnd") == "true" and rule not in ("userId", "session", "sessionDate"):
+                self.ended.add(session_of(fields))
             return
         category, fallback = category_of(fields, self._llm), category_of(fields, llm=False)
         session = session_of(fields)

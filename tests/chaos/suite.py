@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
+from time import monotonic
 
 from infrastructure.redis.keys import StreamKeys
 from tests.chaos import stream
@@ -28,6 +29,9 @@ _POISONED = ("leaderboard:SNS:2025-M9", "leaderboard:Uncategorized:2025-M3")
 
 _BESIDE = "what goes on beside the stream has not ended"
 
+_PATIENT_SECONDS = 110
+"""Less than ANNOUNCE_PATIENCE: so long, no session is announced before the LLM has answered about all of it."""
+
 _TAIL = 60
 """Lines of a log that are shown: enough for a group of exceptions, the first of which is the cause."""
 
@@ -41,6 +45,7 @@ class Round:
         self.world = World(options, mongo, f"chaos_{options.seed}_{os.getpid()}", directory)
         self._options = options
         self._with_replay = with_replay
+        self._started = monotonic()
         self._published: list[Published] = []
         self._expected = Model(llm=self.world.llm is not None)
         self._deferred = 0
@@ -114,7 +119,10 @@ class Round:
             await stream.insist(lambda: self.world.client.set(board, "of the wrong type"))  # noqa: B023
 
     async def _judge(self, session: Session) -> str | None:
-        return await judge_session(self.world.store, self._expected.logs.get(session, []))
+        if session not in self._expected.ended:
+            return "no such session has ended"
+        patient = monotonic() - self._started < _PATIENT_SECONDS
+        return await judge_session(self.world.store, self._expected.logs.get(session, []), patient)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         last: dict[str, str] = {}
@@ -131,8 +139,9 @@ class Round:
 
         Returns the last id seen.
         """
-        bad = {message.number for message in self._expected.dead}
-        for letter_id, letter in await self.world.client.xrange(keys.dead_letters, min=f"({last}", count=1000):
+        letters = await self.world.client.xrange(keys.dead_letters, min=f"({last}", count=1000)
+        bad = {message.number for message in self._expected.dead}  # what is published meanwhile included
+        for letter_id, letter in letters:
             last = letter_id
             number = number_of_letter(letter.get("fields", ""))
             if number not in bad and not self._may_be_refused(number):

@@ -8,7 +8,7 @@ from math import isclose
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,11 +21,21 @@ from hypothesis.stateful import (
 
 from domains.kernel.window import Window
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import Commit, CommitResult, DeadLetter, DeferredMessage, Move, SessionEnd
+from domains.pomodoro.model import (
+    Commit,
+    CommitResult,
+    DeadLetter,
+    DeferredMessage,
+    Move,
+    NotedEnd,
+    Session,
+    SessionEnd,
+)
 from infrastructure.redis.client import make_client
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.deferred import RedisDeferredMessages
 from infrastructure.redis.keys import StreamKeys
+from infrastructure.redis.session_ends import RedisSessionEnds
 from infrastructure.settings import Settings
 from tests.chaos import commit_model
 from tests.chaos.commit_model import CommitModel, Entry
@@ -39,6 +49,7 @@ MOVED_TO = [tuple(BOARDS[:2]), tuple(BOARDS[2:]), ()]
 CONSUMERS = st.sampled_from(["c1", "c2", "c3"])
 _SECONDS = st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000)
 """So that what rounding leaves of large numbers, added and moved away again, is not taken for a score."""
+LOGS = [None, *(f"68b6a3f00000000000000{number:03}" for number in range(4)), "000000010000000000000001"]
 _ROUNDING = 1e-6
 
 CHOICES = st.lists(st.integers(0, 40), max_size=12)
@@ -49,6 +60,7 @@ class CommitMachine(RuleBasedStateMachine):
 
     redis: ClassVar[Any]
     commits: ClassVar[RedisCommit]
+    ends: ClassVar[RedisSessionEnds]
     deferred: ClassVar[RedisDeferredMessages]
     runner: ClassVar[asyncio.Runner]
     claims_drop_deleted: ClassVar[bool]
@@ -75,10 +87,13 @@ class CommitMachine(RuleBasedStateMachine):
         seconds=_SECONDS,
         session=st.integers(1, 3),
         is_end=st.booleans(),
+        log=st.sampled_from(LOGS),
     )
-    def publish(self, user: str, boards: tuple[str, ...], seconds: float, session: int, is_end: bool) -> None:
+    def publish(
+        self, user: str, boards: tuple[str, ...], seconds: float, session: int, is_end: bool, log: str | None
+    ) -> None:
         self.ids.append(self.redis.xadd(STREAM, {"n": str(len(self.ids) + 1)}))
-        self.model.entries.append(Entry(len(self.ids), user, boards, seconds, session, is_end))
+        self.model.entries.append(Entry(len(self.ids), user, boards, seconds, session, is_end, log))
 
     @rule(consumer=CONSUMERS, count=st.integers(1, 6))
     def read(self, consumer: str, count: int) -> None:
@@ -131,6 +146,13 @@ class CommitMachine(RuleBasedStateMachine):
     def move_as_reclassification_does(self, new: tuple[str, ...], share: int) -> None:
         self._send([], [], [], [self._move(number, new) for number in list(self.model.records)[::share]])
 
+    @rule(at_once=st.integers(1, 3))
+    def announce(self, at_once: int) -> None:
+        """Also what others have just announced: as often as there are instances."""
+        noted = self.runner.run(self._due())
+        sessions = sum(self.runner.run(self.ends.announce(noted)) for _ in range(at_once))
+        assert sessions == self.model.announce()
+
     @precondition(lambda self: self.earlier)
     @rule(at=st.integers(0, 40))
     def repeat_an_earlier_commit(self, at: int) -> None:
@@ -164,6 +186,9 @@ class CommitMachine(RuleBasedStateMachine):
             for position in model.records.values()
         ]
 
+    async def _due(self) -> list[NotedEnd]:
+        return [end async for page in self.ends.due(0.0) for end in page]
+
     def _send(
         self, entries: list[int], dead: list[int], deferred: Sequence[int] = (), moves: Sequence[Move] = ()
     ) -> None:
@@ -173,7 +198,7 @@ class CommitMachine(RuleBasedStateMachine):
         self._compare(commit, entries, dead, deferred)
 
     def _compare(self, commit: Commit, entries: list[int], dead: list[int], deferred: Sequence[int]) -> None:
-        ends = [position for position in entries if self.model.entries[position - 1].is_end]
+        ends = [position for position in entries + dead if self.model.entries[position - 1].is_end]
         numbers = {record.id: number for number, record in enumerate(self.records)}
         moves = [
             commit_model.Move(numbers[m.deferred_id], m.user_id, m.seconds, tuple(m.from_boards), tuple(m.to_boards))
@@ -181,7 +206,7 @@ class CommitMachine(RuleBasedStateMachine):
         ]
         expected = self.model.commit(entries, ends, dead, deferred, moves)
         result: CommitResult = self.runner.run(self.commits.commit(commit))
-        assert (result.messages, result.dead_letters, result.ended_sessions, result.moved) == expected
+        assert (result.messages, result.dead_letters, result.moved, result.duplicates) == expected
         last = self.records[-1].id if self.records else "0"
         self.records += self.runner.run(self.deferred.after(last, 1000))
 
@@ -199,18 +224,28 @@ class CommitMachine(RuleBasedStateMachine):
         """One entry a user and set of boards, repeated ids included."""
         grouped: dict[tuple[str, tuple[str, ...]], LeaderboardEntry] = {}
         for position in positions:
-            _, user, boards, seconds, *_ = self.model.entries[position - 1]
+            _, user, boards, seconds, _, _, log = self.model.entries[position - 1]
             entry = grouped.setdefault((user, boards), LeaderboardEntry(user, boards))
             entry.message_ids.append(self._id(position))
             entry.durations.append(seconds)
+            entry.log_ids.append(log)
         return list(grouped.values())
 
     def _ends(self, positions: list[int]) -> list[SessionEnd]:
         found = [self.model.entries[position - 1] for position in positions]
-        return [SessionEnd(self._id(e.position), e.user, DAY, e.session) for e in found if e.is_end]
+        return [SessionEnd(self._id(e.position), Session(e.user, DAY, e.session)) for e in found if e.is_end]
 
     def _letters(self, positions: list[int]) -> list[DeadLetter]:
-        return [DeadLetter(self._id(position), "no good", {"n": str(position)}) for position in positions]
+        found = [self.model.entries[position - 1] for position in positions]
+        return [
+            DeadLetter(
+                self._id(e.position),
+                "no good",
+                {"n": str(e.position)},
+                ends=Session(e.user, DAY, e.session) if e.is_end else None,
+            )
+            for e in found
+        ]
 
     def _id(self, position: int) -> str:
         return self.ids[position - 1]
@@ -230,7 +265,8 @@ def _machine_on(server: RedisServer, protocol: int) -> Iterator[type[CommitMachi
     with asyncio.Runner() as runner, server.client(protocol=2) as redis:
         client = make_client(Settings(redis_addr=server.address).model_copy(update={"redis_protocol": protocol}))
         CommitMachine.redis, CommitMachine.runner = redis, runner
-        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, 10_000, 10_000)
+        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, "c1", 10_000, 10_000, remember_days=3)
+        CommitMachine.ends = RedisSessionEnds(client, StreamKeys(STREAM), GROUP, deliver=None)
         CommitMachine.deferred = RedisDeferredMessages(client, StreamKeys(STREAM), "one")
         CommitMachine.claims_drop_deleted = int(redis.info("server")["redis_version"].split(".")[0]) >= 7
         try:
@@ -258,6 +294,7 @@ def test_boards_pending_and_events_agree_with_the_model_after_every_step(
             machine,
             settings=settings(
                 max_examples=150,
+                phases=[Phase.explicit, Phase.generate],
                 stateful_step_count=40,
                 deadline=None,
                 derandomize=True,

@@ -1,4 +1,7 @@
-"""Messages as Spring publishes them: interleaved sessions of several users, of both kinds, some of them broken."""
+"""Messages as Spring publishes them: interleaved sessions of several users, of both kinds, some of them broken.
+
+Some sessions come in reverse, and some messages come again, as after a failed send.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +28,9 @@ EDGES = [
     midnight(date) for date in ("2024-12-30", "2025-01-01", "2025-03-01", "2025-09-01", "2026-01-01", "2027-01-01")
 ]
 """Days on which a week, a month or a year begins, where calendars go wrong."""
+
+_REPEATED = 0.05
+_REVERSED = 0.2
 
 _DATES = ("2024-12-31", "2025-03-01", "2025-09-02", "2027-01-01")
 _BROKEN: list[dict[str, str | None]] = [
@@ -59,6 +65,8 @@ class _OpenSession:
     number: int
     left: int
     ends: bool
+    reversed: bool = False
+    """Its messages come together, the end first: Spring's producer had to send them again."""
 
 
 @dataclass
@@ -84,6 +92,7 @@ class Workload:
         self._made = 0
         self._sessions = 0
         self._open: list[_OpenSession] = []
+        self._sent: list[dict[str, str]] = []
 
     def batches(self) -> Iterator[Batch]:
         while self._made < self._count:
@@ -96,11 +105,20 @@ class Workload:
         rng = self._rng
         while len(self._open) < 8:
             self._open.append(self._new_session())
+        if self._sent and rng.random() < _REPEATED:
+            again = {**rng.choice(self._sent[-100:]), "chaosNumber": str(self._made)}
+            batch.messages.append(Published(self._made, again, repeated=True))
+            self._made += 1
+            return
         session = rng.choice(self._open)
+        if session.reversed:
+            self._open.remove(session)
+            self._add_reversed(batch, session)
+            return
         session.left -= 1
         last = session.left <= 0
         fields = self._fields(session, is_end=last and session.ends)
-        if not last and rng.random() < self._broken:
+        if rng.random() < self._broken:
             for name, value in rng.choice(_BROKEN).items():
                 fields.pop(name, None)
                 if value is not None:
@@ -112,11 +130,23 @@ class Workload:
         batch.messages.append(Published(self._made, fields))
         self._made += 1
 
+    def _add_reversed(self, batch: Batch, session: _OpenSession) -> None:
+        for left in range(session.left):
+            fields = self._fields(session, is_end=session.ends and left == 0)
+            self._insert_as_spring(batch, fields)
+            batch.messages.append(Published(self._made, fields))
+            self._made += 1
+
     def _new_session(self) -> _OpenSession:
         self._sessions += 1
         rng = self._rng
         return _OpenSession(
-            rng.choice(self._users), rng.choice(_DATES), self._sessions, rng.randint(1, 12), rng.random() < 0.9
+            rng.choice(self._users),
+            rng.choice(_DATES),
+            self._sessions,
+            rng.randint(1, 12),
+            rng.random() < 0.9,
+            rng.random() < _REVERSED,
         )
 
     def _fields(self, session: _OpenSession, is_end: bool) -> dict[str, str]:
@@ -166,6 +196,7 @@ class Workload:
         window_id, log_id = (f"{self._rng.getrandbits(96):024x}" for _ in range(2))
         fields |= {"categorizedDataId": window_id, "pomodoroUsageLogId": log_id}
         batch.windows.append({"_id": window_id, **{k: fields[k] for k in ("app", "url", "title") if k in fields}})
+        self._sent.append(fields)
         batch.logs.append({"_id": log_id, "categorizedDataId": window_id, "fields": fields})
 
 

@@ -115,6 +115,7 @@ class World:
             "MONGO_DATABASE": self.store.database.name,
             "MONGO_DRIVER": self.rng.choice(("motor", "pymongo")),
             "CLAIM_IDLE_MS": self.rng.choice(("300", "1500")),
+            "ANNOUNCE_DELAY_MS": self.rng.choice(("0", "300", "1000")),
             "MAX_DAYS_AHEAD": "3650",  # the edges of the calendar do not depend on today
             "BLOCK_MS": self.rng.choice(("20", "200")),
             "BATCH_SIZE": self.rng.choice(("1", "10", "50")),

@@ -22,6 +22,7 @@ from domains.pomodoro.ports import (
     DeferredMessagesPort,
     MessageSourcePort,
     PomodoroUsageLogRepositoryPort,
+    SessionEndsPort,
 )
 from infrastructure.composition.container import running_container
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
@@ -37,6 +38,7 @@ from infrastructure.memory.stream import (
     InMemoryCommit,
     InMemoryDeferredMessages,
     InMemoryMessageSource,
+    InMemorySessionEnds,
     InMemoryStream,
 )
 from infrastructure.redis.budget import RedisLLMBudget
@@ -46,6 +48,7 @@ from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.deferred import RedisDeferredMessages
 from infrastructure.redis.keys import SESSION_SCORE_STREAM, LLMKeys, StreamKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
+from infrastructure.redis.session_ends import RedisSessionEnds
 from infrastructure.redis.stream import RedisStreamConsumer
 from infrastructure.settings import Settings
 from tests.messages import parser
@@ -209,6 +212,8 @@ class StreamSide(Protocol):
 
     def commits(self) -> CommitPort: ...
 
+    def ends(self) -> SessionEndsPort: ...
+
     def deferred(self) -> DeferredMessagesPort: ...
 
     def pending(self) -> set[str]: ...
@@ -234,6 +239,9 @@ class MemorySide:
     def commits(self) -> CommitPort:
         return InMemoryCommit(self.stream, self.boards)
 
+    def ends(self) -> SessionEndsPort:
+        return InMemorySessionEnds(self.stream)
+
     def deferred(self) -> DeferredMessagesPort:
         return InMemoryDeferredMessages(self.stream)
 
@@ -244,7 +252,7 @@ class MemorySide:
         return dict(self.boards.boards.get(board, {}))
 
     def events(self) -> list[tuple[str, str, str]]:
-        return [(end.user_id, end.session_date.isoformat(), str(end.session)) for end in self.stream.ended]
+        return [(user_id, day.isoformat(), str(number)) for user_id, day, number in self.stream.ended]
 
     def dead_letters(self) -> list[dict[str, Any]]:
         return [
@@ -290,7 +298,10 @@ class RedisStreamSide:
         )
 
     def commits(self) -> CommitPort:
-        return RedisCommit(self.redis.make(), self.keys, GROUP, dead_letters_max=1000, deferred_max=1000)
+        return RedisCommit(self.redis.make(), self.keys, GROUP, "one", 1000, 1000, remember_days=3)
+
+    def ends(self) -> SessionEndsPort:
+        return RedisSessionEnds(self.redis.make(), self.keys, GROUP, deliver=None)
 
     def deferred(self, consumer: str = "one") -> DeferredMessagesPort:
         return RedisDeferredMessages(self.redis.make(), self.keys, consumer)

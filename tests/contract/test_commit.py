@@ -7,10 +7,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from domains.kernel.errors import RedisOutage
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import Commit, CommitResult, DeadLetter, DeadLetterKind, SessionEnd
+from domains.pomodoro.model import Commit, CommitResult, DeadLetter, DeadLetterKind, Session, SessionEnd
+from infrastructure.redis.client import make_client
+from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import SESSION_SCORE_STREAM
 from tests.contract.conftest import GROUP, RedisSide, RedisStreamSide, StreamSide, _stream_side
 from tests.messages import message
@@ -39,7 +42,12 @@ def entry(
 
 
 def end(entry_id: str, user: str = "user-1", session: int = 3) -> SessionEnd:
-    return SessionEnd(entry_id, user, DAY, session)
+    return SessionEnd(entry_id, Session(user, DAY, session))
+
+
+async def announce(side: StreamSide) -> int:
+    """Announces all ends that are due, however old; answers how many sessions."""
+    return sum([await side.ends().announce(ends) async for ends in side.ends().due(0.0)])
 
 
 # Counting
@@ -117,6 +125,7 @@ async def test_any_user_id_is_counted(side: StreamSide, user: str) -> None:
     await side.commits().commit(Commit([entry(entry_id, user=user)], [end(entry_id, user=user)]))
 
     assert side.scores(DEVELOPMENT) == {user: 60.0}
+    assert await announce(side) == 1
     assert side.events() == [(user, "2025-09-02", "3")]
 
 
@@ -147,6 +156,7 @@ async def test_the_same_commit_counts_once_however_often_it_is_sent(side: Stream
     results = [await side.commits().commit(commit) for _ in range(3)]
 
     assert results[1:] == [CommitResult(), CommitResult()]
+    assert [await announce(side) for _ in range(3)] == [1, 0, 0]
     assert side.scores(DEVELOPMENT) == {"user-1": 60.0}
     assert len(side.events()) == 1
     assert len(side.dead_letters()) == 1
@@ -290,19 +300,20 @@ async def test_dead_letters_and_messages_go_in_one_commit(side: StreamSide) -> N
 async def test_an_end_is_announced_when_nothing_before_it_is_pending(side: StreamSide) -> None:
     first, last = await read(side, 2)
 
-    result = await side.commits().commit(Commit([entry(first, last)], [end(last)]))
+    await side.commits().commit(Commit([entry(first, last)], [end(last)]))
 
-    assert result.ended_sessions == 1
+    assert await announce(side) == 1
     assert side.events() == [("user-1", "2025-09-02", "3")]
 
 
 async def test_an_end_waits_for_an_earlier_message_and_goes_with_its_commit(side: StreamSide) -> None:
     first, last = await read(side, 2)
 
-    waiting = await side.commits().commit(Commit([entry(last)], [end(last)]))
-    assert (waiting.ended_sessions, side.events()) == (0, [])
+    await side.commits().commit(Commit([entry(last)], [end(last)]))
+    assert (await announce(side), side.events()) == (0, [])
 
-    assert (await side.commits().commit(Commit([entry(first)]))).ended_sessions == 1
+    await side.commits().commit(Commit([entry(first)]))
+    assert await announce(side) == 1
     assert side.events() == [("user-1", "2025-09-02", "3")]
 
 
@@ -311,8 +322,10 @@ async def test_an_end_waits_for_an_earlier_message_that_another_instance_holds(s
     held = (await side.source("two").claim_abandoned(1, {last})).messages
     assert [message.entry_id for message in held] == [first]
 
-    assert (await side.commits().commit(Commit([entry(last)], [end(last)]))).ended_sessions == 0
-    assert (await side.commits().commit(Commit([entry(first)]))).ended_sessions == 1
+    await side.commits().commit(Commit([entry(last)], [end(last)]))
+    assert await announce(side) == 0
+    await side.commits().commit(Commit([entry(first)]))
+    assert await announce(side) == 1
 
 
 async def test_an_end_that_waited_goes_with_a_dead_letter(side: StreamSide) -> None:
@@ -321,13 +334,14 @@ async def test_an_end_that_waited_goes_with_a_dead_letter(side: StreamSide) -> N
 
     result = await side.commits().commit(Commit(dead_letters=[DeadLetter(first, "broken", {})]))
 
-    assert (result.dead_letters, result.ended_sessions) == (1, 1)
+    assert (result.dead_letters, await announce(side)) == (1, 1)
 
 
 async def test_an_end_does_not_wait_for_a_later_message(side: StreamSide) -> None:
     last, later = await read(side, 2)
 
-    assert (await side.commits().commit(Commit([entry(last)], [end(last)]))).ended_sessions == 1
+    await side.commits().commit(Commit([entry(last)], [end(last)]))
+    assert await announce(side) == 1
     assert side.pending() == {later}
 
 
@@ -335,31 +349,35 @@ async def test_an_end_does_not_wait_for_what_is_not_yet_read(side: StreamSide) -
     (last,) = await read(side, 1)
     side.add(message())
 
-    assert (await side.commits().commit(Commit([entry(last)], [end(last)]))).ended_sessions == 1
+    await side.commits().commit(Commit([entry(last)], [end(last)]))
+    assert await announce(side) == 1
 
 
 async def test_an_end_that_was_not_pending_is_not_announced(side: StreamSide) -> None:
     (last,) = await read(side, 1)
     await side.commits().commit(Commit([entry(last)]))
 
-    assert (await side.commits().commit(Commit([entry(last)], [end(last)]))).ended_sessions == 0
+    await side.commits().commit(Commit([entry(last)], [end(last)]))
+    assert await announce(side) == 0
     assert side.events() == []
 
 
 async def test_a_session_is_announced_once_though_its_end_comes_twice(side: StreamSide) -> None:
     first, again = await read(side, 2)
     await side.commits().commit(Commit([entry(first)], [end(first)]))
+    assert await announce(side) == 1
 
-    assert (await side.commits().commit(Commit([entry(again)], [end(again)]))).ended_sessions == 0
+    await side.commits().commit(Commit([entry(again)], [end(again)]))
+    assert await announce(side) == 0
     assert len(side.events()) == 1
 
 
 async def test_a_session_is_announced_once_though_its_end_stands_twice_in_one_commit(side: StreamSide) -> None:
     first, again = await read(side, 2)
 
-    result = await side.commits().commit(Commit([entry(first, again)], [end(first), end(again)]))
+    await side.commits().commit(Commit([entry(first, again)], [end(first), end(again)]))
 
-    assert result.ended_sessions == 1
+    assert await announce(side) == 1
     assert len(side.events()) == 1
 
 
@@ -367,9 +385,9 @@ async def test_several_ends_are_announced_in_the_order_of_the_stream(side: Strea
     first, second, third = await read(side, 3)
     ends = [end(third, session=1), end(first, session=2), end(second, user="user-2", session=2)]
 
-    result = await side.commits().commit(Commit([entry(first, second, third)], ends))
+    await side.commits().commit(Commit([entry(first, second, third)], ends))
 
-    assert result.ended_sessions == 3
+    assert await announce(side) == 3
     assert [(user, session) for user, _, session in side.events()] == [
         ("user-1", "2"),
         ("user-2", "2"),
@@ -380,19 +398,21 @@ async def test_several_ends_are_announced_in_the_order_of_the_stream(side: Strea
 async def test_of_several_ends_those_before_a_pending_message_go_and_the_others_wait(side: StreamSide) -> None:
     first, held, last = await read(side, 3)
 
-    result = await side.commits().commit(Commit([entry(first, last)], [end(first, session=1), end(last, session=2)]))
+    await side.commits().commit(Commit([entry(first, last)], [end(first, session=1), end(last, session=2)]))
 
-    assert result.ended_sessions == 1
+    assert await announce(side) == 1
     assert side.events() == [("user-1", "2025-09-02", "1")]
     await side.commits().commit(Commit([entry(held)]))
+    await announce(side)
     assert [session for _, _, session in side.events()] == ["1", "2"]
 
 
 async def test_the_same_session_number_of_another_user_or_day_is_another_session(side: StreamSide) -> None:
     first, second, third = await read(side, 3)
-    ends = [end(first), end(second, user="user-2"), SessionEnd(third, "user-1", date(2025, 9, 3), 3)]
+    ends = [end(first), end(second, user="user-2"), SessionEnd(third, Session("user-1", date(2025, 9, 3), 3))]
 
-    assert (await side.commits().commit(Commit([entry(first, second, third)], ends))).ended_sessions == 3
+    await side.commits().commit(Commit([entry(first, second, third)], ends))
+    assert await announce(side) == 3
 
 
 async def test_hundreds_of_ends_wait_for_one_message_and_then_all_go(side: StreamSide) -> None:
@@ -400,7 +420,8 @@ async def test_hundreds_of_ends_wait_for_one_message_and_then_all_go(side: Strea
     await side.commits().commit(Commit([entry(*rest)], [end(id_, session=n) for n, id_ in enumerate(rest)]))
     assert side.events() == []
 
-    assert (await side.commits().commit(Commit([entry(held)]))).ended_sessions == 299
+    await side.commits().commit(Commit([entry(held)]))
+    assert await announce(side) == 299
 
 
 # Redis alone
@@ -414,6 +435,7 @@ def stream(redis_side: RedisSide) -> RedisStreamSide:
 async def test_an_event_has_the_three_fields_that_spring_reads(stream: RedisStreamSide) -> None:
     (last,) = await read(stream, 1)
     await stream.commits().commit(Commit([entry(last)], [end(last)]))
+    await announce(stream)
 
     ((_, event),) = stream.client.xrange(SESSION_SCORE_STREAM)
 
@@ -468,25 +490,219 @@ async def test_a_score_that_cannot_even_be_kept_takes_no_other_with_it(stream: R
 
     result = await stream.commits().commit(Commit([endless, entry(third)], [end(third)]))
 
-    assert (result.messages, result.scores, result.ended_sessions) == (3, 1, 1)
+    assert (result.messages, result.scores, await announce(stream)) == (3, 1, 1)
     assert stream.scores(DEVELOPMENT) == {"user-1": 60.0}
 
 
 async def test_ends_that_cannot_be_announced_stay_noted_until_they_can_be(stream: RedisStreamSide) -> None:
     stream.client.set(SESSION_SCORE_STREAM, "no stream")
     (last,) = await read(stream, 1)
+    await stream.commits().commit(Commit([entry(last)], [end(last)]))
 
-    failing = await stream.commits().commit(Commit([entry(last)], [end(last)]))
-    assert (failing.messages, failing.scores, failing.ended_sessions) == (1, 1, 0)
-    assert SESSION_SCORE_STREAM in failing.failure
+    with pytest.raises(RedisOutage, match=SESSION_SCORE_STREAM):
+        await announce(stream)
 
     stream.client.delete(SESSION_SCORE_STREAM)
-    assert (await stream.commits().commit(Commit())).ended_sessions == 1
+    assert await announce(stream) == 1
     assert stream.events() == [("user-1", "2025-09-02", "3")]
-    assert stream.scores(DEVELOPMENT) == {"user-1": 60.0}
 
 
-@pytest.mark.parametrize("key", ["ends", "announced", "dead_letters", "failed_scores", "deferred"])
+async def test_ends_stay_noted_where_the_stream_of_events_has_no_more_ids(stream: RedisStreamSide) -> None:
+    stream.client.xadd(SESSION_SCORE_STREAM, {"the": "last"}, id="18446744073709551615-18446744073709551615")
+    (last,) = await read(stream, 1)
+    await stream.commits().commit(Commit([entry(last)], [end(last)]))
+    assert await announce(stream) == 0
+
+    stream.client.delete(SESSION_SCORE_STREAM)
+    assert await announce(stream) == 1
+
+
+async def test_what_is_not_the_pipelines_among_the_ends_is_removed_and_hinders_none(stream: RedisStreamSide) -> None:
+    (last,) = await read(stream, 1)
+    stream.client.zadd(stream.keys.ends, {"00 foreign": 0, "0" * 20 + "-" + "0" * 20 + "|": 0})
+    await stream.commits().commit(Commit([entry(last)], [end(last)]))
+
+    assert await announce(stream) == 1
+    assert stream.client.zcard(stream.keys.ends) == 0
+
+
+async def test_an_end_is_due_when_it_is_old_enough(side: StreamSide) -> None:
+    (last,) = await read(side, 1)
+    await side.commits().commit(Commit([entry(last)], [end(last)]))
+
+    assert [ends async for ends in side.ends().due(3600.0)] == []
+    ((noted,),) = [ends async for ends in side.ends().due(0.0)]
+    assert noted.session == Session("user-1", DAY, 3)
+    assert 0.0 <= noted.age < 3600.0
+    assert not noted.deferred
+
+
+async def test_the_end_of_a_session_whose_message_is_a_dead_letter_is_noted(side: StreamSide) -> None:
+    (last,) = await read(side, 1)
+    letter = DeadLetter(last, "broken", {}, ends=Session("user-1", DAY, 3))
+
+    await side.commits().commit(Commit(dead_letters=[letter]))
+
+    assert await announce(side) == 1
+    assert side.events() == [("user-1", "2025-09-02", "3")]
+
+
+# Once a log
+
+LOG, ANOTHER = "68b6a3f00000000000000001", "68b6a3f00000000000000002"
+
+
+def logged(entry_id: str, log_id: str | None, seconds: float = 60.0) -> LeaderboardEntry:
+    return LeaderboardEntry("user-1", (DEVELOPMENT,), [entry_id], [seconds], [log_id])
+
+
+async def test_a_log_counts_once_however_often_its_message_is_sent(side: StreamSide) -> None:
+    first, again, other, without = await read(side, 4)
+    await side.commits().commit(Commit([logged(first, LOG)]))
+
+    result = await side.commits().commit(
+        Commit([logged(again, LOG), logged(other, ANOTHER, 1.0), logged(without, None, 0.5)])
+    )
+
+    assert result == CommitResult(messages=3, scores=1, duplicates=1)
+    assert side.scores(DEVELOPMENT) == {"user-1": 61.5}
+    assert side.pending() == set()
+
+
+async def test_a_log_that_stands_twice_in_one_commit_counts_once(side: StreamSide) -> None:
+    first, again = await read(side, 2)
+    both = LeaderboardEntry("user-1", (DEVELOPMENT,), [first, again], [60.0, 60.0], [LOG, LOG])
+
+    assert await side.commits().commit(Commit([both])) == CommitResult(messages=2, scores=1, duplicates=1)
+    assert side.scores(DEVELOPMENT) == {"user-1": 60.0}
+
+
+async def test_a_repeated_end_is_noted_all_the_same(side: StreamSide) -> None:
+    first, again = await read(side, 2)
+    await side.commits().commit(Commit([logged(first, LOG)]))
+
+    await side.commits().commit(Commit([logged(again, LOG)], [end(again)]))
+
+    assert await announce(side) == 1
+
+
+async def test_which_logs_were_counted_can_be_asked(side: StreamSide) -> None:
+    (first,) = await read(side, 1)
+    commits = side.commits()
+    assert set(await commits.counted([LOG])) == set()
+    await commits.commit(Commit([logged(first, LOG)]))
+
+    assert set(await commits.counted([LOG, ANOTHER])) == {LOG}
+
+
+async def test_a_message_that_is_not_pending_does_not_make_its_log_count(side: StreamSide) -> None:
+    """Else the replay of a dead letter would count nothing."""
+    first, again = await read(side, 2)
+    await side.commits().commit(Commit(dead_letters=[DeadLetter(first, "broken", {})]))
+    await side.commits().commit(Commit([logged(first, LOG)]))
+
+    assert (await side.commits().commit(Commit([logged(again, LOG)]))).duplicates == 0
+    assert side.scores(DEVELOPMENT) == {"user-1": 60.0}
+
+
+async def test_which_logs_were_counted_is_forgotten_in_time(stream: RedisStreamSide) -> None:
+    (first,) = await read(stream, 1)
+    await stream.commits().commit(Commit([logged(first, LOG)]))
+
+    (key,) = stream.client.keys(f"{stream.keys.counted}*")
+    assert 0 < stream.client.ttl(key) <= 3 * 86_400
+
+
+async def test_a_set_of_counted_logs_of_the_wrong_type_keeps_no_message_from_counting(
+    stream: RedisStreamSide,
+) -> None:
+    first, second = await read(stream, 2)
+    await stream.commits().commit(Commit([logged(first, LOG)]))
+    (key,) = stream.client.keys(f"{stream.keys.counted}*")
+    stream.client.set(key, "of the wrong type")
+
+    result = await stream.commits().commit(Commit([logged(second, ANOTHER)]))
+
+    assert (result.messages, result.scores) == (1, 1)
+    assert "WRONGTYPE" in result.failure
+
+
+# All or nothing, whatever Redis refuses
+
+
+async def test_scores_of_many_users_are_exact(side: StreamSide) -> None:
+    ids = await read(side, 40)
+    seconds = {f"user-{n}": 0.1 * n + 1e-7 for n in range(40)}
+    entries = [
+        entry(entry_id, user=user, boards=(DEVELOPMENT, WORK), seconds=seconds[user])
+        for entry_id, user in zip(ids, seconds, strict=True)
+    ]
+
+    assert (await side.commits().commit(Commit(entries))).scores == 80
+    assert side.scores(DEVELOPMENT) == side.scores(WORK) == seconds
+
+
+@pytest.mark.parametrize("users", [1, 5])
+async def test_no_sum_that_is_not_finite_reaches_a_board(stream: RedisStreamSide, users: int) -> None:
+    ids = await read(stream, users + 2)
+    endless = [entry(*ids[:2], user="endless", seconds=1.7e308)]
+    honest = [entry(entry_id, user=f"user-{n}") for n, entry_id in enumerate(ids[2:])]
+
+    result = await stream.commits().commit(Commit(endless + honest))
+
+    assert (result.messages, result.scores, result.failed_scores) == (users + 2, users, 1)
+    assert stream.scores(DEVELOPMENT) == {f"user-{n}": 60.0 for n in range(users)}
+
+
+REFUSABLE = ["xack", "xadd", "zadd", "zincrby", "zrem", "hincrbyfloat", "xclaim"]
+
+
+@pytest.mark.parametrize("command", REFUSABLE)
+async def test_a_command_that_is_not_allowed_stops_the_commit_before_it_changes_anything(
+    stream: RedisStreamSide, command: str
+) -> None:
+    good, bad = await read(stream, 2)
+    stream.client.execute_command("ACL", "SETUSER", "limited", "on", ">pw", "~*", "&*", "+@all", f"-{command}")
+    limited = stream.redis.settings.model_copy(
+        update={"redis_username": "limited", "redis_password": SecretStr("pw")}
+    )
+    commit = Commit([entry(good)], [end(good)], [DeadLetter(bad, "broken", {})])
+    client = make_client(limited)
+    try:
+        with pytest.raises(RedisOutage, match=f"(?i){command}"):
+            await RedisCommit(client, stream.keys, GROUP, "one", 1000, 1000, remember_days=3).commit(commit)
+    finally:
+        await client.aclose()
+        stream.client.execute_command("ACL", "DELUSER", "limited")
+
+    assert stream.pending() == {good, bad}
+    assert stream.scores(DEVELOPMENT) == {}
+    assert stream.dead_letters() == []
+
+
+async def test_a_dead_letter_that_its_stream_cannot_take_stays_pending(stream: RedisStreamSide) -> None:
+    stream.client.xadd(stream.keys.dead_letters, {"the": "last"}, id="18446744073709551615-18446744073709551615")
+    good, bad = await read(stream, 2)
+
+    result = await stream.commits().commit(Commit([entry(good)], [], [DeadLetter(bad, "broken", {})]))
+
+    assert (result.messages, result.dead_letters) == (1, 0)
+    assert stream.keys.dead_letters in result.failure
+    assert stream.pending() == {bad}
+
+
+async def test_a_full_redis_takes_commits_which_empty_it(stream: RedisStreamSide) -> None:
+    good, bad = await read(stream, 2)
+    stream.client.config_set("maxmemory", 1)
+    try:
+        result = await stream.commits().commit(Commit([entry(good)], [end(good)], [DeadLetter(bad, "broken", {})]))
+    finally:
+        stream.client.config_set("maxmemory", 0)
+
+    assert (result.messages, result.scores, result.dead_letters) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("key", ["ends", "dead_letters", "failed_scores", "deferred"])
 async def test_a_bookkeeping_key_of_the_wrong_type_stops_the_commit_before_it_changes_anything(
     stream: RedisStreamSide, key: str
 ) -> None:
@@ -509,7 +725,8 @@ async def test_the_repaired_commit_counts_after_an_outage(stream: RedisStreamSid
         await commits.commit(commit)
     stream.client.delete(stream.keys.ends)
 
-    assert await commits.commit(commit) == CommitResult(messages=1, scores=1, ended_sessions=1)
+    assert await commits.commit(commit) == CommitResult(messages=1, scores=1)
+    assert await announce(stream) == 1
 
 
 async def test_an_end_behind_deleted_pending_entries_is_announced_once_these_are_forgotten(
@@ -517,11 +734,13 @@ async def test_an_end_behind_deleted_pending_entries_is_announced_once_these_are
 ) -> None:
     first, last = await read(stream, 2)
     stream.client.xdel(stream.keys.stream, first)
-    assert (await stream.commits().commit(Commit([entry(last)], [end(last)]))).ended_sessions == 0
+    await stream.commits().commit(Commit([entry(last)], [end(last)]))
+    assert await announce(stream) == 0
 
     await stream.source("two").claim_abandoned(10, set())
 
-    assert (await stream.commits().commit(Commit())).ended_sessions == 1
+    await stream.commits().commit(Commit())
+    assert await announce(stream) == 1
 
 
 async def test_a_commit_survives_a_flushed_script_cache(stream: RedisStreamSide) -> None:
@@ -557,5 +776,6 @@ async def test_another_groups_pending_entries_hold_back_no_end(stream: RedisStre
     stream.client.xgroup_create(stream.keys.stream, "another_group", id="0")
     stream.client.xreadgroup("another_group", "somebody", {stream.keys.stream: ">"})
 
-    assert (await stream.commits().commit(Commit([entry(first, last)], [end(last)]))).ended_sessions == 1
+    await stream.commits().commit(Commit([entry(first, last)], [end(last)]))
+    assert await announce(stream) == 1
     assert GROUP != "another_group"

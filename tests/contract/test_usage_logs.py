@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from domains.kernel.errors import StoreOutage, StoreRefused
-from domains.pomodoro.model import CategoryUpdate, PomodoroUsageLog
+from domains.pomodoro.model import CategoryUpdate, PomodoroUsageLog, Session
 from infrastructure.mongo.repositories import PomodoroUsageLogRepositoryAdapter
 from tests.contract.conftest import MongoStores, Stores
 from tests.contract.refusing import NOT_WRITABLE_PRIMARY, REASON, RefusingDatabase
@@ -321,3 +321,20 @@ async def test_mongodb_takes_a_primary_that_steps_down_for_an_outage(mongo: Mong
 async def test_a_number_that_no_store_takes_is_refused_and_no_outage(mongo: MongoStores) -> None:
     with pytest.raises(StoreRefused):
         await mongo.logs.save_all([usage_log(1, session=2**64)])
+
+
+async def test_sessions_without_category_are_those_with_a_log_that_has_none(stores: Stores) -> None:
+    await stores.logs.save_all(
+        [
+            usage_log(1, category_id=DEVELOPMENT),
+            usage_log(2),
+            usage_log(3, user_id="two\nlines", category_id=DEVELOPMENT),
+            usage_log(4, session=4),
+            usage_log(5, session_date=date(2025, 9, 3)),
+        ]
+    )
+    day = date(2025, 9, 2)
+    asked = [Session("user-1", day, 3), Session("two\nlines", day, 3), Session("nobody", day, 3)]
+
+    assert await stores.logs.sessions_without_category(asked) == {Session("user-1", day, 3)}
+    assert await stores.logs.sessions_without_category([]) == set()

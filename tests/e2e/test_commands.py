@@ -120,6 +120,7 @@ def test_publish_and_leaderboard(running: Pipeline, tmp_path: Path) -> None:
     board = f"leaderboard:work:{today.date()}"
     with running.redis() as client:
         until(lambda: client.zscore(board, "ann") == 150.5, "the boards are raised")
+        until(lambda: client.xlen("session_score_stream") == 3, "the sessions are announced")
         (fields,) = [fields for _, fields in client.xrange("session_score_stream", count=1)]
     assert fields == {"userId": "지우", "sessionDate": str(today.date()), "session": "1"}
 

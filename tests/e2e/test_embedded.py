@@ -45,6 +45,7 @@ def test_it_says_where_it_runs_counts_and_keeps_its_data(pipeline: Pipeline) -> 
     publish(pipeline, message())
     consumer.until(lambda: counted(pipeline) == 240.15, "it goes on counting")
     with pipeline.redis() as client:
+        consumer.until(lambda: client.xlen("session_score_stream") == 1, "the session is announced")
         events = [event for _, event in client.xrange("session_score_stream")]
     assert events == [{"userId": "ann", "sessionDate": "2025-09-02", "session": "3"}]
     assert consumer.stop() == 0

@@ -17,7 +17,11 @@ COMMANDS = [["cmd.stream_consumer"], ["cmd.sample"], ["cmd", "stream-consumer"],
 def gate(tmp_path: Path) -> Path:
     """A directory for PYTHONPATH in which `typer` does not finish loading before the pipe is written to."""
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "typer.py").write_text(f"open({str(tmp_path / 'pipe')!r}).read()")
+    # No read that blocks: a signal right before it would be handled behind it.
+    (tmp_path / "typer.py").write_text(
+        f"import select\npipe = open({str(tmp_path / 'pipe')!r})\n"
+        "while not select.select([pipe], [], [], 0.05)[0]:\n    pass\n"
+    )
     return tmp_path
 
 

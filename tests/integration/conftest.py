@@ -51,7 +51,7 @@ def any_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings
 
 
 def _on_mongo(driver: str, settings: Settings, uri: str, database: str) -> Settings:
-    kept = settings.model_dump(include={"redis_addr", "data_dir", "block_ms", "claim_idle_ms"})
+    kept = settings.model_dump(include={"redis_addr", "data_dir", "block_ms", "claim_idle_ms", "announce_delay_ms"})
     return Settings(mongo_uri=uri, mongo_database=database, mongo_driver=driver, **kept)
 
 
@@ -80,13 +80,14 @@ class Pipeline:
         return ids
 
     async def settled(self) -> None:
-        """Returns when no entry is undelivered or pending."""
+        """Returns when no entry is undelivered or pending, and what can be announced is."""
         deadline = time.monotonic() + DEADLINE
         while left := await self.container.backlog().uncommitted(at_most=10_000):
             if self.running.done():
                 raise AssertionError(f"the consumer ended with {self.running.result()}")
             assert time.monotonic() < deadline, f"{left} messages are not committed"
             await asyncio.sleep(0.01)
+        await self.container.partition().announcer().announce_all()
 
     def board(self, key: str) -> dict[str, float]:
         return dict(self.redis.zrange(key, 0, -1, withscores=True))

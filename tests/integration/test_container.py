@@ -13,7 +13,7 @@ from dependency_injector import providers
 from redis.asyncio import Redis
 
 from domains.categoryPattern.model import CategoryPattern
-from domains.pomodoro.model import SessionEnd
+from domains.pomodoro.model import Session
 from infrastructure.composition.container import Container, running_container
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.repositories import (
@@ -21,7 +21,7 @@ from infrastructure.memory.repositories import (
     InMemoryCategoryPatternRepository,
     InMemoryPomodoroUsageLogRepository,
 )
-from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemoryStream
+from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemorySessionEnds, InMemoryStream
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import DEVELOPMENT, SNS, categorized, linked_message, message, parser, patterns, usage_log
@@ -174,24 +174,28 @@ async def test_the_whole_pipeline_runs_on_adapters_in_memory(tmp_path: Path) -> 
     windows, logs = InMemoryCategorizedDataRepository(), InMemoryPomodoroUsageLogRepository()
     await windows.save_all([categorized(1, "카카오톡", "", "방")])
     await logs.save_all([usage_log(1)])
-    async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path, block_ms=50)) as container:
+    async with running_container(
+        Settings(redis_addr=NOWHERE, data_dir=tmp_path, block_ms=50, announce_delay_ms=0)
+    ) as container:
         container.category_patterns.override(providers.Object(InMemoryCategoryPatternRepository(patterns())))
         container.categorized_data.override(providers.Object(windows))
         container.usage_logs.override(providers.Object(logs))
         container.partition().source.override(providers.Object(InMemoryMessageSource(stream, parser(), "one")))
         container.partition().commits.override(providers.Object(InMemoryCommit(stream, boards)))
+        container.partition().session_ends.override(providers.Object(InMemorySessionEnds(stream)))
         container.leaderboard.override(providers.Object(boards))
         for entry in (linked_message(1, app="카카오톡", title="방"), message(userId=""), message(isEnd="true")):
             stream.add(entry)
 
         await _run_until(container, lambda: not stream.undelivered and not stream.pending)
+        assert await container.partition().announcer().announce_all() == 1
 
         assert [row.user_id for row in await container.leaderboard().top("leaderboard:work:2025-09-02", 5)] == [
             "user-1"
         ]
     assert boards.boards["leaderboard:SNS:2025-M9"] == {"user-1": 120.0}
     assert sorted(str(log.category_id) for log in logs.documents.values()) == [DEVELOPMENT, SNS]
-    assert stream.ended == [SessionEnd("3-0", "user-1", usage_log(1).session_date, 3)]
+    assert stream.ended == [Session("user-1", usage_log(1).session_date, 3)]
     assert [letter.entry_id for letter in stream.dead_letters] == ["2-0"]
 
 

@@ -40,6 +40,8 @@ class Traffic:
         self._redis = redis
         self._rng = Random(seed)
         self._published = 0
+        self._sent: list[dict[str, str]] = []
+        self._counted: set[str] = set()
         self._read: list[Any] = []
         self._written: list[Decided] = []
         self.expected: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -57,9 +59,16 @@ class Traffic:
             }
             if rng.random() < 0.5:
                 await self._container.usage_logs().save_all([self._log(number, fields)])
-                await self._container.publisher().publish([linked_message(number, **fields)])
+                sent = linked_message(number, **fields)
+                self._sent.append(sent)
+                await self._container.publisher().publish([sent])
             else:
                 await self._container.publisher().publish([message(title=f"title {number}", **fields)])
+
+    async def send_again(self) -> None:
+        """As Spring's producer does after a failed send, also of what has long been committed."""
+        if self._sent:
+            await self._container.publisher().publish([self._rng.choice(self._sent)])
 
     async def read(self, count: int = 5) -> None:
         self._read += (await self._container.partition().source().read_new(count, 1)).messages
@@ -84,7 +93,12 @@ class Traffic:
                 .commit(self._container.partition().batches().commit_of([item]))
             )
             assert result.messages == 1
-            self._count(item.classification.category, item.span.message, item.span.message.duration)
+            log_id = item.span.message.pomodoro_usage_log_id
+            assert result.duplicates == (log_id in self._counted)
+            if not result.duplicates:
+                self._count(item.classification.category, item.span.message, item.span.message.duration)
+            if log_id:
+                self._counted.add(log_id)
 
     async def park(self) -> None:
         """After its documents were written, as where only some of them could be."""
@@ -121,7 +135,17 @@ class Traffic:
             await self.move()
 
     async def step(self) -> None:
-        steps = [self.publish, self.read, self.write, self.commit, self.commit, self.move, self.park, self.replay]
+        steps = [
+            self.publish,
+            self.send_again,
+            self.read,
+            self.write,
+            self.commit,
+            self.commit,
+            self.move,
+            self.park,
+            self.replay,
+        ]
         await self._rng.choice(steps)()
 
     def boards(self) -> dict[str, dict[str, float]]:

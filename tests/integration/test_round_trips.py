@@ -16,7 +16,7 @@ from tests.integration.counting_proxy import CountingProxy, counting_proxy, mong
 from tests.messages import DEVELOPMENT, SNS, categorized, data_id, linked_message, message, patterns, usage_log
 
 SMALL, LARGE = 10, 500
-AT_MOST = 7  # read, look up, two inserts, two updates, commit
+AT_MOST = 8  # read, ask for repeats, look up, two inserts, two updates, commit
 APPS = ("Visual Studio Code", "Notion", "카카오톡", "an app that no rule knows")
 
 
@@ -114,7 +114,8 @@ async def test_a_batch_costs_the_same_commands_whatever_its_size(counted: Counte
 async def test_a_batch_costs_a_handful_of_commands(counted: Counted) -> None:
     cost = await counted.batch(100, SMALL)
 
-    assert cost == {"XREADGROUP": 1, "find": 1, "insert": 2, "update": 2, "EVALSHA": 1}
+    # Logs that are older than their entries, as those here, may have been counted before: SMISMEMBER says.
+    assert cost == {"XREADGROUP": 1, "SMISMEMBER": 1, "find": 1, "insert": 2, "update": 2, "EVALSHA": 1}
     assert cost.total() <= AT_MOST
 
 

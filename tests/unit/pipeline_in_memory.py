@@ -17,6 +17,7 @@ from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier
+from domains.pomodoro.announcing import SessionAnnouncer
 from domains.pomodoro.consumer import PomodoroPatternConsumer
 from domains.pomodoro.model import (
     CategorizedData,
@@ -43,6 +44,7 @@ from infrastructure.memory.stream import (
     InMemoryCommit,
     InMemoryDeferredMessages,
     InMemoryMessageSource,
+    InMemorySessionEnds,
     InMemoryStream,
 )
 from infrastructure.observing.observers import Observer, Observers
@@ -305,6 +307,9 @@ class Instance:
         self.consumer = PomodoroPatternConsumer(
             self.source, self.commits, batches, self.classifier, observer, replace(LIMITS, **limits)
         )
+        self.announcer = SessionAnnouncer(
+            InMemorySessionEnds(world.stream), world.logs, observer, delay_ms=0, patience_seconds=3600.0
+        )
         self.reclassification = Reclassification(
             InMemoryDeferredMessages(world.stream),
             self.commits,
@@ -320,8 +325,9 @@ class Instance:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[int]]:
-        """Runs the consumer, and stops it in order at the end of the block."""
+        """Runs the consumer and the announcer, and stops them in order at the end of the block."""
         task = asyncio.create_task(self.consumer.run(self.stop))
+        announcing = asyncio.create_task(self.announcer.run(self.stop))
         try:
             yield task
         finally:
@@ -329,6 +335,7 @@ class Instance:
             if not task.done():
                 self.world.llm.gate.set()
             await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(announcing, 10)
             await self.llm_queue.aclose()
 
 

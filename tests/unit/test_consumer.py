@@ -1,6 +1,7 @@
 """The way of a message through both lanes, on in-memory adapters: what waits for what, and what fails alone."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
@@ -11,7 +12,7 @@ from domains.kernel.errors import ClassificationFailed, GroupMissing, RedisOutag
 from domains.kernel.resilience import Breaker
 from domains.kernel.window import Window
 from domains.patternClassifier.model import Classification
-from domains.pomodoro.model import usage_log_id
+from domains.pomodoro.model import Session, usage_log_id
 from tests.messages import (
     DEVELOPMENT,
     DOCUMENTATION,
@@ -218,9 +219,7 @@ async def test_a_session_ends_when_its_last_message_is_committed(world: World) -
         await until(lambda: instance.seen.committed == 2, task)
         await until(lambda: bool(world.stream.ended), task)
 
-    assert [(end.user_id, end.session_date, end.session) for end in world.stream.ended] == [
-        ("user-1", date(2025, 9, 2), 3)
-    ]
+    assert world.stream.ended == [Session("user-1", date(2025, 9, 2), 3)]
 
 
 # What fails alone
@@ -315,16 +314,19 @@ async def test_a_bug_in_the_llm_client_hinders_nobody(world: World) -> None:
 # Outages
 
 
-@pytest.mark.parametrize("fields", [message(), linked_message(1)], ids=["without ids", "with ids"])
-async def test_a_store_that_is_away_stops_everything_and_loses_nothing(world: World, fields: dict[str, str]) -> None:
+@pytest.mark.parametrize("fields", [message, linked_message], ids=["without ids", "with ids"])
+async def test_a_store_that_is_away_stops_everything_and_loses_nothing(
+    world: World, fields: Callable[..., dict[str, str]]
+) -> None:
+    entries = [fields(number) if fields is linked_message else fields() for number in range(110)]
     instance = Instance(world, batch_size=10, batch_max=10)
     async with instance.running() as task:
         await until(lambda: instance.source.calls["read_new"] > 0, task)
         world.store.error = StoreOutage("away")
-        world.add(*[fields] * 10)
+        world.add(*entries[:10])
         await until(lambda: instance.seen.breakers == [("store", True)], task)
         reads = instance.source.calls["read_new"]
-        world.add(*[fields] * 100)
+        world.add(*entries[10:])
         calls = world.store.calls
         await until(lambda: world.store.calls > calls + 20, task)
 
@@ -572,6 +574,23 @@ async def test_nothing_counts_twice_when_instances_hold_the_same_messages(world:
     assert len(world.logs.documents) == 400
     assert len(world.categorized.documents) == 28
     assert world.stream.dead_letters == []
+
+
+async def test_a_log_that_comes_again_counts_once_and_its_documents_stay_as_they_are(world: World) -> None:
+    """The second time its window has another category, as after a change of the patterns."""
+    await world.categorized.save_all([categorized(1, "Visual Studio Code", "", "")])
+    await world.logs.save_all([usage_log(1)])
+    instance = Instance(world)
+    world.stream._added = 10_000  # seconds after its creation, so that a log may have been sent before
+    async with instance.running() as task:
+        world.add(linked_message(1, app="Visual Studio Code"))
+        await until(lambda: instance.seen.committed == 1, task)
+        world.add(linked_message(1, app="카카오톡", isEnd="true"))
+        await until(lambda: bool(world.stream.ended), task)
+
+    assert world.seconds(board="SNS") == 0.0
+    assert {world.logs.documents[log_id(1)].category_id} == {DEVELOPMENT}
+    assert {world.categorized.documents[data_id(1)].category_id} == {DEVELOPMENT}
 
 
 async def test_what_another_one_left_stays_there_while_the_store_is_away(world: World) -> None:

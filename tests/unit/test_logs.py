@@ -104,7 +104,12 @@ def test_the_level_is_kept(out: io.StringIO, level: str, heard: list[str]) -> No
 def test_what_a_person_is_told_of(out: io.StringIO) -> None:
     log = observer(**PROD)
     log.patterns_loaded(3, [PatternProblem("Design", "http://", "it has no host")])
-    log.batch_committed(CommitResult(messages=1, failed_scores=2, failure="board: WRONGTYPE", ended_sessions=1), 0)
+    log.batch_committed(CommitResult(messages=1, failed_scores=2, failure="board: WRONGTYPE"), 0)
+    log.batch_committed(CommitResult(duplicates=2), 0)
+    log.sessions_announced(0, 0)
+    log.sessions_announced(1, 0)
+    log.sessions_announced(2, 1)
+    log.announcing_failed(RedisOutage("away"))
     log.breaker_changed("redis", True, RedisOutage("ConnectionError: refused"))
     log.breaker_changed("redis", False, None)
     log.tier_failed("cache", RedisOutage("away"))
@@ -125,8 +130,12 @@ def test_what_a_person_is_told_of(out: io.StringIO) -> None:
         "patterns",
         "pattern_problem",
         "commit",
-        "session_end",
         "leaderboard_failed",
+        "duplicates",
+        "session_end",
+        "session_end",
+        "session_end_impatient",
+        "session_end_failed",
         "breaker_open",
         "breaker_closed",
         "tier_failed",

@@ -88,7 +88,8 @@ def test_what_is_told_of_batches_is_counted() -> None:
     it.stage_done("write", 0.2)
     it.classified({"url": 30, "llm": 1})
     it.classified({"url": 5})
-    it.batch_committed(CommitResult(messages=40, scores=12, failed_scores=2, ended_sessions=3), 0.5)
+    it.batch_committed(CommitResult(messages=40, scores=12, failed_scores=2, duplicates=4), 0.5)
+    it.sessions_announced(3, 1)
     it.batch_committed(CommitResult(messages=7), 2.0, "slow")
     it.message_failed("1-0", 1, "busy")
     it.stream_tidied(StreamState(trimmed=9))
@@ -102,6 +103,8 @@ def test_what_is_told_of_batches_is_counted() -> None:
     assert metrics['batch_seconds_sum{lane="slow"}'] == 2.0
     assert (metrics["scores_raised_total"], metrics["scores_failed_total"]) == (12, 2)
     assert metrics["sessions_announced_total"] == 3
+    assert metrics["sessions_announced_incomplete_total"] == 1
+    assert metrics["duplicates_total"] == 4
     assert metrics["message_failures_total"] == 1
     assert metrics["stream_trimmed_entries_total"] == 9
 

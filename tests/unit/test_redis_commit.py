@@ -34,7 +34,7 @@ class SlowClient:
 
 async def test_one_script_is_under_way_at_a_time_and_one_that_is_given_up_holds_up_no_other() -> None:
     client: Any = SlowClient()
-    commits = RedisCommit(client, StreamKeys("stream"), "group", dead_letters_max=1, deferred_max=1)
+    commits = RedisCommit(client, StreamKeys("stream"), "group", "one", 1, 1, remember_days=3)
 
     results = await asyncio.gather(*[commits.commit(Commit()) for _ in range(5)], return_exceptions=True)
 

@@ -42,4 +42,12 @@ def test_a_script_declares_exactly_what_it_uses_of_the_shared_parts(name: str) -
 
 
 def test_what_is_needed_stands_in_front_with_the_value_that_python_uses() -> None:
-    assert scripts.DELIVER.startswith(f"local NOTHING_SECONDS = {NOTHING_SECONDS!r}\n-- Ids of stream entries.")
+    assert scripts.REPLAY_SCORE.startswith(f"local NOTHING_SECONDS = {NOTHING_SECONDS!r}\n-- How the score of a user")
+
+
+def test_what_a_shared_part_needs_stands_once_and_in_front_of_it() -> None:
+    raising = scripts.COMMIT.index("local function raise(")
+
+    assert scripts.COMMIT.index("local NOTHING_SECONDS") < raising
+    assert scripts.COMMIT.index("local function failure") < raising
+    assert scripts.COMMIT.count("local function failure") == 1

@@ -2,7 +2,8 @@
 
 Each script is a file with a head that says what its KEYS and ARGV are, what it returns and why it is atomic. What
 several scripts need stands once, in `shared/`; a line `-- Needs: ids, scores` in the head puts it in front of the
-script. A reply of more than one value is a flat list of names and values, which `named` reads.
+script, and in front of it what it needs itself. A reply of more than one value is a flat list of names and values,
+which `named` reads.
 """
 
 import re
@@ -25,16 +26,27 @@ def _needed(name: str) -> str:
 
 
 def _script(name: str) -> str:
-    text = _text(f"{name}.lua")
-    needs = [part for line in _NEEDS.findall(text) for part in line.split(", ")]
-    return "".join(_needed(part) for part in needs) + text
+    text, parts = _text(f"{name}.lua"), dict[str, str]()
+    _add_needs(text, parts)
+    return "".join(parts.values()) + text
+
+
+def _add_needs(text: str, parts: dict[str, str]) -> None:
+    """Adds what `text` needs to `parts` (text by name), each once, and behind what it needs itself."""
+    for part in [part for line in _NEEDS.findall(text) for part in line.split(", ")]:
+        if part not in parts:
+            needed = _needed(part)
+            _add_needs(needed, parts)
+            parts[part] = needed
 
 
 ABANDON_REBUILD = _script("abandon_rebuild")
+ANNOUNCE_ENDS = _script("announce_ends")
 AROUND_USER = _script("around_user")
 BEGIN_REBUILD = _script("begin_rebuild")
 COMMIT = _script("commit")
 DELIVER = _script("deliver")
+DUE_ENDS = _script("due_ends")
 FIGURES = _script("figures")
 LEAVE = _script("leave")
 PUT_ANSWERS = _script("put_answers")

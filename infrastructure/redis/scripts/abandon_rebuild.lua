@@ -7,4 +7,5 @@
 -- Returns 1, or 0 where it is gone or another rebuild's
 
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[1] .. ':' .. ARGV[1] .. ':logs')
+return 1

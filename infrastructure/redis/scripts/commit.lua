@@ -1,40 +1,44 @@
--- The commit: acknowledge, count, park and announce, all or nothing, however often it is sent.
+-- The commit: acknowledge, count, park and note ends, all or nothing, however often it is sent.
 --
 -- Atomic, and so:
--- Why nothing counts twice: a message contributes only if XACK says, in this same script, that it was pending.
--- Why nothing is lost: what may fail after the first XACK (the keys that others own) is kept where it can be replayed.
+-- Why nothing counts twice: a message contributes only if XACK says, in this same script, that it was pending, and if
+-- its log has not been counted before.
+-- Why nothing is lost: what Redis may refuse is found out before the first XACK. What can fail after it all the same is
+-- either kept where it can be replayed, or its message is given back and is pending again.
 --
--- KEYS  stream, ends, announced, dead letters, failed scores, deferred messages, session score stream (with an outbox:
---       that instead), what is noted for a rebuild of boards
--- ARGV  group, greatest length of the dead letters, of the deferred messages, seconds to remember announced sessions,
---       the commit (msgpack):
+-- KEYS  stream, ends, dead letters, failed scores, deferred messages, sessions of these, what is noted for a rebuild of
+--       boards, outbox (only where there is one)
+-- ARGV  group, consumer, greatest length of the dead letters, of the deferred messages, seconds to remember which logs
+--       were counted (0: they are not), prefix of the sets of these, the commit (msgpack), the ids of the logs:
 --         boards   {key, …}
---         entries  {{user, {index in boards, …}, {id, …}, {seconds, …}}, …}
---         ends     {{id, user, date, session}, …}
+--         sets     {{index in boards, …}, …}
+--         users    {user, …}, whose messages raise the set of boards of
+--         raises   {index in sets, …}, and there are
+--         counts   {how many, …} of them in
+--         ids      {id, …}
+--         seconds  {seconds, …}
+--         ends     {{id, user, date, session}, …}, of messages and of letters
 --         letters  {{id, {field, value, …}}, …}
---         deferred {{id, {field, value, …}}, …}: records to be kept of messages among the entries
---         moves    {{id of such a record, user, seconds, {index of a board to lower, …}, {of one to raise, …}}, …}
---       '1' where there is an outbox
--- Boards are no KEYS: there are hundreds in a batch, and on a single node, or with all keys in one slot, they need not
--- be. On a cluster boards and the session score stream lie in other slots, which a script cannot reach: what they are
--- to get is put into the outbox in this same step, and `deliver.lua` serves them from there.
--- Returns messages, scores (raised), failed_scores, dead_letters, ended_sessions, failure (the first one, or ''),
---         deferred, moved (messages), by name
--- Needs: NOTHING_SECONDS, ids, scores, xinfo
+--         deferred {{id, session, {field, value, …}}, …}: records to be kept of messages among the entries
+--         moves    {{id of such a record, session, user, seconds, {index of a board to lower, …}, {of one to raise, …}}, …}
+--       The ids of the logs have 12 bytes each, in the order of `ids`; 12 zeros: the message has none; '': no one has.
+-- Boards and sets of counted logs are no KEYS: there are hundreds of boards in a batch, and on a single node, or with
+-- all keys in one slot, they need not be. On a cluster boards lie in other slots, which a script cannot reach: what
+-- they are to get is put into the outbox in this same step, and `deliver.lua` serves them from there.
+-- Returns messages, scores (raised), failed_scores, dead_letters, failure (the first one, or ''), deferred, moved,
+--         duplicates (of the messages, those whose log had been counted), by name
+-- Needs: failures, ends, scores, boards, permissions
 
-local stream, ends, announced, dead_letters, failed_scores, deferred, events, rebuild = unpack(KEYS)
-local outbox = ARGV[6] == '1' and events
-local group, dead_letters_max, deferred_max, remember = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local commit = cmsgpack.unpack(ARGV[5])
+local stream, ends, dead_letters, failed_scores, deferred, sessions, rebuild, outbox = unpack(KEYS)
+local group, consumer, dead_letters_max, deferred_max = unpack(ARGV)
+local remember, counted_prefix = tonumber(ARGV[5]), ARGV[6]
+local commit, logs = cmsgpack.unpack(ARGV[7]), ARGV[8]
 local call, attempt = redis.call, redis.pcall
+local NO_LOG = string.rep('\0', 12)
 
-local function failure(reply)
-  return type(reply) == 'table' and reply.err
-end
-
--- A bookkeeping key of the wrong type stops the commit before it has changed anything.
+-- A bookkeeping key of the wrong type, or a command that is not allowed, stops the commit before it has changed anything.
 local kinds = {
-  [ends] = 'zset', [announced] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash', [deferred] = 'stream',
+  [ends] = 'zset', [dead_letters] = 'stream', [failed_scores] = 'hash', [deferred] = 'stream', [sessions] = 'hash',
   [rebuild] = 'hash'
 }
 if outbox then kinds[outbox] = 'stream' end
@@ -46,44 +50,152 @@ for key, kind in pairs(kinds) do
   end
   if key == rebuild then rebuilding = found == kind end
 end
+local raises = commit.boards[1]
+local err = refusal('XACK', stream, group)  -- also: after a first write, a full Redis refuses none
+  or (commit.letters[1] or commit.deferred[1] or logs ~= '') and refusal('XCLAIM', stream, group, consumer)
+  or raises and outbox and refusal('XADD', outbox)
+  or raises and not outbox and (refusal('ZADD', raises) or refusal('ZINCRBY', raises) or refusal('ZREM', raises))
+  or raises and not outbox and refusal('HINCRBYFLOAT', failed_scores)
+  or commit.ends[1] and refusal('ZADD', ends)
+  or commit.letters[1] and refusal('XADD', dead_letters)
+  or commit.deferred[1] and (refusal('XADD', deferred) or refusal('HINCRBY', sessions))
+  or commit.moves[1] and (refusal('XDEL', deferred) or refusal('HINCRBY', sessions))
+if err then return redis.error_reply(err) end
 
-local function acknowledge(id)
-  return call('XACK', stream, group, id) == 1
+local first_failure = ''
+local function failed(what, cause)
+  if first_failure == '' then first_failure = what .. ': ' .. cause end
 end
 
-local acknowledged, messages = {}, 0
-local sums = {}  -- what each board (by its index) is to get, by user
+local acknowledged = {}
 
+local function acknowledge(id)
+  local pending = call('XACK', stream, group, id) == 1
+  if pending then acknowledged[id] = true end
+  return pending
+end
+
+local function give_back(id)
+  acknowledged[id] = nil
+  attempt('XCLAIM', stream, group, consumer, 0, id, 'FORCE', 'JUSTID')
+end
+
+-- What comes of a message beside its seconds is written first, so that it can be given back.
+local records, postponed = {}, 0
+for _, record in ipairs(commit.deferred) do records[record[1]] = record end
+
+local function keep_record(id)
+  local record = records[id]
+  if not record then return true end
+  local cause = failure(attempt('XADD', deferred, 'MAXLEN', '~', deferred_max, '*', unpack(record[3])))
+  if cause then
+    failed(deferred, cause)
+    return false
+  end
+  if call('XLEN', deferred) < tonumber(deferred_max) then attempt('HINCRBY', sessions, record[2], 1) end
+  postponed = postponed + 1
+  return true
+end
+
+-- The sets of counted logs, one for each day on which logs were created: an ObjectId begins with that time. So a log is
+-- always looked for in the same set, and a set goes as a whole.
+local function log_of(i)
+  local log = string.sub(logs, 12 * i - 11, 12 * i)
+  return log ~= '' and log ~= NO_LOG and log
+end
+
+local function day_of(log)
+  local a, b, c, d = string.byte(log, 1, 4)
+  return math.floor((a * 16777216 + b * 65536 + c * 256 + d) / 86400)
+end
+
+-- Calls use(the set of a day, logs, …) for the logs, some thousand at a time.
+local function by_day(of_all, use)
+  local days = {}
+  for _, log in ipairs(of_all) do
+    local day = day_of(log)
+    days[day] = days[day] or {}
+    table.insert(days[day], log)
+  end
+  for day, of_day in pairs(days) do
+    for first = 1, #of_day, 4000 do
+      local some = {unpack(of_day, first, math.min(first + 3999, #of_day))}
+      local cause = failure(use(counted_prefix .. day, some))
+      -- Counting does not need these sets; but a log that comes again would count again.
+      if cause then failed(counted_prefix .. day, cause) end
+    end
+  end
+end
+
+local counted, all_logs, new_logs = {}, {}, {}
+for i = 1, #logs / 12 do
+  all_logs[#all_logs + 1] = log_of(i) or nil
+end
+by_day(all_logs, function(key, some)
+  local known = attempt('SMISMEMBER', key, unpack(some))
+  for j, log in ipairs(failure(known) and {} or some) do counted[log] = known[j] == 1 or nil end
+  return known
+end)
+
+local messages, repeated, duplicates = {}, {}, 0  -- the positions of the messages acknowledged here
+for i, id in ipairs(commit.ids) do
+  if acknowledge(id) then
+    local log = log_of(i)
+    if log and counted[log] then
+      messages[#messages + 1], repeated[i], duplicates = i, true, duplicates + 1
+    elseif keep_record(id) then
+      messages[#messages + 1] = i
+      if log then counted[log], new_logs[#new_logs + 1] = true, log end
+    else
+      give_back(id)
+    end
+  end
+end
+
+by_day(new_logs, function(key, some)
+  local added = attempt('SADD', key, unpack(some))
+  attempt('EXPIRE', key, remember)
+  return added
+end)
+if rebuilding and new_logs[1] then
+  local noted = rebuild .. ':' .. call('HGET', rebuild, 'token') .. ':logs'
+  for _, log in ipairs(new_logs) do call('SADD', noted, log) end
+  call('PEXPIRE', noted, 3600000)
+end
+
+local sums = {}  -- what each board (by its index) is to get, by user
 local function add(board, user, seconds)
   local users = sums[board]
   if not users then users = {}; sums[board] = users end
   users[user] = (users[user] or 0) + seconds
 end
 
-for _, entry in ipairs(commit.entries) do
-  local user, boards, ids, seconds = entry[1], entry[2], entry[3], entry[4]
-  local sum, counted = 0, false
-  for i, id in ipairs(ids) do
-    if acknowledge(id) then
-      acknowledged[id], counted = true, true
-      messages, sum = messages + 1, sum + seconds[i]
-    end
+local next_message, first = 1, 1
+for entry, user in ipairs(commit.users) do
+  local last, sum, counts = first + commit.counts[entry] - 1, 0, false
+  while messages[next_message] and messages[next_message] <= last do
+    local i = messages[next_message]
+    if not repeated[i] then sum, counts = sum + commit.seconds[i], true end
+    next_message = next_message + 1
   end
-  if counted then
-    for _, board in ipairs(boards) do add(board, user, sum) end
+  if counts then
+    for _, board in ipairs(commit.sets[commit.raises[entry] + 1]) do add(board, user, sum) end
   end
+  first = last + 1
 end
 
 -- A message moves once: when its record goes. Not during a rebuild, which counts it where its record says.
 local moved = 0
 for _, move in ipairs(rebuilding and {} or commit.moves) do
-  local id, user, seconds, from, to = unpack(move)
+  local id, session, user, seconds, from, to = unpack(move)
   if call('XDEL', deferred, id) == 1 then
     for _, board in ipairs(from) do add(board, user, -seconds) end
     for _, board in ipairs(to) do add(board, user, seconds) end
+    if session ~= '' and call('HINCRBY', sessions, session, -1) <= 0 then call('HDEL', sessions, session) end
     moved = moved + 1
   end
 end
+if moved > 0 and call('XLEN', deferred) == 0 then call('DEL', sessions) end
 
 -- A rebuild adds to its sums what was committed since it began. One that misses anything must not come to its end.
 local function note(key, user, sum)
@@ -93,90 +205,54 @@ local function note(key, user, sum)
   end
 end
 
-local raised, failed, first_failure = 0, 0, ''
-local outgoing = {boards = {}, events = {}}
+local raised, kept = 0, 0
+local function keep(key, user, sum, cause)
+  local lost = failure(attempt('HINCRBYFLOAT', failed_scores, score_name(key, user), sum))
+  failed(key, lost and cause .. '; not kept: ' .. lost or cause)
+  kept = kept + 1
+end
+
+local outgoing = {}
 for board, users in pairs(sums) do
   local key = commit.boards[board + 1]
-  if outbox then outgoing.boards[key] = users end
-  for user, sum in pairs(outbox and {} or users) do
-    note(key, user, sum)
-    local reply = attempt('ZINCRBY', key, sum, user)  -- Redis writes a number as %.17g: exactly
-    local err = failure(reply)
-    if sum < 0 and not err and math.abs(tonumber(reply)) < NOTHING_SECONDS then call('ZREM', key, user) end  -- all moved away
-    if err then
-      local lost = failure(attempt('HINCRBYFLOAT', failed_scores, score_name(key, user), sum))
-      if lost then err = err .. '; not kept: ' .. lost end
-      failed = failed + 1
-      first_failure = first_failure == '' and (key .. ': ' .. err) or first_failure
-    else
-      raised = raised + 1
+  if outbox then
+    outgoing[key] = users
+  else
+    if rebuilding then
+      for user, sum in pairs(users) do note(key, user, sum) end
     end
+    raised = raised + raise(key, users, function(user, cause) keep(key, user, users[user], cause) end)
+  end
+end
+if next(outgoing) then
+  local packed = cmsgpack.pack({boards = outgoing, events = {}})
+  local cause = failure(attempt('XADD', outbox, '*', 'commit', packed))
+  for key, users in pairs(cause and outgoing or {}) do
+    for user, sum in pairs(users) do keep(key, user, sum, cause) end
   end
 end
 
 local parked = 0
 for _, letter in ipairs(commit.letters) do
-  if acknowledge(letter[1]) then
-    call('XADD', dead_letters, 'MAXLEN', '~', dead_letters_max, '*', unpack(letter[2]))
-    parked = parked + 1
-  end
-end
-
-local postponed = 0
-for _, record in ipairs(commit.deferred) do
-  if acknowledged[record[1]] then
-    postponed = postponed + 1
-    call('XADD', deferred, 'MAXLEN', '~', deferred_max, '*', unpack(record[2]))
+  local id = letter[1]
+  if acknowledge(id) then
+    local cause = failure(attempt('XADD', dead_letters, 'MAXLEN', '~', dead_letters_max, '*', unpack(letter[2])))
+    if cause then
+      give_back(id)
+      failed(dead_letters, cause)
+    else
+      parked = parked + 1
+    end
   end
 end
 
 for _, ending in ipairs(commit.ends) do
   if acknowledged[ending[1]] then
-    call('ZADD', ends, 0, padded(ending[1]) .. '|' .. cmsgpack.pack({ending[2], ending[3], ending[4]}))
+    call('ZADD', ends, 0, noted_end(unpack(ending)))
   end
-end
-
--- A session has ended when nothing at or below the id of its end is pending or undelivered: all messages of a
--- session come before its end in the stream, so all of them are committed then, whichever instance held them.
-local function horizon()
-  local pending = attempt('XPENDING', stream, group)
-  if pending.err then return '-' end  -- the group is gone; then nothing was acknowledged either
-  if pending[1] > 0 then return '(' .. padded(pending[2]) end
-  return '(' .. padded(groups_of(stream)[group]['last-delivered-id']) .. '}'  -- '}' sorts after '|'
-end
-
-local function announce(ending, now)
-  local session = cmsgpack.unpack(string.sub(ending, 43))
-  local name = session[1] .. '\n' .. session[2] .. '\n' .. session[3]
-  local announcing = not call('ZSCORE', announced, name)
-  if announcing then
-    local event = {'userId', session[1], 'sessionDate', session[2], 'session', session[3]}
-    if outbox then table.insert(outgoing.events, session) end
-    local err = not outbox and failure(attempt('XADD', events, '*', unpack(event)))
-    if err then  -- stays noted, and is tried again with the next commit
-      first_failure = first_failure == '' and (events .. ': ' .. err) or first_failure
-      return 0
-    end
-    call('ZADD', announced, now, name)
-  end
-  call('ZREM', ends, ending)
-  return announcing and 1 or 0
-end
-
-local ended = 0
-if call('EXISTS', ends, stream) == 2 then
-  local now = tonumber(call('TIME')[1])
-  for _, ending in ipairs(call('ZRANGEBYLEX', ends, '-', horizon(), 'LIMIT', 0, 1000)) do
-    ended = ended + announce(ending, now)
-  end
-  call('ZREMRANGEBYSCORE', announced, '-inf', now - remember)
-end
-
-if next(outgoing.boards) or next(outgoing.events) then
-  call('XADD', outbox, '*', 'commit', cmsgpack.pack(outgoing))
 end
 
 return {
-  'messages', messages, 'scores', raised, 'failed_scores', failed, 'dead_letters', parked, 'ended_sessions', ended,
-  'failure', first_failure, 'deferred', postponed, 'moved', moved,
+  'messages', #messages, 'scores', raised, 'failed_scores', kept, 'dead_letters', parked, 'failure', first_failure,
+  'deferred', postponed, 'moved', moved, 'duplicates', duplicates,
 }

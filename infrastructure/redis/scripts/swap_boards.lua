@@ -45,5 +45,5 @@ for i = streams + 1, #KEYS do  -- what a board could not take is in its new self
     if shadows[split_score_name(name) or ''] then call('HDEL', KEYS[i], name) end
   end
 end
-for i = 1, streams do call('DEL', KEYS[i]) end
+for i = 1, streams do call('DEL', KEYS[i], KEYS[i] .. ':' .. token .. ':logs') end
 return count

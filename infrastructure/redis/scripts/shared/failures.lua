@@ -1,0 +1,4 @@
+-- What Redis says where redis.pcall failed; else false.
+local function failure(reply)
+  return type(reply) == 'table' and reply.err
+end
