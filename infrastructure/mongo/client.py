@@ -71,7 +71,7 @@ _DATA_TO_BLAME = (
     InvalidOperation,
     WriteError,
 )
-_DATA_CODES = frozenset({2, 9, 14, 22, 121, 10334, 17280, 17419})
+DATA_CODES = frozenset({2, 9, 14, 22, 121, 10334, 17280, 17419})
 """BadValue, FailedToParse, TypeMismatch, InvalidBSON, DocumentValidationFailure, and three for documents that are
 too large."""
 
@@ -84,5 +84,5 @@ def translated_errors() -> Iterator[None]:
     except (BSONError, OverflowError) as cause:
         raise StoreRefused(f"{type(cause).__name__}: {cause}") from cause
     except (PyMongoError, OSError) as cause:
-        refused = isinstance(cause, _DATA_TO_BLAME) or getattr(cause, "code", None) in _DATA_CODES
+        refused = isinstance(cause, _DATA_TO_BLAME) or getattr(cause, "code", None) in DATA_CODES
         raise (StoreRefused if refused else StoreOutage)(f"{type(cause).__name__}: {cause}") from cause

@@ -7,14 +7,11 @@ Category updates are grouped by the values that they set, and go out as one bulk
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
 from math import isfinite
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
-from pymongo import UpdateMany, UpdateOne
-from pymongo.asynchronous.collection import AsyncCollection
+from pymongo import UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError
 
 from domains.categoryPattern.model import (
     CategoryPattern,
@@ -36,6 +33,7 @@ from domains.pomodoro.model import (
 )
 from infrastructure.mongo.client import Document, translated_errors
 from infrastructure.mongo.field_names import CATEGORIZED_DATA, CATEGORIZED_DATA_ID, IS_LLM_BASED, POMODORO_USAGE_LOG
+from infrastructure.mongo.writes import Group, Writes
 
 CATEGORY_PATTERN = "category_pattern"
 PATTERN_PROPOSAL = "pattern_proposal"
@@ -43,9 +41,6 @@ PATTERN_PROPOSAL = "pattern_proposal"
 _LOOKED_UP = 5000
 """Documents in one reply to a look-up. Spring inserts one for each message, so a popular window has thousands."""
 _PAGE = 1000  # documents: a page of 16 MiB could take longer than the socket's timeout if few documents match
-_DUPLICATE_KEY = 11000
-_OUTAGE_CODES = frozenset({6, 7, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436, 14031})
-"""Host unreachable, timeouts, shutting down, not primary, conflicts, out of disk space."""
 
 
 class CategoryPatternRepositoryAdapter:
@@ -53,6 +48,7 @@ class CategoryPatternRepositoryAdapter:
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._collection = database[CATEGORY_PATTERN]
+        self._writes = Writes(self._collection)
 
     async def find_all(self) -> list[CategoryPattern]:
         with translated_errors():
@@ -74,7 +70,7 @@ class CategoryPatternRepositoryAdapter:
             }
             for pattern in patterns
         ]
-        failures, _ = await _insert(self._collection, documents)
+        failures, _ = await self._writes.insert(documents)
         if failures:
             raise StoreOutage(f"{CATEGORY_PATTERN}: {next(iter(failures.values()))}")
 
@@ -102,6 +98,7 @@ class PatternProposalRepositoryAdapter:
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._collection = database[PATTERN_PROPOSAL]
+        self._writes = Writes(self._collection)
 
     async def find_all(self) -> list[PatternProposal]:
         with translated_errors():
@@ -111,7 +108,7 @@ class PatternProposalRepositoryAdapter:
         if not proposals:
             return
         documents = [_proposal_document(proposal) for proposal in proposals]
-        failures, there = await _insert(self._collection, documents)
+        failures, there = await self._writes.insert(documents)
         if failures:
             raise StoreRefused(f"{PATTERN_PROPOSAL}: {next(iter(failures.values()))}")
         updates = [UpdateOne({"_id": id_}, {"$set": d}) for d in documents if (id_ := d.pop("_id")) in there]
@@ -129,6 +126,7 @@ class CategorizedDataRepositoryAdapter:
 
     def __init__(self, database: AsyncDatabase[Document], create_index: bool = True) -> None:
         self._collection = database[CATEGORIZED_DATA]
+        self._writes = Writes(self._collection)
         self._index_wanted = create_index
 
     async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> dict[Window, CategorizedData]:
@@ -170,8 +168,7 @@ class CategorizedDataRepositoryAdapter:
             self._index_wanted = False
 
     async def save_all(self, documents: Sequence[CategorizedData]) -> dict[str, str]:
-        failures, _ = await _insert(
-            self._collection,
+        failures, _ = await self._writes.insert(
             [
                 {
                     "_id": ObjectId(data.id),
@@ -190,10 +187,9 @@ class CategorizedDataRepositoryAdapter:
         groups: dict[tuple[str, bool, bool], list[str]] = {}
         for document_id, category_id, is_llm_based, provisional in updates:
             groups.setdefault((category_id, is_llm_based, provisional), []).append(document_id)
-        return await _update(
-            self._collection,
+        return await self._writes.update(
             [
-                _Group(
+                Group(
                     ids,
                     {
                         "$set": {"categoryId": ObjectId(category_id), IS_LLM_BASED.name: is_llm_based},
@@ -219,14 +215,14 @@ class PomodoroUsageLogRepositoryAdapter:
 
     def __init__(self, database: AsyncDatabase[Document], zone: ZoneInfo) -> None:
         self._collection = database[POMODORO_USAGE_LOG]
+        self._writes = Writes(self._collection)
         self._zone = zone
 
     async def save_all(
         self, documents: Sequence[PomodoroUsageLog], provisional: Collection[str] = frozenset()
     ) -> dict[str, str]:
         midnights = {log.session_date: start_of_day(log.session_date, self._zone) for log in documents}
-        failures, there = await _insert(
-            self._collection,
+        failures, there = await self._writes.insert(
             [
                 {
                     "_id": ObjectId(log.id),
@@ -250,10 +246,9 @@ class PomodoroUsageLogRepositoryAdapter:
         groups: dict[tuple[str, bool], list[str]] = {}
         for document_id, category_id, _, provisional in updates:
             groups.setdefault((category_id, provisional), []).append(document_id)
-        return await _update(
-            self._collection,
+        return await self._writes.update(
             [
-                _Group(ids, {"$set": {"categoryId": ObjectId(category_id)}}, provisional)
+                Group(ids, {"$set": {"categoryId": ObjectId(category_id)}}, provisional)
                 for (category_id, provisional), ids in groups.items()
             ],
         )
@@ -293,67 +288,6 @@ class PomodoroUsageLogRepositoryAdapter:
                     page = []
         if page:
             yield page
-
-
-async def _insert(
-    collection: AsyncCollection[Document], documents: list[Document]
-) -> tuple[dict[str, str], set[str]]:
-    """Inserts the documents whose id is not stored yet.
-
-    Returns {id: reason} for the documents that the server refused, and the ids that were stored before.
-    """
-    if documents:
-        with translated_errors():
-            try:
-                await collection.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                _raise_if_unconfirmed(error)
-                failed = [(str(documents[e["index"]]["_id"]), e) for e in error.details["writeErrors"]]
-                there = {id_ for id_, e in failed if e["code"] == _DUPLICATE_KEY}
-                return {id_: str(e["errmsg"]) for id_, e in failed if id_ not in there}, there
-    return {}, set()
-
-
-class _Group(NamedTuple):
-    """Documents that are changed alike. Where the `change` is provisional, only those without a category are."""
-
-    ids: list[str]
-    change: Document
-    provisional: bool
-
-    def update(self) -> UpdateMany:
-        chosen: Document = {"_id": {"$in": [ObjectId(document_id) for document_id in self.ids]}}
-        if self.provisional:
-            chosen["categoryId"] = None  # matches an absent field, too
-        return UpdateMany(chosen, self.change)
-
-
-async def _update(collection: AsyncCollection[Document], groups: list[_Group]) -> dict[str, str]:
-    """Updates all groups in one bulk. Returns {id: reason} for the documents that the server refused."""
-    if not groups:
-        return {}
-    with translated_errors():
-        updates = [group.update() for group in groups]
-        try:
-            await collection.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            _raise_if_unconfirmed(error)
-            return {
-                document_id: str(failed["errmsg"])
-                for failed in error.details["writeErrors"]
-                for document_id in groups[failed["index"]].ids
-            }
-    return {}
-
-
-def _raise_if_unconfirmed(error: BulkWriteError) -> None:
-    """Raises StoreOutage if a write concern was not met or the server steps down: no document is at fault then."""
-    details = error.details
-    if details.get("writeConcernErrors"):
-        raise StoreOutage(f"write concern: {details['writeConcernErrors'][0].get('errmsg')}") from error
-    for failed in details["writeErrors"]:
-        if failed["code"] in _OUTAGE_CODES:
-            raise StoreOutage(str(failed["errmsg"])) from error
 
 
 def _part(text: str) -> object:

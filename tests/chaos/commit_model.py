@@ -77,16 +77,16 @@ class CommitModel:
         """(messages, dead letters, moved, duplicates).
 
         An end is noted, and a deferred message gets a record, only if this commit acknowledges the message. Of the
-        messages of one log the first counts.
+        messages of one log the first counts, and it alone may be deferred.
         """
         acknowledged = [position for position in dict.fromkeys(entries) if self.pending.pop(position, None)]
         sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-        duplicates = 0
+        counted = []
         for position in acknowledged:
             entry = self.entries[position - 1]
             if entry.log is not None and entry.log in self.counted:
-                duplicates += 1
                 continue
+            counted.append(position)
             if entry.log is not None:
                 self.counted.add(entry.log)
             for board in entry.boards:
@@ -100,14 +100,14 @@ class CommitModel:
                 for board in move.new:
                     sums[board, move.user].append(move.seconds)
         self._raise(sums)
-        for position in deferred:
-            if position in acknowledged:
+        for position in counted:
+            if position in deferred:
                 self.records[len(self.made)] = position
                 self.made.append(position)
         parked = [position for position in dict.fromkeys(letters) if self.pending.pop(position, None)]
         self.dead += parked
         self.noted |= set(ends) & {*acknowledged, *parked}
-        return len(acknowledged), len(parked), moved, duplicates
+        return len(acknowledged), len(parked), moved, len(acknowledged) - len(counted)
 
     def _raise(self, sums: Mapping[tuple[str, str], list[float]]) -> None:
         """Removes a score that this commit lowers to zero."""

@@ -158,10 +158,9 @@ class CommitMachine(RuleBasedStateMachine):
     def repeat_an_earlier_commit(self, at: int) -> None:
         """A reply was lost, and the client does not know whether the script ran."""
         commit = self.earlier[at % len(self.earlier)]
-        entries = [self._position(entry_id) for entry in commit.entries for entry_id in entry.message_ids]
         dead = [self._position(letter.entry_id) for letter in commit.dead_letters]
         deferred = [self._position(message.id) for message in commit.deferred]
-        self._compare(commit, entries, dead, deferred)
+        self._compare(commit, dead, deferred)
 
     @invariant()
     def redis_is_as_the_model(self) -> None:
@@ -195,9 +194,10 @@ class CommitMachine(RuleBasedStateMachine):
         postponed = [self._deferred(position) for position in deferred]
         commit = Commit(self._aggregated(entries), self._ends(entries), self._letters(dead), postponed, moves)
         self.earlier.append(commit)
-        self._compare(commit, entries, dead, deferred)
+        self._compare(commit, dead, deferred)
 
-    def _compare(self, commit: Commit, entries: list[int], dead: list[int], deferred: Sequence[int]) -> None:
+    def _compare(self, commit: Commit, dead: list[int], deferred: Sequence[int]) -> None:
+        entries = [self._position(entry_id) for entry in commit.entries for entry_id in entry.message_ids]
         ends = [position for position in entries + dead if self.model.entries[position - 1].is_end]
         numbers = {record.id: number for number, record in enumerate(self.records)}
         moves = [

@@ -75,7 +75,7 @@ async def fail_scores(side: Operations, partition: int, boards: Sequence[str], u
     """Commits a message whose boards get `seconds`."""
     await side.add(partition, message())
     (read,) = (await side.sources[partition].read_new(1, 1000)).messages
-    await side.commits[partition].commit(Commit([LeaderboardEntry(user, boards, [read.entry_id], [seconds])]))
+    await side.commits[partition].commit(Commit([LeaderboardEntry(user, tuple(boards), [read.entry_id], [seconds])]))
 
 
 class MemoryOperations:

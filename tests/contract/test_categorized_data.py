@@ -434,6 +434,48 @@ async def test_mongodb_reports_all_ids_of_a_refused_update_and_makes_the_others(
     assert mongo.raw.categorized_data.find_one({"_id": ObjectId(data_id(3))})["categoryId"] == ObjectId(DEVELOPMENT)
 
 
+UNHEARD_OF = 99_999
+
+
+async def test_a_refusal_with_an_unknown_code_of_nearly_all_is_an_outage(mongo: MongoStores) -> None:
+    """Throttling, a quota, whatever a service answers: nobody can list all codes."""
+    documents = [categorized(number) for number in range(1, 21)]
+    refused = {ObjectId(document.id) for document in documents[1:]}
+    repository = CategorizedDataRepositoryAdapter(RefusingDatabase(mongo.database, refused, UNHEARD_OF))
+
+    with pytest.raises(StoreOutage, match=str(UNHEARD_OF)):
+        await repository.save_all(documents)
+    refused.clear()
+    assert await repository.save_all(documents) == {}
+
+
+async def test_a_refusal_with_an_unknown_code_of_one_among_others_is_its_own_fault(mongo: MongoStores) -> None:
+    database = RefusingDatabase(mongo.database, {ObjectId(data_id(2))}, UNHEARD_OF)
+    repository = CategorizedDataRepositoryAdapter(database)
+
+    assert await repository.save_all([categorized(1), categorized(2), categorized(3)]) == {data_id(2): REASON}
+    assert await repository.save_all([categorized(2)]) == {data_id(2): REASON}
+    assert await repository.save_all([categorized(4)]) == {}
+    assert await repository.save_all([categorized(2)]) == {data_id(2): REASON}
+
+
+async def test_two_refusals_in_a_row_with_nothing_accepted_between_are_an_outage(mongo: MongoStores) -> None:
+    database = RefusingDatabase(mongo.database, {ObjectId(data_id(n)) for n in (1, 2)}, UNHEARD_OF)
+    repository = CategorizedDataRepositoryAdapter(database)
+    assert await repository.save_all([categorized(1)]) == {data_id(1): REASON}
+
+    with pytest.raises(StoreOutage):
+        await repository.save_all([categorized(2)])
+
+
+async def test_documents_that_a_validator_refuses_are_no_outage_however_many(mongo: MongoStores) -> None:
+    documents = [categorized(number) for number in range(1, 6)]
+    refused = {ObjectId(document.id) for document in documents}
+    repository = CategorizedDataRepositoryAdapter(RefusingDatabase(mongo.database, refused))
+
+    assert (await repository.save_all(documents)).keys() == {document.id for document in documents}
+
+
 @pytest.mark.parametrize("write", ["save", "update"])
 async def test_mongodb_takes_a_primary_that_steps_down_for_an_outage(mongo: MongoStores, write: str) -> None:
     database = RefusingDatabase(mongo.database, {ObjectId(data_id(2))}, code=NOT_WRITABLE_PRIMARY)

@@ -55,7 +55,8 @@ class Lane:
 async def lane(budget: InMemoryLLMBudget | None = None, **settings: Any) -> AsyncIterator[Lane]:
     async with AsyncExitStack() as stack:
         llm = await stack.enter_async_context(LLMServer())
-        chosen = load_settings(openai_api_key="sk-test", openai_base_url=llm.url, openai_timeout=0.2, **settings)
+        settings = {"openai_timeout": 0.2, **settings}
+        chosen = load_settings(openai_api_key="sk-test", openai_base_url=llm.url, **settings)
         openai = await stack.enter_async_context(make_client(chosen))
         budget, cache = budget or InMemoryLLMBudget(), InMemoryClassificationCache()
         observer = ClassifierObserver()
@@ -270,7 +271,7 @@ def test_other_titles_are_sent(title: str) -> None:
 @pytest.mark.parametrize(("together", "expected"), [(1, 200), (5, 40), (20, 10)])
 async def test_requests_for_two_hundred_windows_that_come_by_sessions(together: int, expected: int) -> None:
     """A user's windows come together when a session ends: as many share a request."""
-    async with lane(llm_wait=60.0, worker_pool_size=50, llm_batch_size=20) as it:
+    async with lane(llm_wait=60.0, openai_timeout=60.0, worker_pool_size=50, llm_batch_size=20) as it:
         asked = {
             f"user-{number}": [Question(f"App {number} {n}", "", "page") for n in range(together)]
             for number in range(200 // together)
