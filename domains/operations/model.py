@@ -5,7 +5,7 @@ Times are Unix seconds. `stream` is the key of the activity stream, or of the pa
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from time import time
 from typing import NamedTuple
@@ -101,6 +101,8 @@ class StreamFigures:
     unannounced_sessions: float
     deferred: float
     instances: Sequence[Instance] = ()
+    holding_back: Mapping[str, float] = field(default_factory=dict)
+    """Other groups because of which entries cannot be trimmed, and the age in seconds of the oldest such entry."""
 
 
 class Turn(NamedTuple):

@@ -54,6 +54,9 @@ class StreamFiguresPort(Protocol):
     async def ever_used(self, stream: str) -> bool:
         """Whether a stream has ever had an entry, be it deleted since. `stream` is its key, and need not be ours."""
 
+    async def may_lose_keys(self) -> str | None:
+        """The policy by which Redis drops keys of ours when it is full, in its own word; None if it drops none."""
+
     async def ping(self) -> None:
         """Checks that the server answers."""
 

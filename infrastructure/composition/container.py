@@ -44,7 +44,7 @@ from infrastructure.redis.rebuild import RedisBoardRebuild
 from infrastructure.redis.stream import RedisStreamConsumer
 from infrastructure.redis.stream_figures import RedisStreamFigures
 from infrastructure.redis.task_queue import RedisTaskQueue
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, names_of
 from infrastructure.spring.message_parser import MessageParser
 from infrastructure.sqlite import repositories as sqlite_repositories
 
@@ -69,6 +69,7 @@ class Partition(containers.DeclarativeContainer):
         option.claim_idle_ms,
         option.consumer_gone_ms,
         option.stream_trim,
+        providers.Callable(names_of, option.stream_ignored_groups),
     )
     commits = providers.Singleton(from_settings.commits, shared.redis, keys, settings)
     session_ends = providers.Singleton(from_settings.session_ends, shared.redis, keys, settings, commits)
@@ -234,7 +235,13 @@ class Container(containers.DeclarativeContainer):
     )
 
     # How it is
-    figures = providers.Singleton(RedisStreamFigures, redis, partition_keys, option.stream_group)
+    figures = providers.Singleton(
+        RedisStreamFigures,
+        redis,
+        partition_keys,
+        option.stream_group,
+        providers.Callable(names_of, option.stream_ignored_groups),
+    )
     streams = providers.Callable(lambda all_keys: [keys.stream for keys in all_keys], partition_keys)
     stream_choice = providers.Singleton(StreamChoice, figures, settings, streams)
     state = providers.Singleton(

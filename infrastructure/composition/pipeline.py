@@ -11,6 +11,7 @@ from infrastructure.composition.container import Container, running_container, t
 from infrastructure.http.listening import child_ports
 from infrastructure.http.server import open_door
 from infrastructure.observing.logs import announce_shared_data, announce_stores
+from infrastructure.operations.health import warn_of_eviction
 from infrastructure.process.data_dir import pipeline_of
 from infrastructure.process.signals import stop_when_orphaned
 from infrastructure.process.supervisor import SUPERVISOR_PID, Supervisor
@@ -62,6 +63,7 @@ async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event)
             group.create_task(stop_when_orphaned(stop, int(parent)), name="orphan")
         beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
         beside.append(group.create_task(container.stream_choice().warn(), name="stream choice"))
+        beside.append(group.create_task(warn_of_eviction(container.figures()), name="eviction"))
         consumers = []
         for part in container.partitions():
             name = part.keys().stream

@@ -107,6 +107,9 @@ class InMemoryStreamFigures:
     async def ever_used(self, stream: str) -> bool:
         return any(partition.published for partition in self._partitions if partition.name == stream)
 
+    async def may_lose_keys(self) -> str | None:
+        return None
+
     async def ping(self) -> None:
         return
 

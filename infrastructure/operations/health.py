@@ -29,6 +29,7 @@ _CHECK_KEPT_SECONDS = 1.0
 _SILENT_SECONDS = 30.0
 _FULL_SECONDS = 300.0
 _LATE_SECONDS = 60.0
+_HELD_BACK_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,12 @@ def assess(
             degraded.append(f"{figures.stream}: a message has been waiting for {late:.0f} s")
         if figures.entries > settings.stream_max_backlog:
             degraded.append(f"{figures.stream}: longer than STREAM_MAX_BACKLOG ({figures.entries} entries)")
+        degraded += [
+            f"{figures.stream}: the group {group} has held back trimming for {seconds / 3600:.0f} h; "
+            "STREAM_IGNORED_GROUPS names groups that nobody reads with"
+            for group, seconds in figures.holding_back.items()
+            if seconds > _HELD_BACK_SECONDS
+        ]
         if figures.failed_scores > 0:
             degraded.append(f"{figures.stream}: {figures.failed_scores:.0f} scores are kept for replay")
         degraded += [
@@ -81,6 +88,22 @@ def assess(
             if it.pending and it.idle_seconds > idle_allowed
         ]
     return (DOWN if down else DEGRADED if degraded else HEALTHY), down + degraded
+
+
+async def eviction_problem(figures: StreamFiguresPort) -> str | None:
+    """That Redis may drop keys of ours, in words. Raises RedisOutage."""
+    policy = await figures.may_lose_keys()
+    if policy is None:
+        return None
+    return f"Redis drops keys when it is full: its maxmemory-policy is {policy}, and must be noeviction"
+
+
+async def warn_of_eviction(figures: StreamFiguresPort) -> None:
+    """Logs it at the start, where it is so."""
+    with suppress(RedisOutage):
+        if (problem := await eviction_problem(figures)) is not None:
+            log = structlog.stdlib.get_logger("pomocore")
+            log.warning("Redis may lose data", action="eviction", cause=problem)
 
 
 class PipelineHealth:
@@ -161,6 +184,9 @@ class PipelineHealth:
         """Problems beside the streams, in words."""
         with suppress(RedisOutage):  # the other stream may be forbidden to us
             if (problem := await self._stream_choice.problem()) is not None:
+                yield problem
+        with suppress(RedisOutage):  # INFO may be forbidden to us
+            if (problem := await eviction_problem(self._figures)) is not None:
                 yield problem
         if self.settings.commands and "tasks" not in self._observer.open_breakers:
             try:

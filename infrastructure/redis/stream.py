@@ -17,12 +17,17 @@ _RawEntries = list[tuple[str, list[str] | None]]
 """Ids with a flat list of fields and values; None if the entry is no longer in the stream."""
 
 
+_UNREAD_EVENTS = 1_000_000
+"""How many events of ended sessions are kept as long as no group reads them."""
+
+
 class RedisStreamConsumer:
     """MessageSourcePort on a Redis stream.
 
     `client` is used only for reading, and waits longer for a reply than a read may block. Its replies are raw, in the
     shape of either protocol: building redis-py's dictionaries would cost more than parsing the messages.
-    `claim_idle_ms` and `gone_after_ms` say when an entry and a consumer count as abandoned.
+    `claim_idle_ms` and `gone_after_ms` say when an entry and a consumer count as abandoned. The `ignored_groups` hold
+    back no trimming.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class RedisStreamConsumer:
         claim_idle_ms: int,
         gone_after_ms: int,
         trim: bool,
+        ignored_groups: Collection[str] = (),
     ) -> None:
         self._client = client
         self._parser = parser
@@ -43,20 +49,35 @@ class RedisStreamConsumer:
         self._group = group
         self._consumer = consumer
         self._claim_idle_ms = claim_idle_ms
-        self._tidy_arguments: list[str | int] = [group, consumer, gone_after_ms, int(trim)]
+        self._tidy_arguments: list[str | int] = [group, consumer, gone_after_ms, int(trim), *ignored_groups]
         self._tidy = client.register_script(scripts.TIDY)
+        self._trim_events = client.register_script(scripts.TRIM_EVENTS)
+        self._events = keys.session_scores if trim else None
+        self._event_arguments: list[str | int] = [_UNREAD_EVENTS, *ignored_groups]
         self._leave = client.register_script(scripts.LEAVE)
         self._claim_cursor = "0-0"
         for command in ("XREADGROUP", "XAUTOCLAIM"):
             client.set_response_callback(command, _raw)
 
     async def ensure_group(self) -> None:
+        """Looks first: a full Redis refuses to make a group, also one that is there."""
+        if await self._group_exists():
+            return
         created = self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
         try:
             await guarded(self._client, created)
         except RedisOutage as error:
             if not isinstance(error.__cause__, ResponseError) or not str(error.__cause__).startswith("BUSYGROUP"):
                 raise
+
+    async def _group_exists(self) -> bool:
+        try:
+            groups = await guarded(self._client, self._client.xinfo_groups(self._stream))
+        except RedisOutage as error:
+            if isinstance(error.__cause__, ResponseError):  # no such stream, or XINFO is not allowed
+                return False
+            raise
+        return any(group["name"] == self._group for group in groups)
 
     async def read_new(self, limit: int, block_ms: int) -> ReadBatch:
         return await self._read(">", "COUNT", limit, "BLOCK", block_ms)
@@ -84,6 +105,8 @@ class RedisStreamConsumer:
 
     async def tidy(self) -> StreamState:
         reply = await guarded(self._client, self._tidy(keys=self._tidy_keys, args=self._tidy_arguments))
+        if self._events is not None:
+            await guarded(self._client, self._trim_events(keys=[self._events], args=self._event_arguments))
         return StreamState(**scripts.named(reply))
 
     async def leave(self) -> int:

@@ -23,10 +23,12 @@ It takes Redis a few milliseconds at most.
 class RedisStreamFigures:
     """StreamFiguresPort by one call of a script for each partition."""
 
-    def __init__(self, client: Redis, partitions: Sequence[StreamKeys], group: str) -> None:
+    def __init__(
+        self, client: Redis, partitions: Sequence[StreamKeys], group: str, ignored_groups: Sequence[str] = ()
+    ) -> None:
         self._client = client
         self._partitions = partitions
-        self._group = group
+        self._arguments: list[str | int] = [group, _COUNTED, *ignored_groups]
         self._script = client.register_script(scripts.FIGURES)
 
     async def streams(self) -> list[StreamFigures]:
@@ -42,12 +44,23 @@ class RedisStreamFigures:
                 raise
         return bool(found["last-generated-id"] != "0-0")
 
+    async def may_lose_keys(self) -> str | None:
+        """By INFO, which is allowed where CONFIG is not.
+
+        The volatile policies drop keys with a TTL: no stream and no board, but the marks that keep what comes again
+        from counting again.
+        """
+        found = await guarded(self._client, self._client.info("memory"))
+        nodes = [found] if "maxmemory_policy" in found else list(found.values())  # a cluster answers by node
+        policies = {str(node["maxmemory_policy"]) for node in nodes}
+        return next(iter(policies - {"noeviction"}), None)
+
     async def ping(self) -> None:
         await guarded(self._client, self._client.ping())
 
     async def _of(self, keys: StreamKeys) -> StreamFigures:
         names = [keys.stream, keys.dead_letters, keys.failed_scores, keys.ends, keys.deferred]
-        call = self._script(keys=names, args=[self._group, _COUNTED])
+        call = self._script(keys=names, args=self._arguments)
         found = scripts.named(await guarded(self._client, call))
         return StreamFigures(
             stream=keys.stream,
@@ -61,6 +74,7 @@ class RedisStreamFigures:
             failed_scores=_size(found["failed_scores"]),
             unannounced_sessions=_size(found["ends"]),
             deferred=_size(found["deferred"]),
+            holding_back={name: _age(needed, found["now"]) for name, needed in found["holding_back"]},
             instances=[Instance(name, held, idle / 1000) for name, held, idle in found["consumers"]],
         )
 

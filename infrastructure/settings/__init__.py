@@ -237,6 +237,11 @@ class Settings(ScheduleSettings):
         description="a consumer that holds no messages and has been silent for longer is removed from the group",
         json_schema_extra=_unit("ms"),
     )
+    stream_ignored_groups: str = Field(
+        "leaderboard_group",
+        description="consumer groups, separated by commas, that hold back no trimming; the server makes one at each "
+        "start with which it never reads",
+    )
     stream_trim: bool = Field(
         True, description="remove entries from the stream that every group has read and acknowledged"
     )

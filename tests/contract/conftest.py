@@ -1,7 +1,7 @@
 """Every adapter of a port behind the same harness, so that one suite runs against all of them."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -277,6 +277,7 @@ class RedisStreamSide:
     """0, so that every pending entry counts as abandoned and no test has to wait."""
     gone_after_ms: int = 600_000
     trim: bool = True
+    ignored_groups: Sequence[str] = ()
 
     @property
     def client(self) -> Any:
@@ -295,6 +296,7 @@ class RedisStreamSide:
             claim_idle_ms=self.claim_idle_ms,
             gone_after_ms=self.gone_after_ms,
             trim=self.trim,
+            ignored_groups=self.ignored_groups,
         )
 
     def commits(self) -> CommitPort:

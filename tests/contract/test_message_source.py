@@ -10,6 +10,7 @@ from domains.kernel.errors import GroupMissing, RedisOutage
 from domains.leaderboard.model import LeaderboardEntry
 from domains.pomodoro.model import Commit, ReadBatch
 from domains.pomodoro.ports import MessageSourcePort
+from infrastructure.redis.keys import SESSION_SCORE_STREAM
 from tests.contract.conftest import GROUP, RedisStreamSide, StreamSide
 from tests.messages import message
 
@@ -514,3 +515,42 @@ async def test_nothing_is_trimmed_where_trimming_is_off(
 
     assert (await redis_stream.source("one").tidy()).trimmed == 0
     assert redis_stream.client.xlen(redis_stream.keys.stream) == 3
+
+
+async def test_a_group_that_never_reads_holds_back_nothing_if_it_is_ignored(redis_stream: RedisStreamSide) -> None:
+    """Spring makes one at each start."""
+    redis_stream.ignored_groups = ["leaderboard_group"]
+    source = redis_stream.source("one")
+    await source.ensure_group()
+    redis_stream.client.xgroup_create(redis_stream.keys.stream, "leaderboard_group", id="0")
+    added = add_users(redis_stream, 3)
+    await source.read_new(10, NO_WAIT)
+    await redis_stream.commits().commit(Commit([LeaderboardEntry("user-1", (), added, [1.0] * 3)]))
+
+    assert (await source.tidy()).trimmed == 2
+
+
+async def test_events_that_all_groups_have_acknowledged_are_dropped(redis_stream: RedisStreamSide) -> None:
+    client, source = redis_stream.client, redis_stream.source("one")
+    await source.ensure_group()
+    added = [client.xadd(SESSION_SCORE_STREAM, {"userId": str(n)}) for n in range(4)]
+    await source.tidy()
+    assert client.xlen(SESSION_SCORE_STREAM) == 4, "nobody reads them yet"
+
+    client.xgroup_create(SESSION_SCORE_STREAM, "session_score_group", id="0")
+    client.xreadgroup("session_score_group", "spring", {SESSION_SCORE_STREAM: ">"}, count=3)
+    client.xack(SESSION_SCORE_STREAM, "session_score_group", added[0])
+    await source.tidy()
+
+    assert [entry_id for entry_id, _ in client.xrange(SESSION_SCORE_STREAM)] == added[1:]
+
+
+async def test_a_full_redis_hinders_no_instance_from_joining_a_group_that_is_there(
+    redis_stream: RedisStreamSide,
+) -> None:
+    await redis_stream.source("one").ensure_group()
+    redis_stream.client.config_set("maxmemory", 1)
+    try:
+        await redis_stream.source("two").ensure_group()
+    finally:
+        redis_stream.client.config_set("maxmemory", 0)

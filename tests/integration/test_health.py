@@ -16,7 +16,7 @@ from infrastructure.composition.container import Container, running_container
 from infrastructure.http.listening import child_ports
 from infrastructure.http.server import open_door
 from infrastructure.observing.metrics import values_of
-from infrastructure.operations.health import DOWN, HEALTHY
+from infrastructure.operations.health import DOWN, HEALTHY, warn_of_eviction
 from infrastructure.settings import Settings, SettingsError
 from tests.integration.conftest import Pipeline, StartPipeline
 from tests.messages import message
@@ -179,6 +179,41 @@ async def test_a_server_that_publishes_elsewhere_is_logged_once(
     (event,) = logs
     assert (event["action"], event["log_level"]) == ("stream_choice", "warning")
     assert "STREAM_KEY=pomodoro_pattern_match_stream" in event["cause"]
+
+
+async def test_a_group_that_holds_back_trimming_is_named_after_an_hour(
+    container: Container, redis_server: RedisServer
+) -> None:
+    stream, group = container.settings().stream_key, container.settings().stream_group
+    with redis_server.client() as client:
+        for name in (group, "another_group", "leaderboard_group"):
+            client.xgroup_create(stream, name, id="0", mkstream=True)
+        published = [client.xadd(stream, message(), id=f"{milliseconds}-1") for milliseconds in (1, 2)]
+        client.xreadgroup(group, "one", {stream: ">"})
+        client.xack(stream, group, *published)
+    await container.state().refresh()
+
+    (figures,) = await container.figures().streams()
+    assert figures.holding_back.keys() == {"another_group"}
+    (problem,) = [it for it in (await container.state().snapshot())["problems"] if "trimming" in it]
+    assert "another_group" in problem
+    assert "STREAM_IGNORED_GROUPS" in problem
+
+
+async def test_a_redis_that_may_drop_keys_is_told_of(container: Container, redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            await container.state().refresh()
+            with capture_logs() as logs:
+                await warn_of_eviction(container.figures())
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+
+    assert [event["action"] for event in logs] == ["eviction"]
+    assert any("allkeys-lru" in problem for problem in (await container.state().snapshot())["problems"])
+    await container.state().refresh()
+    assert not any("allkeys-lru" in problem for problem in (await container.state().snapshot())["problems"])
 
 
 async def test_a_store_that_is_away_is_named(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:

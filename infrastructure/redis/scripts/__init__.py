@@ -61,6 +61,7 @@ SETTLE_BUDGET = _script("settle_budget")
 SWAP_BOARDS = _script("swap_boards")
 TAKE_TURN = _script("take_turn")
 TIDY = _script("tidy")
+TRIM_EVENTS = _script("trim_events")
 
 
 def named(reply: Sequence[Any]) -> dict[str, Any]:

@@ -3,15 +3,11 @@
 -- Atomic so that nothing can be delivered, acknowledged or joined in between.
 --
 -- KEYS  stream, what is noted for a rebuild of boards
--- ARGV  group, own consumer, milliseconds after which a consumer is gone, '1' to trim
+-- ARGV  group, own consumer, milliseconds after which a consumer is gone, '1' to trim, groups that hold back nothing, …
 -- Returns trimmed (entries), length (entries left), removed_consumers, by name
--- Needs: ids, xinfo
+-- Needs: xinfo, trimming
 
 local stream, rebuild, group, own, gone_after, trim = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-
-local function before(a, b)
-  return padded(a) < padded(b)
-end
 
 local groups = groups_of(stream)
 
@@ -32,17 +28,10 @@ if groups[group] then
   end
 end
 
--- Entries that every group has been given and has acknowledged can go: those below the oldest pending id of each
--- group, or below its last-delivered id where nothing is pending.
-local done
-for name, info in pairs(groups) do
-  local last = info['last-delivered-id']
-  local pending = redis.call('XPENDING', stream, name)
-  local id = pending[1] > 0 and before(pending[2], last) and pending[2] or last
-  if not done or before(id, done) then done = id end
-end
+-- Entries that every group has been given and has acknowledged can go.
+local done = done_by_all(stream, {unpack(ARGV, 5)})
 local wanted = redis.call('HGET', rebuild, 'oldest')  -- a rebuild still has to look at what follows
-if done and wanted and before(wanted, done) then done = wanted end
+if done and wanted and is_below(wanted, done) then done = wanted end
 local trimmed = 0
 if trim and done then trimmed = redis.call('XTRIM', stream, 'MINID', done) end
 return {'trimmed', trimmed, 'length', redis.call('XLEN', stream), 'removed_consumers', removed}
