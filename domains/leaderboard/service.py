@@ -1,8 +1,9 @@
 """Which boards a classified message raises, and the aggregation of a batch."""
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
+from math import inf
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from domains.leaderboard.model import OVERALL_BOARD, LeaderboardEntry, Period, b
 
 _BUCKET = 900  # seconds: time zones change their offset only at multiples of this; `_find_day` checks that they do
 _CACHE_LIMIT = 50_000
+_ARCHIVING = time(3)
+"""When Spring archives and deletes the boards of ended periods, in its zone. Source: contract."""
 
 
 class Boards(NamedTuple):
@@ -23,13 +26,15 @@ class Boards(NamedTuple):
 class BoardCalendar:
     """Which boards a span counts in: the day, ISO week and month of its timestamp in `zone`.
 
-    `prefix` is put before all keys. Every message needs its day and its boards, so both are cached: the day by
-    quarter of an hour, and the boards by category and day.
+    `prefix` is put before all keys. The `work_categories` also count on the overall board. Every message needs its
+    day and its boards, so both are cached: the day by quarter of an hour, and the boards by category and day.
     """
 
-    def __init__(self, zone: ZoneInfo, prefix: str = "") -> None:
+    def __init__(self, zone: ZoneInfo, prefix: str = "", work_categories: Collection[str] = WORK_CATEGORIES) -> None:
         self.zone = zone
+        self.work_categories = frozenset(work_categories)
         self._prefix = prefix
+        self._archived_from: dict[str, float] = {}
         self._days: dict[int, date] = {}
         self._boards: dict[tuple[str, date], Boards] = {}
 
@@ -46,6 +51,18 @@ class BoardCalendar:
     def boards_of_period(self, categories: Iterable[str], period: Period, day: date) -> list[str]:
         """The keys of the boards of `categories`, and of `work`, in the period that holds `day`."""
         return [self._prefix + board_key(name, period, day) for name in {*categories, OVERALL_BOARD}]
+
+    def archived_from(self, period: Period, day: date) -> float:
+        """The Unix time from which on Spring has archived the boards of the period of `day`; inf: never."""
+        last = period.days(day)[1]
+        if last == date.max:
+            return inf
+        following = last + timedelta(days=1)
+        return datetime.combine(following, _ARCHIVING, self.zone).timestamp()
+
+    def is_archived(self, board: str, now: float) -> bool:
+        """Whether Spring has archived a board (a key that `boards` has returned) at the Unix time `now`."""
+        return self._archived_from.get(board, inf) <= now
 
     def day(self, timestamp: float) -> date:
         """The local date of `timestamp` (Unix seconds). Raises as `boards` does."""
@@ -69,13 +86,16 @@ class BoardCalendar:
 
     def _make_boards(self, category: str, day: date) -> Boards:
         names = [] if category == OVERALL_BOARD else [category]  # its own board would be the overall one
-        if category in WORK_CATEGORIES:
+        if category in self.work_categories:
             names.append(OVERALL_BOARD)
         if len(self._boards) >= _CACHE_LIMIT:
             self._boards.clear()
+            self._archived_from.clear()
         by_period = {
             period: tuple(self._prefix + board_key(name, period, day) for name in names) for period in Period
         }
+        for period, keys in by_period.items():
+            self._archived_from |= dict.fromkeys(keys, self.archived_from(period, day))
         boards = self._boards[category, day] = Boards(tuple(chain.from_iterable(by_period.values())), by_period)
         return boards
 

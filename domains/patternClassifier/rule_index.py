@@ -34,6 +34,9 @@ _READ: Mapping[Tier, Callable[[str], Key]] = {
 }
 
 
+_COLON = "the name of a category with a colon makes the server's archiving of boards fail; it is used all the same"
+
+
 class Rule(NamedTuple):
     """A pattern, what all spellings of it have in common, and the doubts that there may be about it."""
 
@@ -114,6 +117,8 @@ class RuleIndex:
         ]
         keyed.sort()
         rules = []
+        for category in sorted({each.category for each in patterns if ":" in each.category}):
+            self.problems.append(PatternProblem(category, category, _COLON))
         for without, priority, category, text, id_, tier, provisional in keyed:
             try:
                 key = _READ[tier](text)

@@ -7,7 +7,6 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
 from typing import TypeVar
 
 from dependency_injector import containers, providers
@@ -71,7 +70,7 @@ class Partition(containers.DeclarativeContainer):
         option.stream_trim,
         providers.Callable(names_of, option.stream_ignored_groups),
     )
-    commits = providers.Singleton(from_settings.commits, shared.redis, keys, settings)
+    commits = providers.Singleton(from_settings.commits, shared.redis, keys, settings, shared.calendar)
     session_ends = providers.Singleton(from_settings.session_ends, shared.redis, keys, settings, commits)
     announcer = providers.Singleton(
         SessionAnnouncer,
@@ -166,7 +165,9 @@ class Container(containers.DeclarativeContainer):
     partitions = providers.Singleton(_partitions, __self__, partition_keys)
     partition = providers.Singleton(_first, partitions)  # the only one unless STREAM_PARTITIONS says otherwise
     keys = providers.Singleton(_first, partition_keys)
-    calendar = providers.Singleton(BoardCalendar, option.zone, option.key_prefix)
+    calendar = providers.Singleton(
+        BoardCalendar, option.zone, option.key_prefix, providers.Callable(names_of, option.work_categories)
+    )
     parser = providers.Singleton(MessageParser, calendar, providers.Callable(from_settings.message_limits, settings))
     leaderboard = providers.Singleton(LeaderboardCacheAdapter, redis)
     dead_letters = providers.Singleton(RedisDeadLetters, redis, partition_keys)
@@ -270,7 +271,7 @@ def task_runner(container: Container) -> TaskRunner:
         [part.reclassification() for part in container.partitions()],
         container.leaderboard_rebuild(),
         container.field_names(),
-        lambda: datetime.now(container.settings().zone).date(),
+        container.calendar(),
     )
     return TaskRunner(container.task_queue(), tasks.by_name, container.observer())
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from domains.categoryPattern.model import CategoryPattern
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
 from domains.leaderboard.ports import LeaderboardCachePort
+from domains.leaderboard.service import BoardCalendar
 from domains.operations.ports import DeadLettersPort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
@@ -100,7 +101,7 @@ def partition_keys(settings: Settings) -> list[StreamKeys]:
     return [StreamKeys(stream, settings.key_prefix, settings.redis_cluster) for stream in streams]
 
 
-def commits(client: Redis, keys: StreamKeys, settings: Settings) -> RedisCommit:
+def commits(client: Redis, keys: StreamKeys, settings: Settings, calendar: BoardCalendar) -> RedisCommit:
     kind = OutboxCommit if boards_elsewhere(settings) else RedisCommit
     return kind(
         client,
@@ -110,6 +111,7 @@ def commits(client: Redis, keys: StreamKeys, settings: Settings) -> RedisCommit:
         settings.dead_letters_max,
         settings.deferred_max,
         settings.deduplication_days,
+        calendar.is_archived if settings.archived_boards == "keep" else None,
     )
 
 

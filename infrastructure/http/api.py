@@ -9,7 +9,6 @@ from domains.categoryPattern import decisions
 from domains.categoryPattern.model import (
     LLM_ONLY_CATEGORIES,
     PATTERN_CATEGORIES,
-    WORK_CATEGORIES,
     PatternProposal,
 )
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
@@ -29,7 +28,7 @@ from infrastructure.http.labels import labels
 from infrastructure.http.live import Live
 from infrastructure.http.peers import Peers
 from infrastructure.operations.health import PipelineHealth
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, names_of
 
 _TEXT_CHARACTERS = 1000
 _MOST_PROPOSALS = 1000
@@ -52,6 +51,7 @@ class Api:
         self.peers = Peers(settings)
         self._guard = Guard(settings.admin_token, self.peers.address_of)
         self._settings = settings
+        self._work_categories = frozenset(names_of(settings.work_categories))
         self._boards = boards
         self._dead_letters = dead_letters
         self._proposals = proposals
@@ -78,7 +78,7 @@ class Api:
 
     async def categories(self, request: web.Request) -> schemas.Categories:
         names = sorted(self._category_names(), key=str.casefold)
-        found = [schemas.Category(name=name, work=name in WORK_CATEGORIES) for name in names]
+        found = [schemas.Category(name=name, work=name in self._work_categories) for name in names]
         return schemas.Categories(overall=OVERALL_BOARD, today=self._today(), categories=found)
 
     async def board(self, request: web.Request, query: schemas.BoardQuery) -> schemas.BoardPage:

@@ -30,6 +30,9 @@ class RebuildParams(Params, forbid_unknown_fields=True):
     day: Annotated[
         date | None, msgspec.Meta(description="a day of the periods, such as 2025-09-02; not given: today")
     ] = msgspec.field(default=None, name="date")
+    force: Annotated[
+        bool, msgspec.Meta(description="also boards of archived periods, which the server then archives once more")
+    ] = False
 
 
 class TaskEntry(NamedTuple):

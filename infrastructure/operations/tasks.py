@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import date
+from time import time
 from typing import Any, NamedTuple
 
 from domains.kernel.errors import TaskRefused
 from domains.leaderboard.model import Period
+from domains.leaderboard.service import BoardCalendar
 from domains.operations.model import Selection
 from domains.operations.ports import DeadLettersPort, TaskQueuePort
 from domains.operations.service import replay_letters
@@ -33,7 +34,7 @@ class Task(NamedTuple):
 
 
 class Tasks:
-    """`reclassifications` are those of all partitions; `today` returns the current day in TIMEZONE.
+    """`reclassifications` are those of all partitions.
 
     `field_names` is None if the store has never known other names.
     """
@@ -46,7 +47,7 @@ class Tasks:
         reclassifications: Sequence[Reclassification],
         leaderboards: LeaderboardRebuild,
         field_names: FieldNamesPort | None,
-        today: Callable[[], date],
+        calendar: BoardCalendar,
     ) -> None:
         self._queue = queue
         self._classifier = classifier
@@ -54,7 +55,7 @@ class Tasks:
         self._reclassifications = reclassifications
         self._leaderboards = leaderboards
         self._field_names = field_names
-        self._today = today
+        self._calendar = calendar
         self.by_name = {name: Task(entry.params, getattr(self, name)) for name, entry in TASKS.items()}
 
     async def ping(self, params: Params, progress: Progress) -> Data:
@@ -91,6 +92,12 @@ class Tasks:
             await progress({"logs": state.logs})
 
         periods = list(Period) if params.period is None else [params.period]
-        day = params.day or self._today()
+        day = params.day or self._calendar.day(time())
+        archived = [period for period in periods if self._calendar.archived_from(period, day) <= time()]
+        if archived and not params.force:
+            raise TaskRefused(
+                f"the server has archived the boards of the {archived[0]} of {day}, and would archive new ones once "
+                "more; force=true rebuilds them all the same"
+            )
         done = await self._leaderboards.rebuild(periods, day, told)
         return {"date": day.isoformat(), "periods": [period.value for period in periods], **done._asdict()}

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from binascii import unhexlify
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import chain
 from time import time
 
@@ -25,7 +25,8 @@ class RedisCommit:
 
     `dead_letters_max` bounds the dead-letter stream, `deferred_max` the records of deferred messages (both
     approximately): the oldest go first. `remember_days` is how long it is remembered which logs were counted; 0: they
-    are not. `consumer` gets back what cannot be committed after all.
+    are not. What archived boards would get, if `is_archived` is given, is kept for replay. `consumer` gets back what
+    cannot be committed after all.
 
     One script at a time: Redis runs them one by one anyway, and it answers a read that came among several only when
     it is through with all of them; until then nothing new could be parsed.
@@ -42,6 +43,7 @@ class RedisCommit:
         dead_letters_max: int,
         deferred_max: int,
         remember_days: int,
+        is_archived: Callable[[str, float], bool] | None = None,
     ) -> None:
         self._client = client
         self._script = client.register_script(scripts.COMMIT)
@@ -57,6 +59,7 @@ class RedisCommit:
         if self.with_outbox:
             self._keys.append(keys.outbox)
         self._one_at_a_time = asyncio.Lock()
+        self._is_archived = is_archived
         self._remember = remember_days > 0
         self._counted = keys.counted
         self._settings: list[str | int] = [
@@ -69,7 +72,8 @@ class RedisCommit:
         ]
 
     async def commit(self, commit: Commit) -> CommitResult:
-        arguments = [*self._settings, _payload(commit), _logs(commit.entries) if self._remember else b""]
+        logs = _logs(commit.entries) if self._remember else b""
+        arguments = [*self._settings, _payload(commit, self._is_archived), logs]
         async with self._one_at_a_time:
             reply = await guarded(self._client, self._script(keys=self._keys, args=arguments))
         return CommitResult(**scripts.named(reply))
@@ -101,7 +105,7 @@ def _logs(entries: Iterable[LeaderboardEntry]) -> bytes:
     return unhexlify("".join([log_id or _NO_LOG for log_id in ids]))
 
 
-def _payload(commit: Commit) -> bytes:
+def _payload(commit: Commit, is_archived: Callable[[str, float], bool] | None = None) -> bytes:
     """The commit as `commit.lua` describes it; every board's key and every set of boards stand in it once."""
     boards: dict[str, int] = {}
     sets: dict[tuple[str, ...], int] = {}
@@ -128,6 +132,7 @@ def _payload(commit: Commit) -> bytes:
         {
             "sets": list(map(indexes, sets)),
             "boards": list(boards),
+            "archived": [index for board, index in boards.items() if is_archived and is_archived(board, time())],
             "users": [entry.user_id for entry in entries],
             "raises": raises,
             "counts": [len(entry.message_ids) for entry in entries],

@@ -7,7 +7,7 @@ again changes nothing.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,8 +50,9 @@ class OutboxCommit(RedisCommit):
         dead_letters_max: int,
         deferred_max: int,
         remember_days: int,
+        is_archived: Callable[[str, float], bool] | None = None,
     ) -> None:
-        super().__init__(client, keys, group, consumer, dead_letters_max, deferred_max, remember_days)
+        super().__init__(client, keys, group, consumer, dead_letters_max, deferred_max, remember_days, is_archived)
         self._outbox = keys.outbox
         self._failed_scores = keys.failed_scores
         self._session_scores = keys.session_scores

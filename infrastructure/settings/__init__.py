@@ -14,7 +14,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationIn
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from domains.categoryPattern.model import PATTERN_CATEGORIES, UNCATEGORIZED
+from domains.categoryPattern.model import PATTERN_CATEGORIES, UNCATEGORIZED, WORK_CATEGORIES
 from domains.patternClassifier.model import Tier
 from domains.patternClassifier.privacy import Privacy
 from infrastructure.operations.task_registry import TASKS, TaskEntry
@@ -317,6 +317,15 @@ class Settings(ScheduleSettings):
         gt=0,
         description="interval at which the category patterns are reloaded; SIGHUP reloads them at once",
         json_schema_extra=_unit("s"),
+    )
+    work_categories: str = Field(
+        ", ".join(sorted(WORK_CATEGORIES)),
+        description="the categories that also count on the overall board, separated by commas",
+    )
+    archived_boards: Literal["raise", "keep"] = Field(
+        "raise",
+        description="what late messages do to boards of periods that the server has archived: raise them, so that it "
+        "archives a second row, or keep the seconds for replay",
     )
     pattern_file: Path | None = Field(
         None,

@@ -125,7 +125,9 @@ async def rebuild(world: World, rng: Random) -> None:
         params = {"date": str(local_day(rng.choice(EDGES)))}
         if period := rng.choice(("day", "week", "month", "")):
             params["period"] = period
-        command = json.dumps({"task_type": "rebuild_leaderboard", "params": params, "id": rng.getrandbits(32)})
+        command = json.dumps(
+            {"task_type": "rebuild_leaderboard", "params": {**params, "force": True}, "id": rng.getrandbits(32)}
+        )
         with contextlib.suppress(*stream.ERRORS):
             await world.client.rpush(stream.COMMANDS, command)
 

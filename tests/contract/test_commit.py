@@ -627,6 +627,19 @@ async def test_a_set_of_counted_logs_of_the_wrong_type_keeps_no_message_from_cou
     assert "WRONGTYPE" in result.failure
 
 
+async def test_what_archived_boards_would_get_is_kept_for_replay(stream: RedisStreamSide) -> None:
+    (only,) = await read(stream, 1)
+    commits = RedisCommit(
+        stream.redis.make(), stream.keys, GROUP, "one", 1000, 1000, 3, lambda board, now: board == SNS
+    )
+
+    result = await commits.commit(Commit([entry(only, boards=(DEVELOPMENT, SNS))]))
+
+    assert (result.messages, result.scores, result.failed_scores) == (1, 1, 1)
+    assert stream.scores(SNS) == {}
+    assert stream.client.hgetall(stream.keys.failed_scores) == {f"{SNS}\nuser-1": "60"}
+
+
 # All or nothing, whatever Redis refuses
 
 

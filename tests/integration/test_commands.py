@@ -233,7 +233,7 @@ async def test_boards_are_rebuilt(container: Container, spring: Spring, period: 
     for label in boards.values():
         spring.client.zincrby(f"leaderboard:Development:{label}", 1000, "user-1")
 
-    spring.send("rebuild_leaderboard", date="2025-09-02", **({"period": period} if period else {}))
+    spring.send("rebuild_leaderboard", date="2025-09-02", force=True, **({"period": period} if period else {}))
     told = await spring.hears("started", "completed")
 
     asked = [period] if period else list(boards)
@@ -304,6 +304,7 @@ async def test_what_cannot_be_understood_is_failed_and_removed(
     [
         ("replay_dead_letters", {"older_than": "yesterday"}, "not a time such as"),
         ("rebuild_leaderboard", {"date": "9999-12-31"}, "date value out of range"),
+        ("rebuild_leaderboard", {"date": "2025-09-02", "period": "week"}, "force"),
         ("rebuild_leaderboard", {"date": "0001-01-01"}, ""),
     ],
 )
@@ -545,7 +546,7 @@ async def test_on_a_cluster_boards_can_be_rebuilt_where_one_step_reaches_them(
         await container.category_patterns().save_all(patterns())
         queue = container.task_queue()
         async with going(task_runner(container)), queue.statuses() as statuses:
-            await queue.send(request_for("rebuild_leaderboard", "1", {"date": "2025-09-02"}))
+            await queue.send(request_for("rebuild_leaderboard", "1", {"date": "2025-09-02", "force": True}))
             async with asyncio.timeout(DEADLINE):
                 told = [await anext(statuses) for _ in range(2)]
 

@@ -187,3 +187,30 @@ def test_the_cache_is_bounded_and_right_after_it_was_emptied(monkeypatch: pytest
         timestamp = 1756771234.0 + day * 86_400
         assert list(calendar.boards("Design", timestamp).keys) == naive_boards(SEOUL, "Design", timestamp)
     assert max(len(calendar._days), len(calendar._boards)) <= 3
+
+
+NOON = datetime(2025, 9, 2, 12, tzinfo=SEOUL).timestamp()
+
+
+def test_which_categories_are_work_can_be_chosen() -> None:
+    calendar = BoardCalendar(SEOUL, work_categories=["SNS"])
+
+    assert "leaderboard:work:2025-09-02" in calendar.boards("SNS", NOON).keys
+    assert "leaderboard:work:2025-09-02" not in calendar.boards("Development", NOON).keys
+
+
+@pytest.mark.parametrize(
+    ("board", "archived"),
+    [
+        ("leaderboard:SNS:2025-09-02", datetime(2025, 9, 3, 3, tzinfo=SEOUL)),
+        ("leaderboard:SNS:2025-W36", datetime(2025, 9, 8, 3, tzinfo=SEOUL)),
+        ("leaderboard:SNS:2025-M9", datetime(2025, 10, 1, 3, tzinfo=SEOUL)),
+    ],
+)
+def test_a_board_is_archived_at_three_after_its_period(board: str, archived: datetime) -> None:
+    calendar = BoardCalendar(SEOUL)
+    assert board in calendar.boards("SNS", NOON).keys
+
+    assert not calendar.is_archived(board, archived.timestamp() - 1)
+    assert calendar.is_archived(board, archived.timestamp())
+    assert not calendar.is_archived("a board that nobody has asked for", archived.timestamp())

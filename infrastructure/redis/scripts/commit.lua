@@ -11,6 +11,7 @@
 -- ARGV  group, consumer, greatest length of the dead letters, of the deferred messages, seconds to remember which logs
 --       were counted (0: they are not), prefix of the sets of these, the commit (msgpack), the ids of the logs:
 --         boards   {key, …}
+--         archived {index of a board whose seconds are to be kept for replay, …}
 --         sets     {{index in boards, …}, …}
 --         users    {user, …}, whose messages raise the set of boards of
 --         raises   {index in sets, …}, and there are
@@ -212,10 +213,15 @@ local function keep(key, user, sum, cause)
   kept = kept + 1
 end
 
+local archived = {}
+for _, board in ipairs(commit.archived) do archived[board] = true end
+
 local outgoing = {}
 for board, users in pairs(sums) do
   local key = commit.boards[board + 1]
-  if outbox then
+  if archived[board] then
+    for user, sum in pairs(users) do keep(key, user, sum, 'its period is archived') end
+  elseif outbox then
     outgoing[key] = users
   else
     if rebuilding then
