@@ -2,6 +2,7 @@
 
 from domains.operations.model import Replay, Selection, StoredDeadLetter
 from domains.operations.ports import DeadLettersPort
+from domains.pomodoro.model import DeadLetterKind
 
 
 async def chosen_letters(letters: DeadLettersPort, selection: Selection) -> list[StoredDeadLetter]:
@@ -15,7 +16,8 @@ async def replay_letters(letters: DeadLettersPort, selection: Selection) -> Repl
         letters, selection
     ):  # list them first, since a letter that fails again comes back at the end
         if letter.truncated:
-            left[letter.id] = "its fields were cut because of their size"
+            cut = "its fields were cut because of their size"
+            left[letter.id] = letter.reason if letter.kind is DeadLetterKind.UNKNOWN else cut
         elif new_id := await letters.replay(letter):
             replayed[letter.id] = new_id
     return Replay(replayed, left)

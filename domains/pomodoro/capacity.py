@@ -11,6 +11,9 @@ from domains.pomodoro.ports import ConsumerObserver
 
 T = TypeVar("T")
 
+_READ_BYTES = 4 * 2**20
+"""How much one read is to bring at the most."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConsumerLimits:
@@ -24,6 +27,7 @@ class ConsumerLimits:
     worker_pool_size: int
     max_in_flight: int
     max_in_flight_bytes: int
+    largest_message_bytes: int
     block_ms: int
     claim_interval_seconds: float
     max_deliveries: int
@@ -33,15 +37,15 @@ class ConsumerLimits:
 class InFlight:
     """The messages that this instance is working on, by entry id, bounded in number and in bytes.
 
-    The size of messages is not known before they are read, so the mean of the last read is taken. A read may
-    therefore exceed `max_bytes` by what it brings.
+    The size of messages is not known before they are read, so the mean of the last reads is taken, and
+    `largest_bytes` before there is one. A read may therefore exceed `max_bytes` by what it brings.
     """
 
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
+    def __init__(self, max_messages: int, max_bytes: int, largest_bytes: float = 1.0) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._changed = asyncio.Event()
-        self._mean_bytes = 1.0
+        self._mean_bytes = largest_bytes
         self.sizes: dict[str, int] = {}
         self.bytes = 0
 
@@ -52,7 +56,8 @@ class InFlight:
         With no message in flight it is at least one, whatever its size.
         """
         by_bytes = int((self._max_bytes - self.bytes) / self._mean_bytes)
-        room = min(self._max_messages - len(self.sizes), by_bytes)
+        in_one_read = max(1, int(_READ_BYTES / self._mean_bytes))
+        room = min(self._max_messages - len(self.sizes), by_bytes, in_one_read)
         return room if self.sizes else max(1, room)
 
     def enter(self, sizes: Mapping[str, int]) -> None:
@@ -61,7 +66,7 @@ class InFlight:
             total = sum(sizes.values())
             self.sizes |= sizes
             self.bytes += total
-            self._mean_bytes = max(1.0, total / len(sizes))
+            self._mean_bytes = max(1.0, total / len(sizes), self._mean_bytes / 2)
 
     def leave(self, entry_ids: Iterable[str]) -> None:
         for entry_id in entry_ids:
@@ -153,4 +158,4 @@ class ConsumerContext:
         self.tasks = DrainableTaskGroup()
         self.redis = Breaker(partial(observer.breaker_changed, "redis"))
         self.store = Breaker(partial(observer.breaker_changed, "store"))
-        self.in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_bytes)
+        self.in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_bytes, limits.largest_message_bytes)

@@ -29,6 +29,9 @@ from domains.pomodoro.service import BatchClassification, Decided, Span, possibl
 
 T = TypeVar("T")
 
+_PARKED_BYTES = 700_000
+"""What is no UTF-8 is written as JSON escapes, six characters a byte: then a commit has 4 MiB of letters."""
+
 _SLOW_LANE_GATHERS_SECONDS = 0.1
 """Messages of the slow lane have waited already, and a few large batches delay the fast lane least."""
 
@@ -60,6 +63,11 @@ class Lanes:
             await self._decide(messages, started)
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
+        """Parks them in commits of bounded size: a script's arguments are."""
+        for some in _by_size(letters):
+            await self._park(some)
+
+    async def _park(self, letters: Sequence[DeadLetter]) -> None:
         result = await self._commit(Commit(dead_letters=letters), monotonic())
         self._leave(letter.entry_id for letter in letters)
         if result.dead_letters:  # else another instance has parked them
@@ -190,3 +198,16 @@ class Lanes:
     async def _settle_slow(self, decided: Sequence[Decided], started: float) -> None:
         with self._observed([item.span.message for item in decided], started, Lane.SLOW):
             await self._settle(decided, started, Lane.SLOW)
+
+
+def _by_size(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """Groups of at most `_PARKED_BYTES`, or of one letter that is larger."""
+    group, size = list[DeadLetter](), 0
+    for letter in letters:
+        if group and size + letter.size > _PARKED_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(letter)
+        size += letter.size
+    if group:
+        yield group

@@ -4,7 +4,7 @@ All methods may be cancelled at any await and then may or may not have taken eff
 inserts keep what is there, updates set the same value again, a commit counts a message once.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -151,8 +151,12 @@ class PomodoroUsageLogRepositoryPort(Protocol):
     async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
         """Those of `sessions` that have a log without a category, in one query."""
 
-    def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+    def find_in_period(
+        self, start: float, end: float, unreadable: Callable[[str, str], None] = lambda log_id, reason: None
+    ) -> AsyncIterator[list[PomodoroUsageLog]]:
         """The logs from `start` on and before `end` (Unix seconds), page by page, in any order.
+
+        Calls unreadable(id, reason) for a document that lacks what a log has.
 
         Never all of them in memory. Of what is written meanwhile, some may be among them.
         """

@@ -26,11 +26,17 @@ _RENEWED_SECONDS = 5.0
 
 
 class Rebuilt(NamedTuple):
-    """The numbers of logs read and boards made. `unknown` logs have a category that the store no longer has."""
+    """The numbers of logs read and boards made.
+
+    `unknown` logs have a category that the store no longer has. `unreadable` documents are no logs; the first of them
+    is named.
+    """
 
     logs: int = 0
     boards: int = 0
     unknown: int = 0
+    unreadable: int = 0
+    first_unreadable: str = ""
 
 
 class LeaderboardRebuild:
@@ -81,7 +87,13 @@ class LeaderboardRebuild:
         async for message in rebuild.deferred():
             deferred.add(message.pomodoro_usage_log_id)
             sums.add(message.category, message.timestamp, message.user_id, message.duration)
-        async for page in self._logs.find_in_period(*sums.range):
+
+        def set_aside(log_id: str, reason: str) -> None:
+            nonlocal done
+            first = done.first_unreadable or f"{log_id}: {reason}"
+            done = done._replace(unreadable=done.unreadable + 1, first_unreadable=first)
+
+        async for page in self._logs.find_in_period(sums.range[0], sums.range[1], set_aside):
             uncounted = await rebuild.uncounted()
             counted = [log for log in page if log.category_id and log.id not in uncounted and log.id not in deferred]
             if any(log.category_id not in names for log in counted):

@@ -137,6 +137,7 @@ def consumer_limits(settings: Settings) -> ConsumerLimits:
         worker_pool_size=settings.worker_pool_size,
         max_in_flight=max(1, settings.max_inflight_messages // settings.stream_partitions),
         max_in_flight_bytes=settings.max_inflight_bytes // settings.stream_partitions,
+        largest_message_bytes=settings.max_message_bytes,
         block_ms=settings.block_ms,
         claim_interval_seconds=settings.claim_idle_ms / 3000,
         max_deliveries=settings.max_deliveries,

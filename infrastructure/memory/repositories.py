@@ -1,7 +1,7 @@
 """The stores in memory, for trials and tests. They behave as the real ones do, and end with the process."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from time import monotonic
@@ -114,7 +114,9 @@ class InMemoryPomodoroUsageLogRepository:
         open_ = {Session(log.user_id, log.session_date, log.session) for log in logs if log.category_id is None}
         return open_ & set(sessions)
 
-    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+    async def find_in_period(
+        self, start: float, end: float, unreadable: Callable[[str, str], None] = lambda log_id, reason: None
+    ) -> AsyncIterator[list[PomodoroUsageLog]]:
         found = [log for log in self.documents.values() if start <= log.timestamp < end]
         if found:
             yield found

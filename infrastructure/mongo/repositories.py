@@ -4,7 +4,7 @@ An insert is an `insert_many(ordered=False)` for which a duplicate key is a succ
 Category updates are grouped by the values that they set, and go out as one bulk of `UpdateMany`.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import date
 from math import isfinite
 from zoneinfo import ZoneInfo
@@ -277,12 +277,17 @@ class PomodoroUsageLogRepositoryAdapter:
             found = self._collection.find(incomplete, {"_id": 0, "userId": 1, "sessionDate": 1, "session": 1})
             return {named[log["userId"], log["sessionDate"], log["session"]] async for log in found}
 
-    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+    async def find_in_period(
+        self, start: float, end: float, unreadable: Callable[[str, str], None] = lambda log_id, reason: None
+    ) -> AsyncIterator[list[PomodoroUsageLog]]:
         page: list[PomodoroUsageLog] = []
         with translated_errors():
             query = {"timestamp": {"$gte": start, "$lt": end}}
             async for document in self._collection.find(query, batch_size=_PAGE):
-                page.append(_log_of(document, self._zone))
+                try:
+                    page.append(_log_of(document, self._zone))
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    unreadable(str(document["_id"]), f"{type(error).__name__} {error}")
                 if len(page) == _PAGE:
                     yield page
                     page = []

@@ -10,10 +10,15 @@ from domains.pomodoro.model import DeadLetterKind
 from infrastructure.redis import scripts
 from infrastructure.redis.client import Entries, guarded
 from infrastructure.redis.keys import StreamKeys
-from infrastructure.spring.message_parser import ORIGIN_FIELD
+from infrastructure.spring.message_parser import KNOWN_FIELDS, ORIGIN_FIELD
 
-_PAGE = 500
-_PAGES_BACK = 10
+_PAGE = 16
+"""Letters a call: with all of them as large as messages may be, some MiB."""
+_LOOK_BACK = 5000
+"""How many letters of a stream are looked at for those that are wanted."""
+_MOST_FIELDS = 3000
+"""A script can pass on about 8,000 values."""
+_NOT_OURS = "not a dead letter of the pipeline"
 _NOT_PUBLIC = "an earlier version has parked it; its reason is shown with the token"
 
 
@@ -37,7 +42,7 @@ class RedisDeadLetters:
         found: list[StoredDeadLetter] = []
         for stream, keys in self._keys.items():
             last, of_stream = "+", list[StoredDeadLetter]()
-            for _ in range(_PAGES_BACK):
+            for _ in range(_LOOK_BACK // _PAGE):
                 call = self._client.xrevrange(keys.dead_letters, max=last, count=_PAGE)
                 page = [_stored(stream, *entry) for entry in await guarded(self._client, call)]
                 of_stream += filter(wanted, page)
@@ -55,6 +60,8 @@ class RedisDeadLetters:
 
     async def replay(self, letter: StoredDeadLetter) -> str | None:
         fields = {**letter.fields, ORIGIN_FIELD: letter.fields.get(ORIGIN_FIELD) or letter.original_id}
+        if len(fields) > _MOST_FIELDS:  # fields that the contract does not know mean nothing
+            fields = {name: value for name, value in fields.items() if name in KNOWN_FIELDS}
         flat = [text for pair in fields.items() for text in pair]
         keys = self._keys[letter.stream]
         new_id: str | None = await guarded(
@@ -81,6 +88,21 @@ def _kind(text: str) -> DeadLetterKind:
 
 
 def _stored(stream: str, letter_id: str, fields: Mapping[str, str]) -> StoredDeadLetter:
+    """A letter. What somebody else has put among them is one that cannot be replayed."""
+    try:
+        return _letter_of(stream, letter_id, fields)
+    except (KeyError, ValueError, TypeError) as error:
+        reason = f"not a dead letter of the pipeline: {type(error).__name__} {error}"
+        time = int(letter_id.partition("-")[0]) / 1000
+        return StoredDeadLetter(
+            stream, letter_id, DeadLetterKind.UNKNOWN, reason, _NOT_OURS, letter_id, 0, time, True, dict(fields)
+        )
+
+
+def _letter_of(stream: str, letter_id: str, fields: Mapping[str, str]) -> StoredDeadLetter:
+    message = json.loads(fields["fields"])
+    if not isinstance(message, dict) or not all(isinstance(value, str) for value in message.values()):
+        raise ValueError("its fields are no texts by name")
     return StoredDeadLetter(
         stream=stream,
         id=letter_id,
@@ -91,5 +113,5 @@ def _stored(stream: str, letter_id: str, fields: Mapping[str, str]) -> StoredDea
         deliveries=int(fields["deliveryCount"]),
         time=float(fields["time"]),
         truncated=fields["truncated"] == "true",
-        fields=json.loads(fields["fields"]),
+        fields=message,
     )

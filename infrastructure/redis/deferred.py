@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
 
+import structlog
 from redis.asyncio import Redis
 
 from domains.kernel.window import Window
@@ -32,9 +33,13 @@ class RedisDeferredMessages:
         return bool(await guarded(self._client, self._client.pexpire(key, milliseconds)))
 
     async def after(self, record_id: str, limit: int) -> list[DeferredMessage]:
-        reading = self._client.xrange(self._keys.deferred, min=f"({record_id}", count=limit)
-        records: Entries = await guarded(self._client, reading)
-        return [message_of(found_id, fields) for found_id, fields in records]
+        while True:
+            reading = self._client.xrange(self._keys.deferred, min=f"({record_id}", count=limit)
+            records: Entries = await guarded(self._client, reading)
+            messages = [message for found in records if (message := readable_message(*found))]
+            if messages or not records:
+                return messages
+            record_id = records[-1][0]
 
 
 def record_of(message: DeferredMessage) -> list[str]:
@@ -53,6 +58,17 @@ def record_of(message: DeferredMessage) -> list[str]:
     if message.session:
         fields |= {"sessionDate": message.session.session_date.isoformat(), "session": str(message.session.number)}
     return [text for pair in fields.items() for text in pair]
+
+
+def readable_message(record_id: str, fields: Mapping[str, str]) -> DeferredMessage | None:
+    """The message of a record; None, and a line in the log, for what is none."""
+    try:
+        return message_of(record_id, fields)
+    except (KeyError, ValueError) as error:
+        log = structlog.stdlib.get_logger("pomocore")
+        cause = f"{type(error).__name__} {error}"
+        log.warning("A record of a deferred message cannot be read", action="unreadable", id=record_id, cause=cause)
+        return None
 
 
 def message_of(record_id: str, fields: Mapping[str, str]) -> DeferredMessage:

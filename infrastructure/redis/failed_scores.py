@@ -1,13 +1,14 @@
 """Scores that boards could not take: listing them, and adding them to the boards."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from redis.asyncio import Redis
 
 from domains.operations.model import FailedScore
 from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
-from infrastructure.redis.keys import StreamKeys, split_score_name
+from infrastructure.redis.keys import StreamKeys
 
 
 class RedisFailedScores:
@@ -32,7 +33,9 @@ class RedisFailedScores:
 
     async def _kept(self, keys: StreamKeys) -> list[FailedScore]:
         kept: dict[str, str] = await guarded(self._client, self._client.hgetall(keys.failed_scores))
-        return [
-            FailedScore(keys.stream, *split_score_name(name), float(seconds))
-            for name, seconds in sorted(kept.items())
-        ]
+        scores = []
+        for name, seconds in sorted(kept.items()):
+            with suppress(ValueError):  # what is no number, or names no score, was put there by somebody else
+                board, user_id = name.split("\n", 1)
+                scores.append(FailedScore(keys.stream, board, user_id, float(seconds)))
+        return scores

@@ -90,16 +90,13 @@ def applied_marker(key: str) -> str:
 
 
 def score_name(board: str, user_id: str) -> str:
-    """How a user's score on a board is named in a hash that keeps scores of several boards. Lua has the same."""
+    """How a user's score on a board is named in a hash that keeps scores of several boards. Lua has the same.
+
+    A user's id may hold a newline, a board's key does not.
+    """
     return f"{board}\n{user_id}"
 
 
 def session_name(session: Session) -> str:
     """How a session is named where sessions are remembered. Lua has the same."""
     return f"{session.user_id}\n{session.session_date.isoformat()}\n{session.number}"
-
-
-def split_score_name(name: str) -> tuple[str, str]:
-    """(board, user id). A user's id may hold a newline, a board's key does not."""
-    board, _, user_id = name.partition("\n")
-    return board, user_id

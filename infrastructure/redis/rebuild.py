@@ -1,6 +1,5 @@
 """Recomputes boards next to the old ones while commits go on, and replaces the old ones in one step."""
 
-import json
 import re
 from binascii import unhexlify
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,11 +11,12 @@ from msgspec import msgpack
 from redis.asyncio import Redis
 
 from domains.kernel.errors import TaskRefused
-from domains.pomodoro.model import DeferredMessage
+from domains.pomodoro.model import DeadLetterKind, DeferredMessage
 from infrastructure.redis import scripts
 from infrastructure.redis.client import Entries, guarded
 from infrastructure.redis.commit import counted_logs
-from infrastructure.redis.deferred import message_of
+from infrastructure.redis.dead_letters import RedisDeadLetters
+from infrastructure.redis.deferred import readable_message
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.spring.message_parser import log_id_of
 
@@ -86,7 +86,8 @@ class RedisBoardRebuild:
             last = self._last_record[keys.stream]
             async for page in self._pages_of(keys.deferred, "0-0", last):
                 for record_id, fields in page:
-                    yield message_of(record_id, fields)
+                    if message := readable_message(record_id, fields):
+                        yield message
 
     async def put(self, board: str, scores: Mapping[str, float]) -> None:
         shadow = f"{self._partitions[0].rebuild}:{self._token}:{board}"
@@ -121,10 +122,9 @@ class RedisBoardRebuild:
             await self._add_uncounted(keys, list(chain.from_iterable(found)))
 
     async def _look_at_dead_letters(self, keys: StreamKeys) -> None:
-        async for page in self._pages_of(keys.dead_letters, "0-0"):
-            await self._add_uncounted(
-                keys, [(letter["originalId"], json.loads(letter["fields"])) for _, letter in page]
-            )
+        async for letter in RedisDeadLetters(self._client, [keys]).all():
+            if letter.kind is not DeadLetterKind.UNKNOWN or letter.original_id != letter.id:
+                await self._add_uncounted(keys, [(letter.original_id, dict(letter.fields))])
 
     async def _add_uncounted(self, keys: StreamKeys, entries: Entries) -> None:
         """Adds the logs of entries that are not committed, apart from those that an earlier message had counted."""

@@ -86,6 +86,9 @@ class _Entry(TypedDict):
     pomodoroUsageLogId: NotRequired[_OptionalObjectId]
 
 
+KNOWN_FIELDS = frozenset({*_Entry.__annotations__, ORIGIN_FIELD})
+"""All others are ignored."""
+
 _EXPECTED = {
     "userId": f"a text of 1 to {_LONGEST_USER_ID} characters",
     "duration": "a finite number of seconds, 0 or more",

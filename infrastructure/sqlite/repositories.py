@@ -1,7 +1,7 @@
 """The collections as tables of the embedded store, behind the same ports as MongoDB."""
 
 import json
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import date
 
 from domains.categoryPattern.model import (
@@ -239,7 +239,9 @@ class SqlitePomodoroUsageLogRepository:
         )
         return {Session(user_id, date.fromisoformat(day), number) for user_id, day, number in rows}
 
-    async def find_in_period(self, start: float, end: float) -> AsyncIterator[list[PomodoroUsageLog]]:
+    async def find_in_period(
+        self, start: float, end: float, unreadable: Callable[[str, str], None] = lambda log_id, reason: None
+    ) -> AsyncIterator[list[PomodoroUsageLog]]:
         last = ""
         while rows := await self._database.read(
             "SELECT * FROM pomodoro_usage_log WHERE id > ? AND timestamp >= ? AND timestamp < ? ORDER BY id LIMIT ?",

@@ -166,4 +166,7 @@ async def redis_operations(server: RedisServer, tmp_path: Path, **options: Any) 
         side = RedisOperations(container)
         for source in side.sources:
             await source.ensure_group()
-        yield side
+        try:
+            yield side
+        finally:  # other tests on this server use the same boards
+            await container.redis().flushall()

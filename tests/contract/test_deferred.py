@@ -10,7 +10,7 @@ from domains.kernel.errors import RedisOutage
 from domains.kernel.window import Window
 from domains.pomodoro.model import Commit, CommitResult, DeferredMessage, Move
 from infrastructure.redis.client import make_client
-from infrastructure.redis.deferred import RedisDeferredMessages
+from infrastructure.redis.deferred import RedisDeferredMessages, record_of
 from infrastructure.redis.failed_scores import RedisFailedScores
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.settings import Settings
@@ -289,3 +289,11 @@ async def test_deferred_messages_that_are_away_are_an_outage(stream: RedisStream
     stream.client.set(stream.keys.deferred, "no stream")
     with pytest.raises(RedisOutage):
         await records(stream)
+
+
+async def test_records_that_cannot_be_read_are_left_out(stream: RedisStreamSide) -> None:
+    for fields in [{"a": "b"}] * 3 + [{"userId": "user-1", "duration": "long"}]:
+        stream.client.xadd(stream.keys.deferred, fields)
+    good = stream.client.xadd(stream.keys.deferred, dict(zip(*[iter(record_of(deferred("1-0")))] * 2, strict=True)))
+
+    assert [message.id for message in await stream.deferred().after("0", 2)] == [good]

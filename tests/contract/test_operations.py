@@ -10,7 +10,14 @@ from domains.operations.model import Selection, StoredDeadLetter, TaskState, Tas
 from domains.operations.service import chosen_letters, replay_letters
 from domains.pomodoro.model import Commit, DeadLetter, DeadLetterKind
 from infrastructure.spring.message_parser import ORIGIN_FIELD
-from tests.contract.operations_side import MemoryOperations, Operations, fail_scores, park, redis_operations
+from tests.contract.operations_side import (
+    MemoryOperations,
+    Operations,
+    RedisOperations,
+    fail_scores,
+    park,
+    redis_operations,
+)
 from tests.messages import message
 from tests.servers import RedisServer, redis_cluster
 
@@ -333,3 +340,55 @@ async def test_statuses_reach_whoever_listens_in_their_order(side: Operations) -
 
         for heard in (one, other):
             assert [await anext(heard) for _ in told] == told
+
+
+# What somebody else has written, or another version
+
+
+def only_redis(side: Operations) -> RedisOperations:
+    if not isinstance(side, RedisOperations):
+        pytest.skip("in memory, nobody else writes")
+    return side
+
+
+async def test_a_foreign_entry_among_the_letters_hinders_none(side: Operations) -> None:
+    side = only_redis(side)
+    foreign = [{"a": "b"}, {"fields": "[1]", "reason": "x", "originalId": "1-1", "deliveryCount": "1", "time": "1"}]
+    for fields in foreign:
+        await side.redis.xadd(side.keys[0].dead_letters, fields)
+    (parked,) = await park(side, 0, "broken")
+
+    letters = [letter async for letter in side.letters.all()]
+    replay = await replay_letters(side.letters, Selection())
+
+    assert [letter.kind for letter in letters] == [DeadLetterKind.UNKNOWN, DeadLetterKind.UNKNOWN, letters[2].kind]
+    assert [letter.original_id for letter in letters][2:] == [parked]
+    assert len(replay.replayed) == 1
+    assert all("not a dead letter" in reason for reason in replay.left.values())
+    assert len(replay.left) == 2
+
+
+async def test_a_letter_of_thousands_of_fields_is_replayed_with_those_that_mean_something(side: Operations) -> None:
+    side = only_redis(side)
+    many = message() | {f"unknown-{number}": "x" for number in range(5000)}
+    await park(side, 0, DeadLetter("", "broken", many))
+
+    replay = await replay_letters(side.letters, Selection())
+
+    ((_, entry_id),) = replay.replayed.items()
+    assert (await side.entry(0, entry_id)).items() >= message().items()
+
+
+async def test_what_is_no_score_among_the_kept_ones_hinders_none(side: Operations) -> None:
+    side = only_redis(side)
+    await side.redis.hset(
+        side.keys[0].failed_scores,
+        mapping={
+            "foreign": "1.0",
+            "leaderboard:SNS:2025-09-02\nann": "many",
+            "leaderboard:SNS:2025-09-02\nbob": "2.5",
+        },
+    )
+
+    (score,) = await side.scores.all()
+    assert (score.user_id, score.seconds) == ("bob", 2.5)

@@ -43,7 +43,7 @@ async def test_live_figures_agree_with_the_metrics(console: Console) -> None:
     assert metrics['pomocore_messages_committed_total{lane="fast"}'] == 50
     assert metrics['pomocore_classifications_total{tier="app"}'] == 40
     assert await console.text("#tiers li:has-text('App rule') .share") == "80 %"
-    assert await console.text("#tiers li:has-text('Nobody') .share") == "20 %"
+    assert await console.text("#tiers li:has-text('stays Uncategorized') .share") == "20 %"
     assert await console.text("#lanes tr:has-text('Fast') td >> nth=0") == "50"
     assert await console.text("#level") == "Healthy"
     await console.until("#plot-rate .keys", "Fast lane")
@@ -101,7 +101,7 @@ async def test_a_board_its_pages_and_a_user_on_it(console: Console) -> None:
 async def test_a_window_is_classified_and_explained(console: Console) -> None:
     await console.pipeline.process(message())
     await console.open()
-    await console.page.fill("#try-app", "Visual Studio Code")
+    await console.page.fill("#try-app", "Google Chrome")
     await console.page.fill("#try-url", "https://docs.google.com/document")
     await console.page.keyboard.press("Enter")
     await console.until("#explained .verdict", "Documentation")

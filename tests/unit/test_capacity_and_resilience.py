@@ -67,6 +67,19 @@ async def test_room_is_bounded_in_bytes_by_what_messages_were_like() -> None:
     assert in_flight.bytes == 0
 
 
+def test_a_read_brings_some_mebibytes_at_the_most() -> None:
+    in_flight = InFlight(10_000, 2**30, largest_bytes=2**18)
+    assert in_flight.free == 16, "as if all were as large as they may be"
+
+    for _ in range(20):
+        in_flight.enter({"1-0": 500})
+        in_flight.leave(["1-0"])
+    assert in_flight.free > 8000
+
+    in_flight.enter({"2-0": 2**20})
+    assert in_flight.free == 4, "after a large one, fewer at once"
+
+
 # AdaptiveBatch
 
 
