@@ -107,7 +107,7 @@ async def test_a_window_is_classified_and_explained(console: Console) -> None:
     await console.until("#explained .verdict", "Documentation")
 
     assert "docs.google.com" in await console.text("#explained .wins")
-    assert "the URL comes before the app" in await console.text("#explained")
+    assert "docs.google.com is the host" in await console.text("#explained")
     assert console.errors == []
 
 
