@@ -16,7 +16,7 @@ import json
 import socket
 import sys
 import time
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 import hiredis
@@ -45,6 +45,7 @@ class Prober:
         self._unknown_one_in = round(1 / unknown_share) if unknown_share else 0
         self.unknown = 0
         self._now = time.time()
+        self._logs = count()
         self._board = self._board_of_the_day()
         self._others = cycle([self._message(user) for user in Workload().users])
         self.under_way: dict[str, float] = {}
@@ -109,7 +110,8 @@ class Prober:
         return replies
 
     def _message(self, user: str, app: str = _APP) -> bytes:
-        fields = self._probe | {"userId": user, "app": app}
+        log_id = f"{0x7F000107 << 64 | next(self._logs):024x}"  # a log counts once
+        fields = self._probe | {"userId": user, "app": app, "pomodoroUsageLogId": log_id}
         return command("XADD", STREAM, "*", *(part for field in fields.items() for part in field))
 
     def _board_of_the_day(self) -> str:
@@ -129,7 +131,7 @@ class Prober:
                 "sessionMinutes": 25,
                 "isEnd": False,
                 "categorizedDataId": "68b6" * 6,
-                "pomodoroUsageLogId": "68b7" * 6,
+                "pomodoroUsageLogId": "",
             }
         )
         return calendar.boards(match.category, self._now).keys[0]

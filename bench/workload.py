@@ -131,8 +131,11 @@ class Workload:
 
 
 def document_ids(number: int) -> tuple[str, str]:
-    """The ids of the two documents that Spring inserts for a span, in `categorized_data` and `pomodoro_usage_log`."""
-    return f"{0xDA7A << 80 | number:024x}", f"{0x106 << 80 | number:024x}"
+    """The ids of the two documents that Spring inserts for a span, in `categorized_data` and `pomodoro_usage_log`.
+
+    That of the log says that it has just been created: its time is later than that of any entry.
+    """
+    return f"{0xDA7A << 80 | number:024x}", f"{0x7F000106 << 64 | number:024x}"
 
 
 def command(*parts: str | bytes | int) -> bytes:

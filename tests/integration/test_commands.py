@@ -243,6 +243,8 @@ async def test_boards_are_rebuilt(container: Container, spring: Spring, period: 
         "logs": 1,
         "boards": 2 * len(asked),
         "unknown": 0,
+        "unreadable": 0,
+        "first_unreadable": "",
     }
     for name, label in boards.items():
         score = spring.client.zscore(f"leaderboard:Development:{label}", "user-1")
