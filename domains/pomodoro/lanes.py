@@ -115,6 +115,10 @@ class Lanes:
         A message that fails by itself is tried again alone and does not hinder the others.
         """
         try:
+            messages = [item.span.message for item in decided if item.deferred]
+            deferring = {message.entry_id: message.of_session for message in messages}
+            if deferring:
+                await self._context.redis.run(lambda: self._commits.deferring(deferring))
             failed = await self._stage(Stage.WRITE, self._context.store, lambda: self._batches.write(decided))
             good = [item for item in decided if item.span.message.entry_id not in failed] if failed else decided
             self._context.observer.classified(Counter([item.classification.tier for item in good]))

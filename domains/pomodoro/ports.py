@@ -74,6 +74,13 @@ class CommitPort(Protocol):
         same call can be made again.
         """
 
+    async def deferring(self, messages: Mapping[str, Session]) -> None:
+        """Says that messages, by entry id, are about to be written with an interim category and then committed.
+
+        Until that commit, and for two minutes at the most, the ends of their sessions are due as `deferred` ones: an
+        end may have come before them. Raises RedisOutage.
+        """
+
     async def counted(self, log_ids: Collection[str]) -> Collection[str]:
         """Those of the usage logs whose messages were counted in the last DEDUPLICATION_DAYS. Raises RedisOutage."""
 

@@ -37,6 +37,7 @@ class InMemoryStream:
         self.noted_ends: dict[str, Session] = {}
         self.ended: list[Session] = []
         self.counted: set[str] = set()
+        self.deferring: dict[str, Session] = {}
         self.dead_letters: list[DeadLetter] = []
         self.parked: dict[str, float] = {}
         self.failed_scores: dict[tuple[str, str], float] = {}
@@ -149,6 +150,8 @@ class InMemoryCommit:
         self._stream.noted_ends |= {letter.entry_id: letter.ends for letter in letters if letter.ends}
         deferred = {message.id: message for message in commit.deferred if message.id in committed}
         self._stream.deferred |= deferred
+        for message in commit.deferred:
+            self._stream.deferring.pop(message.id, None)
         moves = [move for move in commit.moves if self._stream.deferred.pop(move.deferred_id, None)]
         raised, failed = self._raise(score_sums(counted, moves))
         return CommitResult(
@@ -161,6 +164,9 @@ class InMemoryCommit:
             len(moves),
             len(committed) - sum(len(entry.message_ids) for entry in counted),
         )
+
+    async def deferring(self, messages: Mapping[str, Session]) -> None:
+        self._stream.deferring |= messages
 
     async def counted(self, log_ids: Collection[str]) -> set[str]:
         return self._stream.counted & set(log_ids)
@@ -199,7 +205,7 @@ class InMemorySessionEnds:
     async def due(self, delay_seconds: float) -> AsyncIterator[list[NotedEnd]]:
         stream, now = self._stream, monotonic()
         missing = min(map(_order, [*stream.pending, *stream.undelivered]), default=(inf, 0))
-        sessions = {message.session for message in stream.deferred.values()}
+        sessions = {message.session for message in stream.deferred.values()} | {*stream.deferring.values()}
         due = [
             NotedEnd(entry_id, session, now - stream.published.get(entry_id, 0.0), session in sessions)
             for entry_id, session in sorted(stream.noted_ends.items(), key=lambda noted: _order(noted[0]))

@@ -17,6 +17,8 @@ from infrastructure.redis.client import guarded
 from infrastructure.redis.deferred import record_of
 from infrastructure.redis.keys import StreamKeys, session_name
 
+_DEFERRING_SECONDS = 120
+"""Longer than it takes to write and commit, unless the instance has died: then its messages are deferred anew."""
 _NO_LOG = "0" * 24
 
 
@@ -62,6 +64,7 @@ class RedisCommit:
         self._is_archived = is_archived
         self._remember = remember_days > 0
         self._counted = keys.counted
+        self._deferred_sessions = keys.deferred_sessions
         self._settings: list[str | int] = [
             group,
             consumer,
@@ -77,6 +80,14 @@ class RedisCommit:
         async with self._one_at_a_time:
             reply = await guarded(self._client, self._script(keys=self._keys, args=arguments))
         return CommitResult(**scripts.named(reply))
+
+    async def deferring(self, messages: Mapping[str, Session]) -> None:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for entry_id, session in messages.items():
+                key = f"{self._deferred_sessions}:{session_name(session)}"
+                pipeline.sadd(key, entry_id)
+                pipeline.expire(key, _DEFERRING_SECONDS)
+            await guarded(self._client, pipeline.execute())
 
     async def counted(self, log_ids: Collection[str]) -> set[str]:
         if not self._remember:

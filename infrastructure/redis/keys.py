@@ -70,7 +70,10 @@ class StreamKeys:
         """Stream: userId, app, title, url, duration, timestamp, category, categorizedDataId, pomodoroUsageLogId,
         sessionDate, session. Earlier versions wrote no session."""
         self.deferred_sessions = f"{own}:deferred:sessions"
-        """HASH: how many messages are deferred, by session ("user<newline>date<newline>session")."""
+        """HASH: how many messages are deferred, by session ("user<newline>date<newline>session").
+
+        With ":" and such a name behind it, a SET with a TTL: the messages of the session that are being deferred.
+        """
         self.deferred_lease = f"{own}:deferred:lease"
         """String with a TTL: the consumer that sees to the deferred messages."""
         self.rebuild = f"{own}:rebuild"

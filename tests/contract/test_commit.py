@@ -10,8 +10,18 @@ import pytest
 from pydantic import SecretStr
 
 from domains.kernel.errors import RedisOutage
+from domains.kernel.window import Window
 from domains.leaderboard.model import LeaderboardEntry
-from domains.pomodoro.model import Commit, CommitResult, DeadLetter, DeadLetterKind, Session, SessionEnd
+from domains.pomodoro.model import (
+    Commit,
+    CommitResult,
+    DeadLetter,
+    DeadLetterKind,
+    DeferredMessage,
+    Move,
+    Session,
+    SessionEnd,
+)
 from infrastructure.redis.client import make_client
 from infrastructure.redis.commit import RedisCommit
 from infrastructure.redis.keys import SESSION_SCORE_STREAM
@@ -545,6 +555,25 @@ async def test_the_end_of_a_session_whose_message_is_a_dead_letter_is_noted(side
 
     assert await announce(side) == 1
     assert side.events() == [("user-1", "2025-09-02", "3")]
+
+
+async def test_an_end_waits_for_a_message_of_its_session_that_is_about_to_be_deferred(side: StreamSide) -> None:
+    """The end came first, and the message has its interim category in the store but is not committed yet."""
+    last, later = await read(side, 2)
+    await side.commits().commit(Commit([entry(last)], [end(last)]))
+    await side.commits().deferring({later: Session("user-1", DAY, 3), "9999-0": Session("user-2", DAY, 3)})
+
+    ((before,),) = [ends async for ends in side.ends().due(0.0)]
+    record = DeferredMessage(
+        later, "user-1", Window("a", "", ""), 1.0, 1.5, "SNS", "d", "l", Session("user-1", DAY, 3)
+    )
+    await side.commits().commit(Commit([entry(later)], deferred=[record]))
+    ((deferred,),) = [ends async for ends in side.ends().due(0.0)]
+    (kept,) = await side.deferred().after("0", 1)
+    await side.commits().commit(Commit(moves=[Move(kept.id, "user-1", 1.0, session=kept.session)]))
+    ((after,),) = [ends async for ends in side.ends().due(0.0)]
+
+    assert (before.deferred, deferred.deferred, after.deferred) == (True, True, False)
 
 
 # Once a log

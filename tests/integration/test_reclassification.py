@@ -1,7 +1,7 @@
 """Messages that were committed without the LLM, on real servers: they move when it is back, and everything agrees."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -14,7 +14,7 @@ from domains.kernel.errors import ClassificationFailed, RedisOutage
 from domains.patternClassifier.llm_queue import LLMQueue
 from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question
-from domains.pomodoro.model import Commit, CommitResult
+from domains.pomodoro.model import Commit, CommitResult, Session
 from infrastructure.composition.container import Container
 from infrastructure.composition.from_settings import llm_queue_limits
 from infrastructure.settings import Settings
@@ -60,6 +60,9 @@ def with_llm(llm: LLM, commits: Any = None) -> Callable[[Container], Any]:
 
 
 class NoCommits:
+    async def deferring(self, messages: Mapping[str, Session]) -> None:
+        return
+
     async def commit(self, commit: Commit) -> CommitResult:
         raise RedisOutage("away")
 

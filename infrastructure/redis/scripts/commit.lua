@@ -153,6 +153,10 @@ for i, id in ipairs(commit.ids) do
   end
 end
 
+for _, record in ipairs(commit.deferred) do
+  if record[2] ~= '' then attempt('SREM', sessions .. ':' .. record[2], record[1]) end
+end
+
 by_day(new_logs, function(key, some)
   local added = attempt('SADD', key, unpack(some))
   attempt('EXPIRE', key, remember)

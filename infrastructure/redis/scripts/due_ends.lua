@@ -5,7 +5,7 @@
 --
 -- Atomic so that what is pending and what is noted are of one moment.
 --
--- KEYS  stream, ends, sessions of deferred messages
+-- KEYS  stream, ends, sessions of deferred messages (behind this name, with ':' and a session: those being deferred)
 -- ARGV  group, the least age (ms) of an end's entry, member of `ends` behind which to look ('': from the first), how many
 -- Returns ends ({{member, id, user, date, session, age (ms), 1 if a message of the session is deferred}, …}),
 --         last (the member to go on behind; '' where there are no more), foreign (members removed that are not the
@@ -34,7 +34,8 @@ for _, member in ipairs(members) do
   local id, session = read_end(member)
   if id then
     local age = now - tonumber(string.match(id, '^%d+'))
-    local is_deferred = call('HEXISTS', deferred, session_name(session))
+    local name = session_name(session)
+    local is_deferred = math.max(call('HEXISTS', deferred, name), call('EXISTS', deferred .. ':' .. name))
     due[#due + 1] = {member, id, session[1], session[2], session[3], age, is_deferred}
   else
     foreign = foreign + call('ZREM', ends, member)
