@@ -12,7 +12,7 @@ from domains.pomodoro.service import BatchClassification, Decided
 from infrastructure.composition.from_settings import message_limits
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
 from infrastructure.patterns.pattern_file import default_patterns
-from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.settings import Settings
 from infrastructure.spring.message_parser import MessageParser
@@ -24,7 +24,7 @@ class NullStore:
     async def find_many_by_app_url_title_batch(self, keys: Any) -> dict[Any, Any]:
         return {}
 
-    async def save_all(self, documents: Any) -> dict[str, str]:
+    async def save_all(self, documents: Any, provisional: Any = ()) -> dict[str, str]:
         return {}
 
     async def update_category_all(self, updates: Any) -> dict[str, str]:
@@ -69,8 +69,8 @@ class Parts:
         self.batches = BatchClassification(self.classifier, null, null, self.calendar, STREAM)
         self.script = RecordedScript()
         client: Any = self.script
-        limits = settings.dead_letters_max, settings.deferred_max, settings.deduplication_days
-        self.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, "one", *limits)
+        limits = CommitLimits(settings.dead_letters_max, settings.deferred_max, settings.deduplication_days)
+        self.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, "one", limits)
 
     def messages(self, entries: list[tuple[str, dict[str, str]]]) -> list[PomodoroPatternClassifyMessage]:
         parsed = [self.parser.parse(entry_id, fields) for entry_id, fields in entries]

@@ -32,8 +32,6 @@ _READ: Mapping[Tier, Callable[[str], Key]] = {
     Tier.APP: pattern_words,
     Tier.TITLE: parse_title_pattern,
 }
-
-
 _COLON = "the name of a category with a colon makes the server's archiving of boards fail; it is used all the same"
 
 
@@ -62,7 +60,8 @@ class RuleIndex:
         additions: Iterable[CategoryPattern] = (),
         sites: KnownSites | None = None,
     ) -> None:
-        self.problems: list[PatternProblem] = []
+        colons = sorted({pattern.category for pattern in patterns if ":" in pattern.category})
+        self.problems = [PatternProblem(category, "", _COLON) for category in colons]
         self._sites = sites
         self._ids: dict[str, str] = {}
         for pattern in patterns:  # a name that stands twice keeps its first id
@@ -117,8 +116,6 @@ class RuleIndex:
         ]
         keyed.sort()
         rules = []
-        for category in sorted({each.category for each in patterns if ":" in each.category}):
-            self.problems.append(PatternProblem(category, category, _COLON))
         for without, priority, category, text, id_, tier, provisional in keyed:
             try:
                 key = _READ[tier](text)

@@ -114,7 +114,7 @@ class StreamReader:
                 self._turned["claim"] = monotonic()
                 if await self._claim(stop):
                     continue
-                # a session's end may have waited only for entries that have vanished from the stream
+                # on a cluster, scores may have been left in the outbox
                 await self._context.redis.run(lambda: self._commits.commit(Commit()), stop)
                 self._context.observer.stream_tidied(await self._context.redis.run(self._source.tidy, stop))
                 await pause(stop, self._context.limits.claim_interval_seconds)

@@ -39,7 +39,7 @@ from infrastructure.operations.health import PipelineHealth
 from infrastructure.patterns.pattern_file import ADDITIONS, PatternFileError, default_patterns, read_patterns
 from infrastructure.patterns.sites import known_sites
 from infrastructure.redis import client as redis_client
-from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.session_ends import RedisSessionEnds
@@ -103,16 +103,13 @@ def partition_keys(settings: Settings) -> list[StreamKeys]:
 
 def commits(client: Redis, keys: StreamKeys, settings: Settings, calendar: BoardCalendar) -> RedisCommit:
     kind = OutboxCommit if boards_elsewhere(settings) else RedisCommit
-    return kind(
-        client,
-        keys,
-        settings.stream_group,
-        settings.consumer_name,
+    limits = CommitLimits(
         settings.dead_letters_max,
         settings.deferred_max,
         settings.deduplication_days,
         calendar.is_archived if settings.archived_boards == "keep" else None,
     )
+    return kind(client, keys, settings.stream_group, settings.consumer_name, limits)
 
 
 def session_ends(client: Redis, keys: StreamKeys, settings: Settings, commits: RedisCommit) -> RedisSessionEnds:

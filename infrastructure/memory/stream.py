@@ -148,7 +148,8 @@ class InMemoryCommit:
         self._stream.parked |= {letter.entry_id: time() for letter in letters}
         self._stream.noted_ends |= {end.entry_id: end.session for end in ends}
         self._stream.noted_ends |= {letter.entry_id: letter.ends for letter in letters if letter.ends}
-        deferred = {message.id: message for message in commit.deferred if message.id in committed}
+        counting = {entry_id for entry in counted for entry_id in entry.message_ids}
+        deferred = {message.id: message for message in commit.deferred if message.id in counting}
         self._stream.deferred |= deferred
         for message in commit.deferred:
             self._stream.deferring.pop(message.id, None)

@@ -224,7 +224,7 @@ class LoggingObserver(Observer):
         self._log.info("Loaded category patterns", action="patterns", patterns=count)
         for problem in problems:
             self._log.warning(
-                "Skipped a broken pattern",
+                "A category pattern has a problem",
                 action="pattern_problem",
                 category=problem.category,
                 pattern=problem.pattern,

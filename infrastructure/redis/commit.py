@@ -6,6 +6,7 @@ from binascii import unhexlify
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import chain
 from time import time
+from typing import NamedTuple
 
 from msgspec import msgpack
 from redis.asyncio import Redis
@@ -22,13 +23,22 @@ _DEFERRING_SECONDS = 120
 _NO_LOG = "0" * 24
 
 
+class CommitLimits(NamedTuple):
+    """`dead_letters_max` bounds the dead-letter stream, `deferred_max` the records of deferred messages (both
+    approximately): the oldest go first. For `remember_days` it is remembered which logs were counted; 0: not at all.
+    What archived boards would get, if `is_archived` (board, Unix time) is given, is kept for replay.
+    """
+
+    dead_letters_max: int
+    deferred_max: int
+    remember_days: int
+    is_archived: Callable[[str, float], bool] | None = None
+
+
 class RedisCommit:
     """CommitPort where one script reaches all keys: on a single node, or with a prefix that puts them in one slot.
 
-    `dead_letters_max` bounds the dead-letter stream, `deferred_max` the records of deferred messages (both
-    approximately): the oldest go first. `remember_days` is how long it is remembered which logs were counted; 0: they
-    are not. What archived boards would get, if `is_archived` is given, is kept for replay. `consumer` gets back what
-    cannot be committed after all.
+    `consumer` gets back what cannot be committed after all.
 
     One script at a time: Redis runs them one by one anyway, and it answers a read that came among several only when
     it is through with all of them; until then nothing new could be parsed.
@@ -42,10 +52,7 @@ class RedisCommit:
         keys: StreamKeys,
         group: str,
         consumer: str,
-        dead_letters_max: int,
-        deferred_max: int,
-        remember_days: int,
-        is_archived: Callable[[str, float], bool] | None = None,
+        limits: CommitLimits,
     ) -> None:
         self._client = client
         self._script = client.register_script(scripts.COMMIT)
@@ -61,16 +68,16 @@ class RedisCommit:
         if self.with_outbox:
             self._keys.append(keys.outbox)
         self._one_at_a_time = asyncio.Lock()
-        self._is_archived = is_archived
-        self._remember = remember_days > 0
+        self._is_archived = limits.is_archived
+        self._remember = limits.remember_days > 0
         self._counted = keys.counted
         self._deferred_sessions = keys.deferred_sessions
         self._settings: list[str | int] = [
             group,
             consumer,
-            dead_letters_max,
-            deferred_max,
-            remember_days * 86_400,
+            limits.dead_letters_max,
+            limits.deferred_max,
+            limits.remember_days * 86_400,
             keys.counted,
         ]
 

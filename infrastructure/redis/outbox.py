@@ -7,7 +7,7 @@ again changes nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from domains.kernel.errors import RedisOutage
 from domains.pomodoro.model import Commit, CommitResult
 from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
-from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.keys import StreamKeys, applied_marker, score_name
 
 _MARKER_SECONDS = 40 * 86_400
@@ -41,18 +41,8 @@ class OutboxCommit(RedisCommit):
 
     with_outbox = True
 
-    def __init__(
-        self,
-        client: Redis,
-        keys: StreamKeys,
-        group: str,
-        consumer: str,
-        dead_letters_max: int,
-        deferred_max: int,
-        remember_days: int,
-        is_archived: Callable[[str, float], bool] | None = None,
-    ) -> None:
-        super().__init__(client, keys, group, consumer, dead_letters_max, deferred_max, remember_days, is_archived)
+    def __init__(self, client: Redis, keys: StreamKeys, group: str, consumer: str, limits: CommitLimits) -> None:
+        super().__init__(client, keys, group, consumer, limits)
         self._outbox = keys.outbox
         self._failed_scores = keys.failed_scores
         self._session_scores = keys.session_scores

@@ -32,7 +32,7 @@ from domains.pomodoro.model import (
     SessionEnd,
 )
 from infrastructure.redis.client import make_client
-from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.deferred import RedisDeferredMessages
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.session_ends import RedisSessionEnds
@@ -265,7 +265,7 @@ def _machine_on(server: RedisServer, protocol: int) -> Iterator[type[CommitMachi
     with asyncio.Runner() as runner, server.client(protocol=2) as redis:
         client = make_client(Settings(redis_addr=server.address).model_copy(update={"redis_protocol": protocol}))
         CommitMachine.redis, CommitMachine.runner = redis, runner
-        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, "c1", 10_000, 10_000, remember_days=3)
+        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, "c1", CommitLimits(10_000, 10_000, 3))
         CommitMachine.ends = RedisSessionEnds(client, StreamKeys(STREAM), GROUP, deliver=None)
         CommitMachine.deferred = RedisDeferredMessages(client, StreamKeys(STREAM), "one")
         CommitMachine.claims_drop_deleted = int(redis.info("server")["redis_version"].split(".")[0]) >= 7

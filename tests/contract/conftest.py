@@ -44,7 +44,7 @@ from infrastructure.memory.stream import (
 from infrastructure.redis.budget import RedisLLMBudget
 from infrastructure.redis.cache import RedisClassificationCache
 from infrastructure.redis.client import make_client
-from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.deferred import RedisDeferredMessages
 from infrastructure.redis.keys import SESSION_SCORE_STREAM, LLMKeys, StreamKeys
 from infrastructure.redis.leaderboard import LeaderboardCacheAdapter
@@ -300,7 +300,7 @@ class RedisStreamSide:
         )
 
     def commits(self) -> CommitPort:
-        return RedisCommit(self.redis.make(), self.keys, GROUP, "one", 1000, 1000, remember_days=3)
+        return RedisCommit(self.redis.make(), self.keys, GROUP, "one", CommitLimits(1000, 1000, 3))
 
     def ends(self) -> SessionEndsPort:
         return RedisSessionEnds(self.redis.make(), self.keys, GROUP, deliver=None)

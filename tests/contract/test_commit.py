@@ -23,7 +23,7 @@ from domains.pomodoro.model import (
     SessionEnd,
 )
 from infrastructure.redis.client import make_client
-from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.keys import SESSION_SCORE_STREAM
 from tests.contract.conftest import GROUP, RedisSide, RedisStreamSide, StreamSide, _stream_side
 from tests.messages import message
@@ -606,6 +606,18 @@ async def test_a_log_that_stands_twice_in_one_commit_counts_once(side: StreamSid
     assert side.scores(DEVELOPMENT) == {"user-1": 60.0}
 
 
+async def test_a_message_that_comes_again_is_not_deferred(side: StreamSide) -> None:
+    """Its seconds count where the first one counted, so there is nothing to move."""
+    first, again = await read(side, 2)
+    await side.commits().commit(Commit([logged(first, LOG)]))
+    record = DeferredMessage(again, "user-1", Window("a", "", ""), 60.0, 1.5, "SNS", "d", LOG)
+
+    result = await side.commits().commit(Commit([logged(again, LOG)], deferred=[record]))
+
+    assert result == CommitResult(messages=1, duplicates=1)
+    assert await side.deferred().after("0", 10) == []
+
+
 async def test_a_repeated_end_is_noted_all_the_same(side: StreamSide) -> None:
     first, again = await read(side, 2)
     await side.commits().commit(Commit([logged(first, LOG)]))
@@ -658,9 +670,8 @@ async def test_a_set_of_counted_logs_of_the_wrong_type_keeps_no_message_from_cou
 
 async def test_what_archived_boards_would_get_is_kept_for_replay(stream: RedisStreamSide) -> None:
     (only,) = await read(stream, 1)
-    commits = RedisCommit(
-        stream.redis.make(), stream.keys, GROUP, "one", 1000, 1000, 3, lambda board, now: board == SNS
-    )
+    limits = CommitLimits(1000, 1000, 3, lambda board, now: board == SNS)
+    commits = RedisCommit(stream.redis.make(), stream.keys, GROUP, "one", limits)
 
     result = await commits.commit(Commit([entry(only, boards=(DEVELOPMENT, SNS))]))
 
@@ -712,7 +723,7 @@ async def test_a_command_that_is_not_allowed_stops_the_commit_before_it_changes_
     client = make_client(limited)
     try:
         with pytest.raises(RedisOutage, match=f"(?i){command}"):
-            await RedisCommit(client, stream.keys, GROUP, "one", 1000, 1000, remember_days=3).commit(commit)
+            await RedisCommit(client, stream.keys, GROUP, "one", CommitLimits(1000, 1000, 3)).commit(commit)
     finally:
         await client.aclose()
         stream.client.execute_command("ACL", "DELUSER", "limited")

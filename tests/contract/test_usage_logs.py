@@ -338,3 +338,15 @@ async def test_sessions_without_category_are_those_with_a_log_that_has_none(stor
 
     assert await stores.logs.sessions_without_category(asked) == {Session("user-1", day, 3)}
     assert await stores.logs.sessions_without_category([]) == set()
+
+
+async def test_a_document_that_is_no_log_is_set_aside_with_its_reason_and_hinders_none(mongo: MongoStores) -> None:
+    await mongo.logs.save_all([usage_log(1, timestamp=100.0)])
+    foreign = mongo.raw.pomodoro_usage_log.insert_one({"userId": "user-1", "timestamp": 100.0, "session": 1})
+    set_aside: dict[str, str] = {}
+
+    pages = [page async for page in mongo.logs.find_in_period(100.0, 101.0, set_aside.__setitem__)]
+
+    assert [log.id for page in pages for log in page] == [log_id(1)]
+    assert set_aside.keys() == {str(foreign.inserted_id)}
+    assert "sessionDate" in set_aside[str(foreign.inserted_id)]

@@ -17,6 +17,7 @@ from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import Commit, DeferredMessage, Move, Session, SessionEnd
 from infrastructure.composition.container import Container, running_container
 from infrastructure.redis.client import guarded
+from infrastructure.redis.commit import CommitLimits
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.sample import sample_week
@@ -129,7 +130,9 @@ async def test_instances_that_deliver_the_same_entries_count_them_once(
     ids = [f"{n}-1" for n in range(1, 41)]
     commits = await committed(container, *ids)
     others = [
-        OutboxCommit(container.redis(), container.keys(), container.settings().stream_group, "one", 100, 100, 3)
+        OutboxCommit(
+            container.redis(), container.keys(), container.settings().stream_group, "one", CommitLimits(100, 100, 3)
+        )
         for _ in range(3)
     ]
     async with asyncio.TaskGroup() as group:

@@ -103,7 +103,13 @@ class Commits(InMemoryCommit):
     lose_replies = False
     """A commit that takes effect but whose reply is lost."""
 
+    def __init__(self, stream: InMemoryStream, boards: InMemoryLeaderboard) -> None:
+        super().__init__(stream, boards)
+        self.parked: list[Sequence[DeadLetter]] = []
+
     async def commit(self, commit: Commit) -> CommitResult:
+        if commit.dead_letters:
+            self.parked.append(commit.dead_letters)
         if self.error is not None and not self.lose_replies:
             raise self.error
         result = await super().commit(commit)

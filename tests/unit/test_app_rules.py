@@ -241,6 +241,15 @@ def test_broken_app_pattern_is_reported_and_skipped(pattern: str) -> None:
     assert rules.match("Figma", "") is not None
 
 
+def test_a_category_with_a_colon_is_used_and_told_of() -> None:
+    rules = RuleSet([CategoryPattern("1" * 24, "Design: UI", None, ("Figma",))])
+
+    (problem,) = rules.problems
+    assert (problem.category, problem.pattern) == ("Design: UI", "")
+    assert "colon" in problem.reason
+    assert rules.match("Figma", "") is not None
+
+
 def test_table_of_qualifiers_is_written_in_folded_form() -> None:
     # A word that folds to something else could never be found.
     assert [said for said in QUALIFIERS if " ".join(split_name(said)) != said and said[0] != "."] == []

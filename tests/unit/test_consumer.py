@@ -311,6 +311,28 @@ async def test_a_bug_in_the_llm_client_hinders_nobody(world: World) -> None:
     assert len(world.stream.deferred) == 1
 
 
+async def test_rejected_messages_are_parked_in_commits_of_bounded_size(world: World) -> None:
+    """JSON escapes may make six times as much of them, and a script's arguments have a limit."""
+    world.add(*[message(duration="-1", title="x" * 300_000) for _ in range(5)])
+    instance = Instance(world)
+    async with instance.running() as task:
+        await until(lambda: len(world.stream.dead_letters) == 5, task)
+
+    assert [len(letters) for letters in instance.commits.parked] == [2, 2, 1]
+
+
+async def test_a_session_ends_with_its_end_though_this_one_fails_at_every_try(world: World) -> None:
+    (entry_id,) = world.add(message(isEnd="true", app="poison"))
+    world.llm.gate.set()
+    world.store.poison = StoreRefused("never")
+    instance = Instance(world)
+    async with instance.running() as task:
+        await until(lambda: bool(world.stream.ended), task)
+
+    assert [letter.entry_id for letter in world.stream.dead_letters] == [entry_id]
+    assert world.stream.ended == [Session("user-1", date(2025, 9, 2), 3)]
+
+
 # Outages
 
 

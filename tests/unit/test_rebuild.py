@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from domains.kernel.errors import TaskRefused
 from domains.leaderboard.model import Period
 from domains.leaderboard.service import BoardCalendar
-from domains.pomodoro.model import DeferredMessage
+from domains.pomodoro.model import DeferredMessage, PomodoroUsageLog
 from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt, Sum, Sums
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository, InMemoryPomodoroUsageLogRepository
-from tests.messages import SEOUL
+from tests.messages import SEOUL, usage_log
 
 DAY = date(2025, 9, 2)
 
@@ -98,3 +98,37 @@ async def test_a_rebuild_that_fails_leaves_no_task() -> None:
         await rebuild.rebuild([Period.DAY], DAY, progress)
 
     assert asyncio.all_tasks() == before
+
+
+async def test_a_rebuild_goes_on_past_documents_that_are_no_logs_and_names_the_first() -> None:
+    class Idle:
+        async def begin(self) -> None: ...
+
+        async def deferred(self) -> AsyncIterator[DeferredMessage]:
+            return
+            yield
+
+        async def uncounted(self) -> set[str]:
+            return set()
+
+        async def put(self, board: str, scores: dict[str, float]) -> None: ...
+
+        async def swap(self, boards: set[str]) -> int:
+            return 0
+
+    class Logs(InMemoryPomodoroUsageLogRepository):
+        async def find_in_period(
+            self, start: float, end: float, unreadable: Any = None
+        ) -> AsyncIterator[list[PomodoroUsageLog]]:
+            for log_id in ("first", "second"):
+                unreadable(log_id, "no duration")
+            yield [usage_log(1)]
+
+    async def progress(_: Rebuilt) -> None: ...
+
+    idle: Any = Idle
+    rebuild = LeaderboardRebuild(idle, Logs(), InMemoryCategoryPatternRepository(), BoardCalendar(SEOUL))
+
+    done = await rebuild.rebuild([Period.DAY], DAY, progress)
+
+    assert (done.logs, done.unreadable, done.first_unreadable) == (1, 2, "first: no duration")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from domains.pomodoro.model import Commit, CommitResult
-from infrastructure.redis.commit import RedisCommit
+from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.keys import StreamKeys
 
 
@@ -34,7 +34,7 @@ class SlowClient:
 
 async def test_one_script_is_under_way_at_a_time_and_one_that_is_given_up_holds_up_no_other() -> None:
     client: Any = SlowClient()
-    commits = RedisCommit(client, StreamKeys("stream"), "group", "one", 1, 1, remember_days=3)
+    commits = RedisCommit(client, StreamKeys("stream"), "group", "one", CommitLimits(1, 1, 3))
 
     results = await asyncio.gather(*[commits.commit(Commit()) for _ in range(5)], return_exceptions=True)
 

@@ -81,7 +81,8 @@ local function give_back(id)
   attempt('XCLAIM', stream, group, consumer, 0, id, 'FORCE', 'JUSTID')
 end
 
--- What comes of a message beside its seconds is written first, so that it can be given back.
+-- What comes of a message beside its seconds is written first, so that it can be given back. Records beyond the greatest
+-- length take the place of others, so they add to no session.
 local records, postponed = {}, 0
 for _, record in ipairs(commit.deferred) do records[record[1]] = record end
 
@@ -93,7 +94,9 @@ local function keep_record(id)
     failed(deferred, cause)
     return false
   end
-  if call('XLEN', deferred) < tonumber(deferred_max) then attempt('HINCRBY', sessions, record[2], 1) end
+  if record[2] ~= '' and call('XLEN', deferred) < tonumber(deferred_max) then
+    attempt('HINCRBY', sessions, record[2], 1)
+  end
   postponed = postponed + 1
   return true
 end
