@@ -41,10 +41,7 @@ def list_letters(
         if as_json:
             print_json([asdict(letter) for letter in found[:limit]])
             return
-        rows = [
-            (it.id, _when(it.time), str(it.deliveries), it.fields.get("userId", ""), it.reason)
-            for it in found[:limit]
-        ]
+        rows = [(it.id, _when(it.time), str(it.deliveries), it.user_id, it.reason) for it in found[:limit]]
         if rows:
             print_tables(table(("Id", "Time", "Tries", "User", "Reason"), rows, ("Tries",), ("Id", "Time", "User")))
         say(f"{len(found)} dead letters" + (f", {limit} shown" if len(found) > limit else ""))

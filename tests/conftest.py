@@ -14,8 +14,9 @@ from infrastructure.composition.container import Container, running_container
 from infrastructure.process.embedded_redis import find_redis_server
 from infrastructure.settings import Settings
 from tests.browser import find_browser
-from tests.servers import RedisServer, mongo_kind, mongo_server
+from tests.servers import RedisServer, documented_user, mongo_kind, mongo_server
 
+REDIS_PASSWORD = "s3cret-of-pomocore"
 _NO_BROWSER = "none on PATH, so the tests of the console page do not run; with a Chromium, make test-page runs them"
 
 
@@ -55,7 +56,10 @@ def _logging_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Beside the default user it has one with the documented permissions, as which `settings` reach it."""
     server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", *documented_user(REDIS_PASSWORD))
     yield server
     server.stop()
 
@@ -77,9 +81,15 @@ def mongo_database(mongo_uri: str) -> Iterator[str]:
 
 @pytest.fixture
 def settings(redis_server: RedisServer, tmp_path: Path) -> Iterator[Settings]:
-    """Real Redis on a database that is empty for the test, and SQLite in the test's own directory."""
+    """Real Redis, empty for the test, as a user with the documented permissions; SQLite in a directory of its own."""
     yield Settings(
-        redis_addr=redis_server.address, data_dir=tmp_path, block_ms=50, claim_idle_ms=300, announce_delay_ms=0
+        redis_addr=redis_server.address,
+        redis_username="pomocore",
+        redis_password=REDIS_PASSWORD,
+        data_dir=tmp_path,
+        block_ms=50,
+        claim_idle_ms=300,
+        announce_delay_ms=0,
     )
     with redis_server.client() as client:
         client.flushall()

@@ -1,7 +1,9 @@
 """Real servers for tests. They are private, listen on free ports, and end with the run."""
 
 import os
+import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -78,6 +80,13 @@ class RedisServer:
             self._process.send_signal(number)
             self._process.wait(30)
             self._process = None
+
+
+def documented_user(password: str) -> list[str]:
+    """ACL SETUSER with the arguments that docs/operations.md has for the pipeline's user, whose name is the first."""
+    page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^redis-cli ACL SETUSER (.*)$", page.replace("\\\n", " "), re.MULTILINE)
+    return [word.replace("PASSWORD", password) for word in shlex.split(line)]
 
 
 @contextmanager

@@ -19,10 +19,11 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
-class StoredDeadLetter:
-    """A dead letter as it is kept. `domains.pomodoro.model.DeadLetter` explains the other fields.
+class LetterSummary:
+    """What lists of dead letters are made of. `domains.pomodoro.model.DeadLetter` explains the other fields.
 
-    `time` is when it was parked, `original_id` the entry id under which its message was read.
+    `time` is when it was parked, `original_id` the entry id under which its message was read, `size` that of its kept
+    fields in bytes. Letters of earlier versions have no `user_id`.
     """
 
     stream: str
@@ -30,10 +31,18 @@ class StoredDeadLetter:
     kind: DeadLetterKind
     reason: str
     public_reason: str
+    user_id: str
     original_id: str
     deliveries: int
     time: float
     truncated: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDeadLetter(LetterSummary):
+    """A dead letter as it is kept, with the fields of its message."""
+
     fields: Mapping[str, str]
 
 
@@ -48,7 +57,7 @@ class Selection:
         self._reason = reason.casefold()
         self._before = time() - _seconds(older_than) if older_than else float("inf")
 
-    def __contains__(self, letter: StoredDeadLetter) -> bool:
+    def __contains__(self, letter: LetterSummary) -> bool:
         by_id = not self._ids or letter.id in self._ids
         return by_id and self._reason in letter.reason.casefold() and letter.time < self._before
 

@@ -9,28 +9,28 @@ from datetime import datetime
 from typing import Protocol
 
 from domains.kernel.errors import Outage
-from domains.operations.model import FailedScore, StoredDeadLetter, StreamFigures, TaskStatus, Turn
+from domains.operations.model import FailedScore, LetterSummary, StoredDeadLetter, StreamFigures, TaskStatus, Turn
 
 
 class DeadLettersPort(Protocol):
     """The dead letters of all partitions."""
 
-    def all(self) -> AsyncIterator[StoredDeadLetter]:
+    def all(self) -> AsyncIterator[LetterSummary]:
         """All letters, the oldest of each partition first, without loading all into memory."""
 
-    async def latest(self, limit: int, wanted: Callable[[StoredDeadLetter], bool]) -> list[StoredDeadLetter]:
+    async def latest(self, limit: int, wanted: Callable[[LetterSummary], bool]) -> list[LetterSummary]:
         """The latest `limit` wanted letters, latest first, among the last few thousand of each partition."""
 
     async def get(self, letter_id: str) -> StoredDeadLetter | None: ...
 
-    async def replay(self, letter: StoredDeadLetter) -> str | None:
+    async def replay(self, letter: LetterSummary) -> str | None:
         """Puts the message back on its stream, once, however often it is called. Returns its new entry id.
 
         Returns None if the letter no longer exists. The message carries the id under which it first came, so that its
         documents keep their ids. A letter with truncated fields must not be replayed.
         """
 
-    async def drop(self, letters: Sequence[StoredDeadLetter]) -> int:
+    async def drop(self, letters: Sequence[LetterSummary]) -> int:
         """Deletes letters for good. Returns how many of them existed."""
 
 

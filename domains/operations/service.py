@@ -1,11 +1,11 @@
 """Operations on many dead letters at once."""
 
-from domains.operations.model import Replay, Selection, StoredDeadLetter
+from domains.operations.model import LetterSummary, Replay, Selection
 from domains.operations.ports import DeadLettersPort
 from domains.pomodoro.model import DeadLetterKind
 
 
-async def chosen_letters(letters: DeadLettersPort, selection: Selection) -> list[StoredDeadLetter]:
+async def chosen_letters(letters: DeadLettersPort, selection: Selection) -> list[LetterSummary]:
     return [letter async for letter in letters.all() if letter in selection]
 
 

@@ -1,6 +1,5 @@
 """The operations of the API. Those that change something have `access="token"` and are logged."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 from aiohttp import web
@@ -15,13 +14,13 @@ from domains.categoryPattern.ports import CategoryPatternRepositoryPort, Pattern
 from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
 from domains.leaderboard.ports import LeaderboardCachePort
-from domains.operations.model import StoredDeadLetter
+from domains.operations.model import LetterSummary, StoredDeadLetter
 from domains.operations.ports import DeadLettersPort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.explain import explain
 from domains.patternClassifier.model import OF_RULES
 from infrastructure.http import schemas
-from infrastructure.http.endpoint import ANSWER_BYTES, Endpoint, json_text
+from infrastructure.http.endpoint import ANSWER_BYTES, Endpoint
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.http.guard import Guard
 from infrastructure.http.labels import labels
@@ -120,11 +119,15 @@ class Api:
     async def dead_letters(self, request: web.Request, query: schemas.DeadLetterQuery) -> schemas.DeadLetters:
         admitted = self._guard.admits(request)
 
-        def is_wanted(letter: StoredDeadLetter) -> bool:
+        def is_wanted(letter: LetterSummary) -> bool:
             return query.reason.casefold() in _reason(letter, admitted).casefold()
 
-        found = await self._dead_letters.latest(query.limit, is_wanted)
-        return schemas.DeadLetters(content=_within_bounds(_letter(letter, admitted) for letter in found))
+        content, left = list[schemas.DeadLetterDocument](), ANSWER_BYTES // 2 if admitted else 0
+        for letter in await self._dead_letters.latest(query.limit, is_wanted):
+            whole = await self._dead_letters.get(letter.id) if letter.size < left else None
+            left -= letter.size if whole else 0
+            content.append(_letter(letter, admitted, whole))
+        return schemas.DeadLetters(content=content)
 
     async def replay(self, request: web.Request, which: schemas.DeadLetterId, _: schemas.Nothing) -> schemas.Replayed:
         letter = await self._dead_letters.get(which.id)
@@ -258,36 +261,23 @@ def _row(row: LeaderboardResult) -> schemas.Row:
     return schemas.Row(rank=row.rank, user_id=row.user_id, score=row.score)
 
 
-def _reason(letter: StoredDeadLetter, admitted: bool) -> str:
+def _reason(letter: LetterSummary, admitted: bool) -> str:
     """A dead letter. Without the token it has no quoted values and no text of a store about a message."""
     return letter.reason if admitted else letter.public_reason
 
 
-def _within_bounds(letters: Iterable[schemas.DeadLetterDocument]) -> list[schemas.DeadLetterDocument]:
-    """The letters, without the fields of those with which they would be longer than half an answer."""
-    kept, left = list[schemas.DeadLetterDocument](), ANSWER_BYTES // 2
-    for letter in letters:
-        size = len(json_text(letter).encode())
-        if size > left:
-            letter = letter.model_copy(update={"fields": None})
-            size = len(json_text(letter).encode())
-        left -= size
-        kept.append(letter)
-    return kept
-
-
-def _letter(letter: StoredDeadLetter, admitted: bool) -> schemas.DeadLetterDocument:
+def _letter(letter: LetterSummary, admitted: bool, whole: StoredDeadLetter | None) -> schemas.DeadLetterDocument:
     return schemas.DeadLetterDocument(
         id=letter.id,
         stream=letter.stream,
         kind=letter.kind,
         reason=_reason(letter, admitted)[:_TEXT_CHARACTERS],
-        user_id=letter.fields.get("userId", "")[:_TEXT_CHARACTERS],
+        user_id=letter.user_id[:_TEXT_CHARACTERS],
         original_id=letter.original_id,
         deliveries=letter.deliveries,
         time=letter.time,
         truncated=letter.truncated,
-        fields=dict(letter.fields) if admitted else None,
+        fields=dict(whole.fields) if whole else None,
     )
 
 

@@ -4,12 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from time import monotonic
 
 from domains.operations.model import (
     LEASE_SECONDS,
     FailedScore,
     Instance,
+    LetterSummary,
     StoredDeadLetter,
     StreamFigures,
     TaskStatus,
@@ -27,31 +29,38 @@ class InMemoryDeadLetters:
     def __init__(self, *partitions: InMemoryStream) -> None:
         self._partitions = {stream.name: stream for stream in partitions}
 
-    async def all(self) -> AsyncIterator[StoredDeadLetter]:
-        for letter in self._kept():
+    async def all(self) -> AsyncIterator[LetterSummary]:
+        for letter in self._summaries():
             yield letter
 
-    async def latest(self, limit: int, wanted: Callable[[StoredDeadLetter], bool]) -> list[StoredDeadLetter]:
-        letters = sorted(filter(wanted, self._kept()), key=lambda letter: letter.time)
+    async def latest(self, limit: int, wanted: Callable[[LetterSummary], bool]) -> list[LetterSummary]:
+        letters = sorted(filter(wanted, self._summaries()), key=lambda letter: letter.time)
         return letters[::-1][:limit]
 
     async def get(self, letter_id: str) -> StoredDeadLetter | None:
         return next((letter for letter in self._kept() if letter.id == letter_id), None)
 
-    async def replay(self, letter: StoredDeadLetter) -> str | None:
-        if not self._take(letter):
+    async def replay(self, letter: LetterSummary) -> str | None:
+        whole = await self.get(letter.id)
+        if whole is None or whole.truncated or not self._take(whole):
             return None
-        return self._partitions[letter.stream].add({ORIGIN_FIELD: letter.original_id, **letter.fields})
+        return self._partitions[whole.stream].add({ORIGIN_FIELD: whole.original_id, **whole.fields})
 
-    async def drop(self, letters: Sequence[StoredDeadLetter]) -> int:
+    async def drop(self, letters: Sequence[LetterSummary]) -> int:
         return sum(map(self._take, letters))
 
-    def _take(self, letter: StoredDeadLetter) -> bool:
+    def _take(self, letter: LetterSummary) -> bool:
         stream = self._partitions[letter.stream]
         left = [kept for kept in stream.dead_letters if kept.entry_id != letter.id]
         taken = len(left) < len(stream.dead_letters)
         stream.dead_letters = left
         return taken
+
+    def _summaries(self) -> list[LetterSummary]:
+        return [
+            LetterSummary(*(getattr(letter, field.name) for field in fields(LetterSummary)))
+            for letter in self._kept()
+        ]
 
     def _kept(self) -> list[StoredDeadLetter]:
         return [_stored(stream, letter) for stream in self._partitions.values() for letter in stream.dead_letters]
@@ -64,10 +73,12 @@ def _stored(stream: InMemoryStream, letter: DeadLetter) -> StoredDeadLetter:
         kind=letter.kind,
         reason=letter.reason,
         public_reason=letter.public_reason,
+        user_id=letter.fields.get("userId", ""),
         original_id=letter.entry_id,
         deliveries=letter.deliveries,
         time=stream.parked[letter.entry_id],
         truncated=letter.truncated,
+        size=letter.size,
         fields=letter.fields,
     )
 

@@ -21,6 +21,8 @@ from infrastructure.redis.keys import StreamKeys, session_name
 _DEFERRING_SECONDS = 120
 """Longer than it takes to write and commit, unless the instance has died: then its messages are deferred anew."""
 _NO_LOG = "0" * 24
+_USER_ID_CHARACTERS = 500
+"""Of a letter's summary; a message may come with any."""
 
 
 class CommitLimits(NamedTuple):
@@ -180,6 +182,7 @@ def _fields_of(letter: DeadLetter) -> list[str]:
         "deliveryCount": str(letter.deliveries),
         "time": f"{time():.3f}",
         "truncated": "true" if letter.truncated else "false",
+        "userId": letter.fields.get("userId", "")[:_USER_ID_CHARACTERS].encode("utf-8", "replace").decode(),
         "fields": fields_to_json(letter.fields),
     }
     return [text for pair in fields.items() for text in pair]

@@ -56,8 +56,8 @@ class StreamKeys:
         self.stream = prefix + stream
         own = f"{{{self.stream}}}" if clustered and "{" not in self.stream else self.stream
         self.dead_letters = f"{own}:dlq"
-        """Stream: kind, reason, publicReason, originalId, deliveryCount, time (Unix seconds), truncated, fields
-        (JSON). Earlier versions wrote neither kind nor publicReason."""
+        """Stream: kind, reason, publicReason, originalId, deliveryCount, time (Unix seconds), truncated, userId,
+        fields (JSON). Earlier versions wrote no kind, no publicReason, no userId."""
         self.ends = f"{own}:ends"
         """ZSET, all scores 0: ends that commits have noted and that are not announced."""
         self.announced = f"{own}:announced"

@@ -122,7 +122,11 @@ class RedisBoardRebuild:
             await self._add_uncounted(keys, list(chain.from_iterable(found)))
 
     async def _look_at_dead_letters(self, keys: StreamKeys) -> None:
-        async for letter in RedisDeadLetters(self._client, [keys]).all():
+        letters = RedisDeadLetters(self._client, [keys])
+        async for summary in letters.all():
+            letter = await letters.get(summary.id)
+            if letter is None:
+                continue
             if letter.kind is not DeadLetterKind.UNKNOWN or letter.original_id != letter.id:
                 await self._add_uncounted(keys, [(letter.original_id, dict(letter.fields))])
 

@@ -263,6 +263,7 @@ class MemorySide:
                 "publicReason": letter.public_reason,
                 "deliveryCount": str(letter.deliveries),
                 "truncated": "true" if letter.truncated else "false",
+                "userId": letter.fields.get("userId", ""),
                 "fields": dict(letter.fields),
             }
             for letter in self.stream.dead_letters

@@ -254,6 +254,7 @@ async def test_a_dead_letter_is_parked_with_all_that_is_known_and_acknowledged(s
             "publicReason": "duration must be a number",
             "deliveryCount": "4",
             "truncated": "false",
+            "userId": "김민수",
             "fields": fields,
         }
     ]
@@ -461,7 +462,7 @@ async def test_a_dead_letter_says_when_it_was_parked(stream: RedisStreamSide) ->
 
     assert before - 0.001 <= float(letter["time"]) <= time.time() + 0.001
     always = {"reason", "originalId", "deliveryCount", "time", "truncated", "fields"}
-    assert set(letter) == always | {"kind", "publicReason"}
+    assert set(letter) == always | {"kind", "publicReason", "userId"}
     assert json.loads(letter["fields"]) == {"a": "b"}
 
 

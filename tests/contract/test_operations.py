@@ -1,12 +1,14 @@
 """What an operator looks at and asks for: dead letters, failed scores, figures of the streams, and tasks."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from domains.operations.model import Selection, StoredDeadLetter, TaskState, TaskStatus
+from domains.operations.model import LetterSummary, Selection, TaskState, TaskStatus
 from domains.operations.service import chosen_letters, replay_letters
 from domains.pomodoro.model import Commit, DeadLetter, DeadLetterKind
 from infrastructure.spring.message_parser import ORIGIN_FIELD
@@ -46,7 +48,7 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
                 yield operations
 
 
-async def letters_of(side: Operations) -> list[StoredDeadLetter]:
+async def letters_of(side: Operations) -> list[LetterSummary]:
     return [letter async for letter in side.letters.all()]
 
 
@@ -63,10 +65,13 @@ async def test_a_letter_has_all_that_was_known_when_it_was_parked(side: Operatio
 
     (original_id,) = await park(side, 1, letter)
 
-    (kept,) = await letters_of(side)
+    (summary,) = await letters_of(side)
+    kept = await side.letters.get(summary.id)
+    assert kept is not None
+    assert asdict(kept) == {**asdict(summary), "fields": fields}
+    assert kept.user_id == "김민수"
     assert (kept.stream, kept.original_id, kept.deliveries, kept.truncated) == (side.streams[1], original_id, 4, True)
     assert (kept.kind, kept.reason, kept.public_reason) == (DeadLetterKind.NOT_UTF8, "이유", "why")
-    assert kept.fields == fields
     assert kept.time > 1.7e9
 
 
@@ -92,7 +97,9 @@ async def test_a_letter_is_found_by_its_id(side: Operations) -> None:
     await park(side, 1, "other", "wanted")
     wanted = (await letters_of(side))[2]
 
-    assert await side.letters.get(wanted.id) == wanted
+    found = await side.letters.get(wanted.id)
+    assert found is not None
+    assert (found.id, found.reason, found.fields) == (wanted.id, "wanted", message())
     assert await side.letters.get("1-999999") is None
 
 
@@ -135,7 +142,7 @@ async def test_letters_are_chosen_by_reason_age_and_id(side: Operations) -> None
     await park(side, 0, "The Store is full", "not so")
     first, second = await letters_of(side)
 
-    async def chosen(**by: object) -> list[StoredDeadLetter]:
+    async def chosen(**by: object) -> list[LetterSummary]:
         return await chosen_letters(side.letters, Selection(**by))  # type: ignore[arg-type]
 
     assert await chosen() == [first, second]
@@ -366,6 +373,27 @@ async def test_a_foreign_entry_among_the_letters_hinders_none(side: Operations) 
     assert len(replay.replayed) == 1
     assert all("not a dead letter" in reason for reason in replay.left.values())
     assert len(replay.left) == 2
+
+
+async def test_letters_of_an_earlier_and_of_a_later_version_are_replayed(side: Operations) -> None:
+    side = only_redis(side)
+    fields = {"reason": "why", "originalId": "1-1", "deliveryCount": "1", "time": "1.5", "truncated": "false"}
+    earlier = fields | {"fields": json.dumps(message(userId="ann"))}
+    later = earlier | {"kind": "of_another_version", "publicReason": "?", "userId": "ann", "more": "x" * 100_000}
+    for version in (earlier, later):
+        await side.redis.xadd(side.keys[0].dead_letters, version)  # type: ignore[arg-type]
+
+    found = await letters_of(side)
+    replay = await replay_letters(side.letters, Selection())
+
+    assert [(letter.kind, letter.reason, letter.user_id) for letter in found] == [
+        (DeadLetterKind.UNKNOWN, "why", ""),
+        (DeadLetterKind.UNKNOWN, "why", "ann"),
+    ]
+    assert len(replay.replayed) == 2
+    assert [await side.entry(0, entry_id) for entry_id in replay.replayed.values()] == [
+        message(userId="ann") | {ORIGIN_FIELD: "1-1"}
+    ] * 2
 
 
 async def test_a_letter_of_thousands_of_fields_is_replayed_with_those_that_mean_something(side: Operations) -> None:

@@ -190,7 +190,9 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
 
     listed = pipeline.run("dead_letters", "list", "--json").json()
     assert [letter["original_id"] for letter in listed] == [bad, half, large]
-    assert listed[0]["fields"] == message(duration="-1", userId="[/red]카카오")
+    assert [letter["user_id"] for letter in listed] == ["[/red]카카오", "user-1", "user-1"]
+    one = pipeline.run("dead_letters", "show", listed[0]["id"], "--json").json()
+    assert one["fields"] == message(duration="-1", userId="[/red]카카오")
     shown = pipeline.run("dead_letters", "show", listed[0]["id"])
     assert shown.code == 0, shown
     assert f"original id {bad}" in shown.out

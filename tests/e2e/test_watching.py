@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -64,6 +65,36 @@ def test_figures_agree_with_what_was_published_and_the_drain_can_be_watched(plac
         assert consumer.stop(signal.SIGTERM) == 0
     assert "Traceback" not in consumer.log
     assert ask(port, "/healthz")[0] == 0
+
+
+WORST = [
+    *(piece * (60_000 // len(piece.encode())) for piece in ("a.", "a/", "%2f", " - ", "\u0300\u0327", "a@a.com ")),
+    "https://" + "?url=https://a.com/&" * 3000,
+    "https://" + "xn--a." * 10_000,
+    "C:\\Users\\" + "한글 " * 8000,
+]
+"""Texts on which rules, masking and explanations were once quadratic, as long as a message lets three of them be."""
+
+
+def test_the_worst_messages_do_not_hold_up_the_answer_that_it_is_alive(place: Places) -> None:
+    port = free_port()
+    pipeline = place(HTTP_PORT=str(port))
+    consumer = pipeline.consumer()
+    consumer.until(lambda: checks(port)["status"] == 200, "it is ready")
+    windows = [{"app": "Google Chrome", "url": text, "title": text} for text in WORST]
+    windows += [{"app": text[:300], "url": "https://a.com/" + text, "title": ""} for text in WORST]
+    pipeline.run("publish", "-", input=jsonl(*(message(**window) for window in windows * 10)))
+    waited = []
+
+    def all_are_committed() -> bool:
+        sent = time.monotonic()
+        assert ask(port, "/healthz")[0] == 200
+        waited.append(time.monotonic() - sent)
+        time.sleep(max(0.0, 0.1 - waited[-1]))
+        return metrics(port)['pomocore_messages_committed_total{lane="fast"}'] == 10 * len(windows)
+
+    consumer.until(all_are_committed, "all are committed")
+    assert max(waited) < 5, "a probe gives up"
 
 
 def test_readiness_and_status_follow_redis(place: Places, tmp_path: Path) -> None:

@@ -51,8 +51,7 @@ def any_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings
 
 
 def _on_mongo(driver: str, settings: Settings, uri: str, database: str) -> Settings:
-    kept = settings.model_dump(include={"redis_addr", "data_dir", "block_ms", "claim_idle_ms", "announce_delay_ms"})
-    return Settings(mongo_uri=uri, mongo_database=database, mongo_driver=driver, **kept)
+    return Settings(**settings.model_dump() | {"mongo_uri": uri, "mongo_database": database, "mongo_driver": driver})
 
 
 @dataclass

@@ -549,7 +549,8 @@ async def test_bytes_that_are_no_utf_8_are_parked_and_kept(pipeline: Pipeline, f
     letter = await parked(pipeline, raw(linked_message(1)) | {field.encode(): b"\xff\xfe caf\xe9"})
 
     assert field in letter["reason"]
-    (kept,) = [letter async for letter in pipeline.container.dead_letters().all()]
+    letters = pipeline.container.dead_letters()
+    (kept,) = [await letters.get(letter.id) async for letter in letters.all()]
     assert kept.fields[field].encode("utf-8", "surrogateescape") == b"\xff\xfe caf\xe9"
 
 

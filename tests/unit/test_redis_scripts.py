@@ -8,6 +8,7 @@ import pytest
 
 from domains.leaderboard.model import NOTHING_SECONDS
 from infrastructure.redis import scripts
+from tests.servers import documented_user
 
 FOLDER = Path(str(files(scripts)))
 NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
@@ -20,6 +21,19 @@ def _parts(name: str) -> tuple[str, str]:
     """Head and body."""
     head, _, body = (FOLDER / f"{name}.lua").read_text().partition("\n\n")
     return head, body
+
+
+def test_the_documented_permissions_are_no_more_than_what_is_used() -> None:
+    """That they suffice is shown by all tests whose `settings` connect as that user."""
+    scripts_and_adapters = [*FOLDER.rglob("*.lua"), *FOLDER.parent.glob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in scripts_and_adapters)
+    used = {word.lower() for word in re.findall(r"\b[A-Z]+\b", text)} | set(re.findall(r"\.(\w+)\(", text))
+    of_the_client = {"auth", "hello", "client", "select", "multi", "exec", "evalsha", "script", "unsubscribe"}
+    of_a_cluster = {"cluster", "command", "readonly"}
+
+    allowed = {word[1:] for word in documented_user("secret") if word.startswith("+")}
+
+    assert allowed - of_the_client - of_a_cluster <= used
 
 
 @pytest.mark.parametrize("name", NAMES)
