@@ -102,7 +102,7 @@ class Stages:
     def _decode(self) -> Any:
         reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
         reader.feed(self._reply)
-        return reader.gets()
+        return reader.gets(False)
 
     def _payload(self, commit: Commit) -> None:
         _result(self._parts.commits.commit(commit))

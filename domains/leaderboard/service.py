@@ -37,6 +37,12 @@ class BoardCalendar:
         self._archived_from: dict[str, float] = {}
         self._days: dict[int, date] = {}
         self._boards: dict[tuple[str, date], Boards] = {}
+        self._keys: dict[tuple[str, float], tuple[str, ...]] = {}
+
+    def keys(self, category: str, timestamp: float) -> tuple[str, ...]:
+        """The keys that `boards` gives, from a cache by quarter of an hour: every message needs them."""
+        bucket = timestamp // _BUCKET
+        return self._keys.get((category, bucket)) or self._find_keys(category, timestamp, bucket)
 
     def boards(self, category: str, timestamp: float) -> Boards:
         """The boards in which a category counts at `timestamp` (Unix seconds); a work category also counts in `work`.
@@ -81,6 +87,14 @@ class BoardCalendar:
         day = self._days[bucket] = first.date()
         return day
 
+    def _find_keys(self, category: str, timestamp: float, bucket: float) -> tuple[str, ...]:
+        keys = self.boards(category, timestamp).keys
+        if int(bucket) in self._days:  # all of it is of one day
+            if len(self._keys) >= _CACHE_LIMIT:
+                self._keys.clear()
+            self._keys[category, bucket] = keys
+        return keys
+
     def _local(self, timestamp: float) -> datetime:
         return datetime.fromtimestamp(timestamp, UTC).astimezone(self.zone)
 
@@ -100,17 +114,23 @@ class BoardCalendar:
         return boards
 
 
-def aggregate(contributions: Iterable[tuple[str, tuple[str, ...], str, float, str | None]]) -> list[LeaderboardEntry]:
-    """Groups contributions into one entry for each user and set of boards.
+class Aggregation:
+    """Groups what messages add into one entry for each user and set of boards."""
 
-    A contribution is (user, boards, message id, seconds, id of the usage log or None).
-    """
-    entries: dict[tuple[str, tuple[str, ...]], LeaderboardEntry] = {}
-    for user_id, boards, message_id, seconds, log_id in contributions:
-        entry = entries.get((user_id, boards))
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, int], LeaderboardEntry] = {}
+        """By user, and by the identity of the boards, which is cheaper than their text. Equal boards that are not the
+        same only make two entries of one."""
+
+    @property
+    def entries(self) -> list[LeaderboardEntry]:
+        return list(self._entries.values())
+
+    def add(self, user_id: str, boards: tuple[str, ...], message_id: str, seconds: float, log_id: str | None) -> None:
+        """`log_id` is that of the usage log, if the message came with one."""
+        entry = self._entries.get((user_id, id(boards)))
         if entry is None:
-            entry = entries[user_id, boards] = LeaderboardEntry(user_id, boards)
+            entry = self._entries[user_id, id(boards)] = LeaderboardEntry(user_id, boards)
         entry.message_ids.append(message_id)
         entry.durations.append(seconds)
         entry.log_ids.append(log_id)
-    return list(entries.values())

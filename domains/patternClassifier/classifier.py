@@ -113,6 +113,11 @@ class PatternClassifier:
             return self.snapshot.fallback(window)
         return found
 
+    def all_at_once(self, windows: Sequence[Window]) -> list[Classification | None]:
+        """What `at_once` says of each."""
+        settled = self.snapshot.settled
+        return [settled.get(window[:2]) or self.at_once(window) for window in windows]
+
     async def further(self, windows: Collection[Window]) -> dict[Window, Classification]:
         """What the tiers between memory and LLM know of `windows`. A tier that is away, or breaks, is passed over."""
         asked = {window: self._question(window) for window in windows}

@@ -127,6 +127,10 @@ class RuleSet:
                 _remember(self._pages, page, decided)
         return decided
 
+    def needs_no_title(self, app: str, url: str) -> bool:
+        """Whether `match` has lately found that app and URL decide alone."""
+        return isinstance(self._windows.get((app, url)), RuleMatch)
+
     def candidates(self, app: str, url: str, title: str = "") -> list[RuleMatch]:
         """All rules that match this window, the one that decides first, the others by the rows of the table."""
         opened = self._without_title(app, url)

@@ -8,6 +8,8 @@ from domains.patternClassifier.model import OF_LLM, Classification, RuleMatch, T
 from domains.patternClassifier.rules import RuleSet
 from domains.patternClassifier.sites import KnownSites
 
+_SETTLED = 32_768
+
 
 class PatternSnapshot:
     """Replaced as a whole, so that a batch never sees half a change.
@@ -37,6 +39,8 @@ class PatternSnapshot:
             {name: Classification(name, id_, is_llm_based, Tier.DOCUMENTS) for name, id_ in ids.items()}
             for is_llm_based in (False, True)
         ]
+        self.settled: dict[tuple[str, str], Classification] = {}
+        """What `by_rules` has lately said of windows by app and URL, where these decide whatever the title."""
         self._names = {pattern.id: pattern.category for pattern in patterns}
         self._unknown_pages = unknown_pages if unknown_pages in ids else UNCATEGORIZED
 
@@ -47,7 +51,14 @@ class PatternSnapshot:
     def by_rules(self, window: Window) -> Classification | None:
         """What the rules decide for good."""
         match = self.rules.match(window.app, window.url, window.title)
-        return None if match is None or match.doubt else self.by_tier[match.tier][match.category]
+        if match is None or match.doubt:
+            return None
+        found = self.by_tier[match.tier][match.category]
+        if self.rules.needs_no_title(window.app, window.url):
+            if len(self.settled) >= _SETTLED:
+                self.settled.clear()
+            self.settled[window[:2]] = found
+        return found
 
     def provisionally(self, window: Window) -> RuleMatch | None:
         """The rule that holds as long as nobody knows better, with the category that the window then counts as.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Generic, TypeVar
 
 from domains.kernel.resilience import Breaker, DrainableTaskGroup, Spawn
@@ -69,8 +70,7 @@ class InFlight:
             self._mean_bytes = max(1.0, total / len(sizes), self._mean_bytes / 2)
 
     def leave(self, entry_ids: Iterable[str]) -> None:
-        for entry_id in entry_ids:
-            self.bytes -= self.sizes.pop(entry_id, 0)
+        self.bytes -= sum(map(self.sizes.pop, entry_ids, repeat(0)))
         self._changed.set()
 
     async def room(self) -> int:

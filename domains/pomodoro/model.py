@@ -172,12 +172,12 @@ class RepairedDocuments(NamedTuple):
 
 
 class CategoryUpdate(NamedTuple):
-    """Sets the category of the document `id`. `is_llm_based` matters to `categorized_data` alone.
+    """Sets the category of the documents `ids`. `is_llm_based` matters to `categorized_data` alone.
 
-    One that is `provisional` gives way to a category that the document has already.
+    One that is `provisional` gives way to a category that a document has already.
     """
 
-    id: str
+    ids: Sequence[str]
     category_id: str
     is_llm_based: bool
     provisional: bool = False

@@ -136,14 +136,17 @@ class StreamReader:
 
     def _start(self, batch: ReadBatch, after: Callable[[], None] | None = None) -> bool:
         """Starts processing the entries of a batch that are not in flight yet. Returns False if there are none."""
-        busy = self._context.in_flight.sizes
-        messages = [message for message in batch.messages if message.entry_id not in busy]
-        rejected = [letter for letter in batch.rejected if letter.entry_id not in busy]
-        if not messages and not rejected:
+        busy, fresh = self._context.in_flight.sizes, batch
+        sizes = {message.entry_id: message.size for message in batch.messages}
+        sizes |= {letter.entry_id: letter.size for letter in batch.rejected}
+        if not sizes.keys().isdisjoint(busy):
+            messages = [message for message in batch.messages if message.entry_id not in busy]
+            rejected = [letter for letter in batch.rejected if letter.entry_id not in busy]
+            fresh = ReadBatch(messages, rejected)
+            sizes = {entry_id: size for entry_id, size in sizes.items() if entry_id not in busy}
+        if not sizes:
             return False
-        fresh = ReadBatch(messages, rejected)
-        self._context.in_flight.enter({message.entry_id: message.size for message in messages})
-        self._context.in_flight.enter({letter.entry_id: letter.size for letter in rejected})
+        self._context.in_flight.enter(sizes)
         self._context.observer.batch_read(len(fresh))
         task = self._context.tasks.spawn(self._process(fresh), f"batch of {len(fresh)}")
         if after is not None:

@@ -110,8 +110,8 @@ class Reclassification:
         data, logs = [], []
         for message in messages:
             _, category_id, is_llm_based, _ = answers[message.window]
-            data.append(CategoryUpdate(message.categorized_data_id, category_id, is_llm_based))
-            logs.append(CategoryUpdate(message.pomodoro_usage_log_id, category_id, is_llm_based))
+            data.append(CategoryUpdate([message.categorized_data_id], category_id, is_llm_based))
+            logs.append(CategoryUpdate([message.pomodoro_usage_log_id], category_id, is_llm_based))
         failures = await self._categorized.update_category_all(data)
         return failures | await self._logs.update_category_all(logs)
 

@@ -1,11 +1,13 @@
 """The use case: decide what each span of a batch was, write it, and say what its commit counts."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import repeat
 from time import monotonic
 from typing import NamedTuple
 
 from domains.kernel.window import Window
-from domains.leaderboard.service import BoardCalendar, aggregate
+from domains.leaderboard.service import Aggregation, BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.model import Classification
 from domains.pomodoro.model import (
@@ -40,43 +42,52 @@ class Decided(NamedTuple):
     deferred: bool = False
 
 
+_new_span = partial(tuple.__new__, Span)
+_new_decided = partial(tuple.__new__, Decided)
+"""Thousands are made of a batch: `map` makes them without a call in Python each."""
+
+
 class WriteSet:
     """The documents and updates of a batch, each collection's in one list: one write a list."""
 
-    def __init__(self, stream: str, decided: Iterable[Decided]) -> None:
+    def __init__(self, stream: str, decided: Collection[Decided]) -> None:
         self._stream = stream
+        self._decided = decided
         self.new_data: dict[Window, CategorizedData] = {}
         self.data_updates: list[CategoryUpdate] = []
         self.new_logs: list[PomodoroUsageLog] = []
         self.log_updates: list[CategoryUpdate] = []
         self.provisional_logs: set[str] = set()
-        self.owners: list[tuple[str, str, str]] = []
+        groups: dict[tuple[Classification, bool], tuple[list[str], list[str]]] = {}
         for item in decided:
-            self._add(item)
+            (message, _), classification, deferred = item
+            if message.categorized_data_id is None or message.pomodoro_usage_log_id is None:
+                self._add(item)
+                continue
+            ids = groups.get((classification, deferred))
+            if ids is None:
+                ids = groups[classification, deferred] = [], []
+            ids[0].append(message.categorized_data_id)
+            ids[1].append(message.pomodoro_usage_log_id)
+        for ((_, category_id, is_llm_based, _), deferred), (data_ids, log_ids) in groups.items():
+            self.data_updates.append(CategoryUpdate(data_ids, category_id, is_llm_based, deferred))
+            self.log_updates.append(CategoryUpdate(log_ids, category_id, is_llm_based, deferred))
 
     def failed_messages(self, failures: dict[str, str]) -> dict[str, str]:
         """{entry id: reason} of the messages one of whose documents is among `failures` ({document id: reason})."""
         failed: dict[str, str] = {}
-        for entry_id, *document_ids in self.owners:
-            reasons = [failures[document_id] for document_id in document_ids if document_id in failures]
+        for span, _, _ in self._decided:
+            reasons = [failures[id_] for id_ in document_ids(span, self._stream) if id_ in failures]
             if reasons:
-                failed[entry_id] = reasons[0]
+                failed[span.message.entry_id] = reasons[0]
         return failed
 
     def _add(self, item: Decided) -> None:
-        message = item.span.message
-        data_id, log_id = message.categorized_data_id, message.pomodoro_usage_log_id
-        if data_id is None or log_id is None:
-            data_id, log_id = document_ids(item.span, self._stream)
-            self._add_document(item, data_id)
-            self.new_logs.append(_log_of(message, log_id, data_id, item.classification.category_id))
-            if item.deferred:
-                self.provisional_logs.add(log_id)
-        else:
-            _, category_id, is_llm_based, _ = item.classification
-            self.data_updates.append(CategoryUpdate(data_id, category_id, is_llm_based, item.deferred))
-            self.log_updates.append(CategoryUpdate(log_id, category_id, is_llm_based, item.deferred))
-        self.owners.append((message.entry_id, data_id, log_id))
+        data_id, log_id = document_ids(item.span, self._stream)
+        self._add_document(item, data_id)
+        self.new_logs.append(_log_of(item.span.message, log_id, data_id, item.classification.category_id))
+        if item.deferred:
+            self.provisional_logs.add(log_id)
 
     def _add_document(self, item: Decided, data_id: str) -> None:
         """The window's document is created, or given its category where it says something else."""
@@ -88,7 +99,7 @@ class WriteSet:
         else:
             outdated = (document.category_id, document.is_llm_based) != (category_id, is_llm_based)
         if outdated:
-            self.data_updates.append(CategoryUpdate(data_id, category_id, is_llm_based, item.deferred))
+            self.data_updates.append(CategoryUpdate([data_id], category_id, is_llm_based, item.deferred))
 
 
 def document_ids(span: Span, stream: str) -> tuple[str, str]:
@@ -174,7 +185,7 @@ class BatchClassification:
 
     def decide(
         self,
-        messages: Iterable[PomodoroPatternClassifyMessage],
+        messages: Sequence[PomodoroPatternClassifyMessage],
         documents: Mapping[Window, CategorizedData],
     ) -> tuple[list[Decided], list[Span]]:
         """What can be decided at once, and what has to ask the slow tiers.
@@ -182,6 +193,11 @@ class BatchClassification:
         A window without ids that already has a classified document keeps that document's category; everything
         else goes by the rules.
         """
+        if not documents:
+            found = self._classifier.all_at_once([message.window for message in messages])
+            if None not in found:
+                spans = map(_new_span, zip(messages, repeat(None), strict=False))
+                return list(map(_new_decided, zip(spans, found, repeat(False), strict=False))), []
         decided, undecided = [], []
         for message in messages:
             document = documents.get(message.window) if message.categorized_data_id is None else None
@@ -213,18 +229,17 @@ class BatchClassification:
 
     def commit_of(self, decided: Iterable[Decided]) -> Commit:
         """What committing these messages acknowledges, raises and ends."""
-        contributions, ends, postponed = [], [], []
+        aggregation, ends, postponed = Aggregation(), [], []
+        boards_of, add = self._calendar.keys, aggregation.add
         for span, classification, deferred in decided:
             message = span.message
-            boards = self._calendar.boards(classification.category, message.timestamp).keys
-            contributions.append(
-                (message.user_id, boards, message.entry_id, message.duration, message.pomodoro_usage_log_id)
-            )
+            boards = boards_of(classification.category, message.timestamp)
+            add(message.user_id, boards, message.entry_id, message.duration, message.pomodoro_usage_log_id)
             if message.is_end:
                 ends.append(SessionEnd(message.entry_id, message.of_session))
             if deferred:
                 postponed.append(self._deferred(span, classification))
-        return Commit(aggregate(contributions), ends, deferred=postponed)
+        return Commit(aggregation.entries, ends, deferred=postponed)
 
     def _deferred(self, span: Span, classification: Classification) -> DeferredMessage:
         message = span.message

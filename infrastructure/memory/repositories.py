@@ -1,7 +1,7 @@
 """The stores in memory, for trials and tests. They behave as the real ones do, and end with the process."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from time import monotonic
@@ -72,16 +72,22 @@ class InMemoryCategorizedDataRepository:
         return {}
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
-        for document_id, category_id, is_llm_based, provisional in updates:
+        for document_id, update in _one_by_one(updates):
             document = self.documents.get(document_id)
-            if document and not (provisional and document.category_id):
-                self.documents[document_id] = replace(document, category_id=category_id, is_llm_based=is_llm_based)
+            if document and not (update.provisional and document.category_id):
+                self.documents[document_id] = replace(
+                    document, category_id=update.category_id, is_llm_based=update.is_llm_based
+                )
         return {}
 
     async def find_llm_based(self) -> AsyncIterator[CategorizedData]:
         for document in list(self.documents.values()):
             if document.is_llm_based:
                 yield document
+
+
+def _one_by_one(updates: Iterable[CategoryUpdate]) -> Iterator[tuple[str, CategoryUpdate]]:
+    return ((document_id, update) for update in updates for document_id in update.ids)
 
 
 class InMemoryPomodoroUsageLogRepository:
@@ -98,10 +104,10 @@ class InMemoryPomodoroUsageLogRepository:
         return {}
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
-        for update in updates:
-            document = self.documents.get(update.id)
+        for document_id, update in _one_by_one(updates):
+            document = self.documents.get(document_id)
             if document and not (update.provisional and document.category_id):
-                self.documents[update.id] = replace(document, category_id=update.category_id)
+                self.documents[document_id] = replace(document, category_id=update.category_id)
         return {}
 
     async def find_by_session(self, user_id: str, session_date: date, session: int) -> list[PomodoroUsageLog]:

@@ -185,8 +185,8 @@ class CategorizedDataRepositoryAdapter:
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
         groups: dict[tuple[str, bool, bool], list[str]] = {}
-        for document_id, category_id, is_llm_based, provisional in updates:
-            groups.setdefault((category_id, is_llm_based, provisional), []).append(document_id)
+        for ids, category_id, is_llm_based, provisional in updates:
+            groups.setdefault((category_id, is_llm_based, provisional), []).extend(ids)
         return await self._writes.update(
             [
                 Group(
@@ -239,13 +239,13 @@ class PomodoroUsageLogRepositoryAdapter:
             ],
         )
         again = [log for log in documents if log.id in there - set(provisional)]
-        updates = [CategoryUpdate(log.id, log.category_id, False) for log in again if log.category_id]
+        updates = [CategoryUpdate([log.id], log.category_id, False) for log in again if log.category_id]
         return failures | await self.update_category_all(updates)
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
         groups: dict[tuple[str, bool], list[str]] = {}
-        for document_id, category_id, _, provisional in updates:
-            groups.setdefault((category_id, provisional), []).append(document_id)
+        for ids, category_id, _, provisional in updates:
+            groups.setdefault((category_id, provisional), []).extend(ids)
         return await self._writes.update(
             [
                 Group(ids, {"$set": {"categoryId": ObjectId(category_id)}}, provisional)

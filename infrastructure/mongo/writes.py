@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-from bson import ObjectId
 from pymongo import UpdateMany
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from domains.kernel.errors import StoreOutage
 from infrastructure.mongo.client import DATA_CODES, Document, translated_errors
+from infrastructure.mongo.raw_ids import documents_with
 
 _DUPLICATE_KEY = 11000
 _OUTAGE_CODES = frozenset(
@@ -26,10 +26,7 @@ class Group(NamedTuple):
     provisional: bool
 
     def update(self) -> UpdateMany:
-        chosen: Document = {"_id": {"$in": [ObjectId(document_id) for document_id in self.ids]}}
-        if self.provisional:
-            chosen["categoryId"] = None  # matches an absent field, too
-        return UpdateMany(chosen, self.change)
+        return UpdateMany(documents_with(self.ids, without_category=self.provisional), self.change)
 
 
 class Writes:

@@ -190,6 +190,7 @@ def _fields_of(letter: DeadLetter) -> list[str]:
 
 def fields_to_json(fields: Mapping[str, str]) -> str:
     """Readable JSON; in ASCII with escapes where some bytes are no UTF-8, so that these survive as surrogates."""
+    fields = dict(fields)
     text = json.dumps(fields, ensure_ascii=False)
     try:
         text.encode()

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.client import NEVER_DECODE
 from redis.exceptions import ResponseError
 
 from domains.kernel.errors import RedisOutage
@@ -11,12 +12,14 @@ from domains.pomodoro.model import DeadLetter, ReadBatch, StreamState
 from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded
 from infrastructure.redis.keys import StreamKeys
+from infrastructure.spring.columns import ColumnParser
 from infrastructure.spring.message_parser import MessageParser
 
-_RawEntries = list[tuple[str, list[str] | None]]
+_RawEntries = list[tuple[bytes, list[bytes] | None]]
 """Ids with a flat list of fields and values; None if the entry is no longer in the stream."""
 
 
+_UNDECODED = {NEVER_DECODE: True}
 _UNREAD_EVENTS = 1_000_000
 """How many events of ended sessions are kept as long as no group reads them."""
 
@@ -25,7 +28,7 @@ class RedisStreamConsumer:
     """MessageSourcePort on a Redis stream.
 
     `client` is used only for reading, and waits longer for a reply than a read may block. Its replies are raw, in the
-    shape of either protocol: building redis-py's dictionaries would cost more than parsing the messages.
+    shape of either protocol, and in bytes: dictionaries and texts would cost more than parsing the messages.
     `claim_idle_ms` and `gone_after_ms` say when an entry and a consumer count as abandoned. The `ignored_groups` hold
     back no trimming.
     """
@@ -43,7 +46,7 @@ class RedisStreamConsumer:
         ignored_groups: Collection[str] = (),
     ) -> None:
         self._client = client
-        self._parser = parser
+        self._parser = ColumnParser(parser)
         self._stream = keys.stream
         self._tidy_keys = [keys.stream, keys.rebuild]
         self._group = group
@@ -86,7 +89,7 @@ class RedisStreamConsumer:
         return await self._read(after, "COUNT", limit)
 
     async def claim_abandoned(self, limit: int, exclude: Collection[str]) -> ReadBatch:
-        cursor, claimed, *_ = await self._command(
+        next_cursor, claimed, *_ = await self._command(
             "XAUTOCLAIM",
             self._stream,
             self._group,
@@ -96,10 +99,10 @@ class RedisStreamConsumer:
             "COUNT",
             limit,
         )
-        self._claim_cursor = cursor
+        cursor = self._claim_cursor = next_cursor.decode()
         if None in claimed:  # 6.2: deleted from the stream but now pending here; 7.0 removes them by itself
             await self._forget_deleted()
-        batch = await self._batch([entry for entry in claimed if entry and entry[0] not in exclude])
+        batch = await self._batch([entry for entry in claimed if entry and entry[0].decode() not in exclude])
         batch.cursor = "" if cursor == "0-0" else cursor
         return batch
 
@@ -120,20 +123,13 @@ class RedisStreamConsumer:
         return await self._batch(_entries(reply))
 
     async def _batch(self, entries: _RawEntries) -> ReadBatch:
-        batch = ReadBatch(cursor=entries[-1][0] if entries else "")
-        deleted = []
-        for entry_id, flat in entries:
-            if flat is None:
-                deleted.append(entry_id)
-                continue
-            parsed = self._parser.parse_flat(entry_id, flat)
-            if isinstance(parsed, DeadLetter):
-                batch.rejected.append(parsed)
-            else:
-                batch.messages.append(parsed)
+        deleted = [entry_id for entry_id, flat in entries if flat is None]
         if deleted:  # pending but no longer in the stream, so there is nothing to process
             await guarded(self._client, self._client.xack(self._stream, self._group, *deleted))
-        return batch
+        parsed = self._parser.parse([(entry_id, flat) for entry_id, flat in entries if flat is not None])
+        rejected = [item for item in parsed if isinstance(item, DeadLetter)]
+        messages = [item for item in parsed if not isinstance(item, DeadLetter)] if rejected else parsed
+        return ReadBatch(messages, rejected, entries[-1][0].decode() if entries else "")  # type: ignore[arg-type]
 
     async def _forget_deleted(self) -> None:
         """Reads the own pending list and acknowledges its deleted entries, which have only their ids."""
@@ -142,7 +138,8 @@ class RedisStreamConsumer:
             after = (await self.read_pending(after, 1000)).cursor
 
     async def _command(self, *arguments: str | int) -> Any:
-        return await guarded(self._client, self._client.execute_command(*arguments))  # type: ignore[no-untyped-call]
+        reading = self._client.execute_command(*arguments, **_UNDECODED)  # type: ignore[no-untyped-call]
+        return await guarded(self._client, reading)
 
 
 def _entries(reply: Any) -> _RawEntries:

@@ -32,11 +32,12 @@ ORIGIN_FIELD = "pomocoreOriginalId"
 
 _SHOWN = 80
 _KEPT_OF_TOO_LARGE = 1024
-_LONGEST_USER_ID = 500  # characters
-_LONGEST_APP = 1024  # bytes
-_SHORT = 64
-"""Characters that any date has room in; an app's name in so many is never too long."""
-_JAVA_INT_MAX = 2**31 - 1
+LONGEST_USER_ID = 500  # characters
+LONGEST_APP = 1024  # bytes
+LONGEST_DATE = 64  # characters
+_SHORT_APP = 64
+"""Characters of a name that is never too long."""
+JAVA_INT_MAX = 2**31 - 1
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -58,8 +59,8 @@ class _Spelled:
 
 
 _Double = Annotated[float, Field(allow_inf_nan=False), _Spelled(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")]
-_Int = Annotated[int, Field(ge=0, le=_JAVA_INT_MAX), _Spelled(r"^\+?\d+$")]
-_UserId = Annotated[str, Field(min_length=1, max_length=_LONGEST_USER_ID)]
+_Int = Annotated[int, Field(ge=0, le=JAVA_INT_MAX), _Spelled(r"^\+?\d+$")]
+_UserId = Annotated[str, Field(min_length=1, max_length=LONGEST_USER_ID)]
 _Text = Annotated[str, Field(max_length=2**31)]  # a str without a bound is not checked for surrogates
 _ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{24}$")]
 _OptionalObjectId = _ObjectId | Literal[""]
@@ -90,7 +91,7 @@ KNOWN_FIELDS = frozenset({*_Entry.__annotations__, ORIGIN_FIELD})
 """All others are ignored."""
 
 _EXPECTED = {
-    "userId": f"a text of 1 to {_LONGEST_USER_ID} characters",
+    "userId": f"a text of 1 to {LONGEST_USER_ID} characters",
     "duration": "a finite number of seconds, 0 or more",
     "timestamp": "a finite number of Unix seconds",
     "session": "a whole number from 0 to 2147483647",
@@ -130,10 +131,11 @@ class MessageParser:
 
     def __init__(self, calendar: BoardCalendar, limits: MessageLimits) -> None:
         self._zone = calendar.zone
+        self.limits = limits
         self._max_bytes, self._max_duration, self._earliest, self._max_ahead = limits
         self._validate = TypeAdapter(_Entry).validate_python
         self._identify = TypeAdapter(_Identity).validate_python
-        self._date = lru_cache(4096)(self._parse_date)
+        self.date_of = lru_cache(4096)(self._parse_date)
 
     def parse(self, entry_id: str, fields: Mapping[str, str]) -> PomodoroPatternClassifyMessage | DeadLetter:
         """Never raises."""
@@ -174,9 +176,9 @@ class MessageParser:
         """The session that a rejected entry closes, if its fields can be read."""
         try:
             identity = self._identify({name: fields[name] for name in ("userId", "sessionDate", "session")})
-            if len(identity["sessionDate"]) > _SHORT:
+            if len(identity["sessionDate"]) > LONGEST_DATE:
                 return None
-            return Session(identity["userId"], self._date(identity["sessionDate"]), identity["session"])
+            return Session(identity["userId"], self.date_of(identity["sessionDate"]), identity["session"])
         except (KeyError, ValueError):  # ValidationError and _Fault among them
             return None
 
@@ -199,8 +201,8 @@ class MessageParser:
         if not (
             duration <= self._max_duration
             and self._earliest <= timestamp <= time() + self._max_ahead
-            and len(app) <= _SHORT
-            and len(day) <= _SHORT
+            and len(app) <= _SHORT_APP
+            and len(day) <= LONGEST_DATE
         ):
             self._check(app, duration, timestamp, day)
         return PomodoroPatternClassifyMessage(
@@ -211,7 +213,7 @@ class MessageParser:
             duration,
             timestamp,
             entry["session"],
-            self._date(day),
+            self.date_of(day),
             entry.get("sessionMinutes") or 0,
             entry.get("isEnd") == "true",
             data_id,
@@ -230,9 +232,9 @@ class MessageParser:
             days = self._max_ahead / 86_400
             sentence = f"timestamp must lie between {earliest:%Y-%m-%d} and {days:g} days from now, not {{}}"
             raise _Fault(DeadLetterKind.INVALID_FIELD, sentence, timestamp)
-        if len(app.encode()) > _LONGEST_APP:
-            raise _Fault(DeadLetterKind.INVALID_FIELD, f"app must be at most {_LONGEST_APP} bytes long")
-        if len(day) > _SHORT:  # before it gets into a cache
+        if len(app.encode()) > LONGEST_APP:
+            raise _Fault(DeadLetterKind.INVALID_FIELD, f"app must be at most {LONGEST_APP} bytes long")
+        if len(day) > LONGEST_DATE:  # before it gets into a cache
             raise _no_date(day)
 
     def _parse_date(self, text: str) -> date:

@@ -165,7 +165,11 @@ class SqliteCategorizedDataRepository:
         await self._database.write(
             "UPDATE categorized_data SET category_id = ?, is_llm_based = ?"
             " WHERE id = ? AND NOT (? AND category_id IS NOT NULL)",
-            [(update.category_id, update.is_llm_based, update.id, update.provisional) for update in updates],
+            [
+                (category_id, is_llm_based, document_id, provisional)
+                for ids, category_id, is_llm_based, provisional in updates
+                for document_id in ids
+            ],
         )
         return {}
 
@@ -217,7 +221,11 @@ class SqlitePomodoroUsageLogRepository:
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
         await self._database.write(
             "UPDATE pomodoro_usage_log SET category_id = ? WHERE id = ? AND NOT (? AND category_id IS NOT NULL)",
-            [(update.category_id, update.id, update.provisional) for update in updates],
+            [
+                (category_id, document_id, provisional)
+                for ids, category_id, _, provisional in updates
+                for document_id in ids
+            ],
         )
         return {}
 

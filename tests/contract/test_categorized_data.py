@@ -163,7 +163,7 @@ async def test_a_provisional_category_is_set_where_there_is_none(stores: Stores)
         for number, app in enumerate(apps)
     ]
     await stores.categorized.save_all(known)
-    updates = [CategoryUpdate(data_id(number), DEVELOPMENT, False, provisional=number < 2) for number in range(4)]
+    updates = [CategoryUpdate([data_id(number)], DEVELOPMENT, False, provisional=number < 2) for number in range(4)]
 
     assert await stores.categorized.update_category_all(updates) == {}
 
@@ -178,7 +178,7 @@ async def test_a_provisional_category_is_set_where_there_is_none(stores: Stores)
 
 async def test_a_provisional_category_is_set_where_spring_has_stored_none(mongo: MongoStores) -> None:
     mongo.raw.categorized_data.insert_many([spring_data(1), spring_data(2, categoryId=None)])
-    updates = [CategoryUpdate(data_id(number), DEVELOPMENT, False, provisional=True) for number in (1, 2)]
+    updates = [CategoryUpdate([data_id(number)], DEVELOPMENT, False, provisional=True) for number in (1, 2)]
     await mongo.categorized.update_category_all(updates)
 
     assert {str(row["categoryId"]) for row in mongo.raw.categorized_data.find()} == {DEVELOPMENT}
@@ -220,9 +220,9 @@ async def test_categories_are_set_by_id(stores: Stores) -> None:
 
     failures = await stores.categorized.update_category_all(
         [
-            CategoryUpdate(data_id(0), SNS, False),
-            CategoryUpdate(data_id(1), SNS, True),
-            CategoryUpdate(data_id(2), DEVELOPMENT, False),
+            CategoryUpdate([data_id(0)], SNS, False),
+            CategoryUpdate([data_id(1)], SNS, True),
+            CategoryUpdate([data_id(2)], DEVELOPMENT, False),
         ]
     )
 
@@ -238,14 +238,14 @@ async def test_categories_are_set_by_id(stores: Stores) -> None:
 async def test_a_category_is_replaced_by_a_later_one(stores: Stores) -> None:
     await stores.categorized.save_all([categorized(1, category_id=SNS, is_llm_based=True)])
 
-    await stores.categorized.update_category_all([CategoryUpdate(data_id(1), DOCUMENTATION, False)])
+    await stores.categorized.update_category_all([CategoryUpdate([data_id(1)], DOCUMENTATION, False)])
 
     assert await find(stores, SLACK) == {SLACK: categorized(1, category_id=DOCUMENTATION)}
 
 
 async def test_setting_the_same_category_again_changes_nothing(stores: Stores) -> None:
     await stores.categorized.save_all([categorized(1)])
-    update = CategoryUpdate(data_id(1), SNS, True)
+    update = CategoryUpdate([data_id(1)], SNS, True)
 
     failures = [await stores.categorized.update_category_all([update, update]) for _ in range(2)]
 
@@ -257,7 +257,7 @@ async def test_an_unknown_id_is_no_failure_and_creates_nothing(stores: Stores) -
     await stores.categorized.save_all([categorized(1)])
 
     failures = await stores.categorized.update_category_all(
-        [CategoryUpdate(data_id(404), SNS, False), CategoryUpdate(data_id(1), SNS, False)]
+        [CategoryUpdate([data_id(404)], SNS, False), CategoryUpdate([data_id(1)], SNS, False)]
     )
 
     assert failures == {}
@@ -376,7 +376,7 @@ async def test_mongodb_updates_set_two_fields_of_springs_document_and_no_other(m
     inserted = spring_data(1)
     mongo.raw.categorized_data.insert_many([inserted, spring_data(2)])
 
-    await mongo.categorized.update_category_all([CategoryUpdate(data_id(1), DEVELOPMENT, True)])
+    await mongo.categorized.update_category_all([CategoryUpdate([data_id(1)], DEVELOPMENT, True)])
 
     assert list(mongo.raw.categorized_data.find().sort("_id", 1)) == [
         inserted | {"categoryId": ObjectId(DEVELOPMENT), "IsLLMBased": True},
@@ -424,9 +424,9 @@ async def test_mongodb_reports_all_ids_of_a_refused_update_and_makes_the_others(
 
     failures = await repository.update_category_all(
         [
-            CategoryUpdate(data_id(1), SNS, False),
-            CategoryUpdate(data_id(2), SNS, False),
-            CategoryUpdate(data_id(3), DEVELOPMENT, False),
+            CategoryUpdate([data_id(1)], SNS, False),
+            CategoryUpdate([data_id(2)], SNS, False),
+            CategoryUpdate([data_id(3)], DEVELOPMENT, False),
         ]
     )
 
@@ -484,7 +484,7 @@ async def test_mongodb_takes_a_primary_that_steps_down_for_an_outage(mongo: Mong
     if write == "save":
         writing = repository.save_all([categorized(1), categorized(2)])
     else:
-        writing = repository.update_category_all([CategoryUpdate(data_id(2), SNS, False)])
+        writing = repository.update_category_all([CategoryUpdate([data_id(2)], SNS, False)])
 
     with pytest.raises(StoreOutage):
         await writing

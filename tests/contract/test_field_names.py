@@ -64,7 +64,7 @@ async def test_an_update_leaves_springs_spelling_alone(
     document = window_with(fields)
     mongo.raw.categorized_data.insert_one(document)
 
-    await mongo.categorized.update_category_all([CategoryUpdate(data_id(1), DEVELOPMENT, not is_llm_based)])
+    await mongo.categorized.update_category_all([CategoryUpdate([data_id(1)], DEVELOPMENT, not is_llm_based)])
 
     after = {name: value for name, value in document.items() if name != "isLLMBased"}
     assert mongo.raw.categorized_data.find_one() == after | {

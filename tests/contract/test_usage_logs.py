@@ -136,7 +136,9 @@ async def test_a_provisional_log_that_is_not_there_yet_is_saved(stores: Stores) 
 async def test_a_provisional_category_is_set_where_there_is_none(stores: Stores) -> None:
     logs = [usage_log(number, timestamp=float(number), category_id=(None, SNS)[number % 2]) for number in range(4)]
     await stores.logs.save_all(logs)
-    provisional = [CategoryUpdate(log_id(number), DEVELOPMENT, False, provisional=number < 2) for number in range(4)]
+    provisional = [
+        CategoryUpdate([log_id(number)], DEVELOPMENT, False, provisional=number < 2) for number in range(4)
+    ]
 
     assert await stores.logs.update_category_all(provisional) == {}
     categories = [log.category_id for log in await session_of(stores, usage_log(0))]
@@ -171,9 +173,9 @@ async def test_categories_are_set_by_id(stores: Stores) -> None:
 
     failures = await stores.logs.update_category_all(
         [
-            CategoryUpdate(log_id(0), SNS, False),
-            CategoryUpdate(log_id(1), SNS, True),
-            CategoryUpdate(log_id(2), DEVELOPMENT, False),
+            CategoryUpdate([log_id(0)], SNS, False),
+            CategoryUpdate([log_id(1)], SNS, True),
+            CategoryUpdate([log_id(2)], DEVELOPMENT, False),
         ]
     )
 
@@ -184,7 +186,7 @@ async def test_categories_are_set_by_id(stores: Stores) -> None:
 
 async def test_setting_a_category_changes_nothing_else(stores: Stores) -> None:
     await stores.logs.save_all([usage_log(1)])
-    update = CategoryUpdate(log_id(1), SNS, True)
+    update = CategoryUpdate([log_id(1)], SNS, True)
 
     assert [await stores.logs.update_category_all([update, update]) for _ in range(2)] == [{}, {}]
 
@@ -195,7 +197,7 @@ async def test_an_unknown_id_is_no_failure_and_creates_nothing(stores: Stores) -
     await stores.logs.save_all([usage_log(1)])
 
     failures = await stores.logs.update_category_all(
-        [CategoryUpdate(log_id(404), SNS, False), CategoryUpdate(log_id(1), SNS, False)]
+        [CategoryUpdate([log_id(404)], SNS, False), CategoryUpdate([log_id(1)], SNS, False)]
     )
 
     assert failures == {}
@@ -283,7 +285,7 @@ async def test_springs_query_for_a_session_finds_the_pipelines_logs(mongo: Mongo
 async def test_mongodb_updates_set_one_field_of_springs_document_and_no_other(mongo: MongoStores) -> None:
     mongo.raw.pomodoro_usage_log.insert_many([spring_log(1), spring_log(2)])
 
-    await mongo.logs.update_category_all([CategoryUpdate(log_id(1), DEVELOPMENT, True)])
+    await mongo.logs.update_category_all([CategoryUpdate([log_id(1)], DEVELOPMENT, True)])
 
     assert list(mongo.raw.pomodoro_usage_log.find().sort("_id", 1)) == [
         spring_log(1, categoryId=ObjectId(DEVELOPMENT)),

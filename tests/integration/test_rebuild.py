@@ -115,7 +115,7 @@ class Traffic:
     async def move(self) -> None:
         """The oldest deferred message becomes Development: documents first, and then the boards, unless they wait."""
         for record in await self._container.partition().deferred().after("0", 1):
-            updates = [CategoryUpdate(record.pomodoro_usage_log_id, DEVELOPMENT, True)]
+            updates = [CategoryUpdate([record.pomodoro_usage_log_id], DEVELOPMENT, True)]
             await self._container.usage_logs().update_category_all(updates)
             calendar = self._container.calendar()
             old, new = (calendar.boards(name, record.timestamp).keys for name in (record.category, "Development"))
@@ -341,7 +341,7 @@ async def test_a_deferred_message_counts_where_its_record_says(container: Contai
         record.pomodoro_usage_log_id
     )
     await container.usage_logs().update_category_all(
-        [CategoryUpdate(record.pomodoro_usage_log_id, DEVELOPMENT, True)]
+        [CategoryUpdate([record.pomodoro_usage_log_id], DEVELOPMENT, True)]
     )
 
     await rebuild(container)

@@ -155,8 +155,9 @@ class Categorized(InMemoryCategorizedDataRepository):
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
         self._store.check()
-        failed = self._store.failures([update.id for update in updates])
-        await super().update_category_all([update for update in updates if update.id not in failed])
+        failed = self._store.failures([id_ for update in updates for id_ in update.ids])
+        left = [update._replace(ids=[id_ for id_ in update.ids if id_ not in failed]) for update in updates]
+        await super().update_category_all(left)
         return failed
 
 
@@ -175,8 +176,9 @@ class Logs(InMemoryPomodoroUsageLogRepository):
 
     async def update_category_all(self, updates: Sequence[CategoryUpdate]) -> dict[str, str]:
         self._store.check()
-        failed = self._store.failures([update.id for update in updates])
-        await super().update_category_all([update for update in updates if update.id not in failed])
+        failed = self._store.failures([id_ for update in updates for id_ in update.ids])
+        left = [update._replace(ids=[id_ for id_ in update.ids if id_ not in failed]) for update in updates]
+        await super().update_category_all(left)
         return failed
 
 

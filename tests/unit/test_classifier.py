@@ -18,6 +18,7 @@ from domains.patternClassifier.ports import LLMAnswers
 from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.patternClassifier.tiers import AnswerMemory, CacheTier, DocumentsTier, LocalClassifierTier, SlowTier
+from domains.pomodoro.model import CategoryUpdate
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
     InMemoryCategoryPatternRepository,
@@ -442,7 +443,8 @@ async def test_each_tier_can_be_left_out_by_itself(off: str) -> None:
 async def test_what_came_from_the_llm_says_so(is_llm_based: bool) -> None:
     for off, tier in enumerate(EVERYBODY):
         it = await everybody_knows(STRANGE, without=EVERYBODY[:off])
-        await it.documents.update_category_all([(categorized(1).id, DOCUMENTATION, is_llm_based, False)])  # type: ignore[list-item]
+        update = CategoryUpdate([categorized(1).id], DOCUMENTATION, is_llm_based)
+        await it.documents.update_category_all([update])
         expected = {"documents": is_llm_based, "model": False}.get(tier, True)
         assert (await it.classify(STRANGE))[STRANGE].is_llm_based == expected, tier
 

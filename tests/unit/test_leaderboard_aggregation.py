@@ -1,15 +1,23 @@
 """A batch's contributions, summed up in memory by user and set of boards."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domains.leaderboard.model import LeaderboardEntry
-from domains.leaderboard.service import aggregate
+from domains.leaderboard.service import Aggregation
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 
 DESIGN, SNS = ("design-day", "design-week"), ("sns-day",)
+
+
+def aggregate(contributions: Iterable[tuple[str, tuple[str, ...], str, float, str | None]]) -> list[LeaderboardEntry]:
+    aggregation = Aggregation()
+    for contribution in contributions:
+        aggregation.add(*contribution)
+    return aggregation.entries
 
 
 def test_one_entry_for_each_user_and_set_of_boards() -> None:

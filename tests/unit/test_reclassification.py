@@ -330,7 +330,7 @@ async def test_a_provisional_category_does_not_replace_one_that_another_instance
     await world.categorized.save_all([categorized(1, "Frobnicator")])
     await world.logs.save_all([usage_log(1)])
     for update in (world.categorized.update_category_all, world.logs.update_category_all):
-        await update([CategoryUpdate(id_, DOCUMENTATION, True) for id_ in (data_id(1), log_id(1))])
+        await update([CategoryUpdate([id_], DOCUMENTATION, True) for id_ in (data_id(1), log_id(1))])
     instance = Instance(world)
     await committed_without_llm(world, instance, [linked_message(1, **STRANGE)])
 
