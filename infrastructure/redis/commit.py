@@ -3,7 +3,7 @@
 import asyncio
 import json
 from binascii import unhexlify
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from time import time
 from typing import NamedTuple
@@ -84,8 +84,9 @@ class RedisCommit:
         ]
 
     async def commit(self, commit: Commit) -> CommitResult:
-        logs = _logs(commit.entries) if self._remember else b""
-        arguments = [*self._settings, _payload(commit, self._is_archived), logs]
+        logs = _logs(commit.entries) if self._remember else []
+        packed = unhexlify("".join([log_id or _NO_LOG for log_id in logs]))
+        arguments = [*self._settings, _payload(commit, _days(logs), self._is_archived), packed]
         async with self._one_at_a_time:
             reply = await guarded(self._client, self._script(keys=self._keys, args=arguments))
         return CommitResult(**scripts.named(reply))
@@ -108,7 +109,7 @@ async def counted_logs(client: Redis, prefix: str, log_ids: Iterable[str]) -> se
     """Those of the logs that were counted; `prefix` is that of the sets (see StreamKeys.counted)."""
     days: dict[int, list[str]] = {}
     for log_id in log_ids:
-        days.setdefault(int(log_id[:8], 16) // 86_400, []).append(log_id)
+        days.setdefault(_day_of(log_id), []).append(log_id)
     found: set[str] = set()
     for day, ids in days.items():
         members = [unhexlify(log_id) for log_id in ids]
@@ -117,15 +118,26 @@ async def counted_logs(client: Redis, prefix: str, log_ids: Iterable[str]) -> se
     return found
 
 
-def _logs(entries: Iterable[LeaderboardEntry]) -> bytes:
-    """The ids of the messages' logs as `commit.lua` wants them."""
-    if not any(map(any, (entry.log_ids for entry in entries))):
-        return b""
+def _logs(entries: Iterable[LeaderboardEntry]) -> list[str | None]:
+    """The ids of the messages' logs; empty if none has one."""
     ids = chain.from_iterable(entry.log_ids or [None] * len(entry.message_ids) for entry in entries)
-    return unhexlify("".join([log_id or _NO_LOG for log_id in ids]))
+    logs = list(ids)
+    return logs if any(logs) else []
 
 
-def _payload(commit: Commit, is_archived: Callable[[str, float], bool] | None = None) -> bytes:
+def _days(logs: Sequence[str | None]) -> int | list[int]:
+    """The day of each log since 1970, or that of all: they are mostly the same."""
+    given = list(filter(None, logs))
+    if not given or _day_of(min(given)) == _day_of(max(given)):
+        return _day_of(given[0]) if given else 0
+    return [_day_of(log_id or _NO_LOG) for log_id in logs]
+
+
+def _day_of(log_id: str) -> int:
+    return int(log_id[:8], 16) // 86_400
+
+
+def _payload(commit: Commit, days: int | list[int], is_archived: Callable[[str, float], bool] | None = None) -> bytes:
     """The commit as `commit.lua` describes it; every board's key and every set of boards stand in it once."""
     boards: dict[str, int] = {}
     sets: dict[tuple[str, ...], int] = {}
@@ -157,6 +169,7 @@ def _payload(commit: Commit, is_archived: Callable[[str, float], bool] | None = 
             "raises": raises,
             "counts": [len(entry.message_ids) for entry in entries],
             "ids": list(chain.from_iterable([entry.message_ids for entry in entries])),
+            "days": days,
             "seconds": list(chain.from_iterable([entry.durations for entry in entries])),
             "ends": ends,
             "letters": [(letter.entry_id, _fields_of(letter)) for letter in commit.dead_letters],

@@ -26,19 +26,32 @@ local function announce(session)
   return redis.pcall('XADD', events, '*', 'userId', session[1], 'sessionDate', session[2], 'session', session[3])
 end
 
+local members, sessions, names = {}, {}, {}
 for i = 3, #ARGV do
-  local member = ARGV[i]
-  local _, session = read_end(member)
-  if session and call('ZSCORE', ends, member) then
-    local name = session_name(session)
-    local cause
-    if not call('ZSCORE', announced, name) then
-      call('ZADD', announced, now, name)
-      cause = failure(announce(session))  -- of a stream whose ids are exhausted, for example
-      if cause then call('ZREM', announced, name) else count = count + 1 end
-    end
-    if not cause then call('ZREM', ends, member) end
+  local _, session = read_end(ARGV[i])
+  if session then
+    members[#members + 1], sessions[#sessions + 1] = ARGV[i], session
+    names[#names + 1] = session_name(session)
   end
+end
+if members[1] then
+  local still_noted, before = call('ZMSCORE', ends, unpack(members)), call('ZMSCORE', announced, unpack(names))
+  local new, done = {}, {}
+  for i, member in ipairs(members) do
+    local cause
+    if still_noted[i] and not before[i] and not new[names[i]] then
+      cause = failure(announce(sessions[i]))  -- of a stream whose ids are exhausted, for example
+      if not cause then new[names[i]], count = true, count + 1 end
+    end
+    if still_noted[i] and not cause then done[#done + 1] = member end
+  end
+  local scored = {}
+  for name in pairs(new) do
+    scored[#scored + 1] = now
+    scored[#scored + 1] = name
+  end
+  if scored[1] then call('ZADD', announced, unpack(scored)) end
+  if done[1] then call('ZREM', ends, unpack(done)) end
 end
 call('ZREMRANGEBYSCORE', announced, '-inf', now - remember)
 return count

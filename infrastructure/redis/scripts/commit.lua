@@ -18,6 +18,7 @@
 --         counts   {how many, …} of them in
 --         ids      {id, …}
 --         seconds  {seconds, …}
+--         days     {the day (since 1970) of the log, …}, or the one of all
 --         ends     {{id, user, date, session}, …}, of messages and of letters
 --         letters  {{id, {field, value, …}}, …}
 --         deferred {{id, session, {field, value, …}}, …}: records to be kept of messages among the entries
@@ -103,53 +104,60 @@ end
 
 -- The sets of counted logs, one for each day on which logs were created: an ObjectId begins with that time. So a log is
 -- always looked for in the same set, and a set goes as a whole.
-local function log_of(i)
+local log_of, with_log = {}, {}  -- by the position of a message; the positions of those that have one
+for i = 1, #logs / 12 do
   local log = string.sub(logs, 12 * i - 11, 12 * i)
-  return log ~= '' and log ~= NO_LOG and log
+  if log ~= NO_LOG then
+    log_of[i] = log
+    with_log[#with_log + 1] = i
+  end
 end
 
-local function day_of(log)
-  local a, b, c, d = string.byte(log, 1, 4)
-  return math.floor((a * 16777216 + b * 65536 + c * 256 + d) / 86400)
-end
-
--- Calls use(the set of a day, logs, …) for the logs, some thousand at a time.
-local function by_day(of_all, use)
-  local days = {}
-  for _, log in ipairs(of_all) do
-    local day = day_of(log)
-    days[day] = days[day] or {}
-    table.insert(days[day], log)
+-- Calls use(the set of a day, logs, their positions) for the logs of messages, some thousand at a time.
+local function by_day(positions, use)
+  local days = {[commit.days] = positions}
+  if type(commit.days) == 'table' then
+    days = {}
+    for _, i in ipairs(positions) do
+      local day = commit.days[i]
+      days[day] = days[day] or {}
+      table.insert(days[day], i)
+    end
   end
   for day, of_day in pairs(days) do
     for first = 1, #of_day, 4000 do
-      local some = {unpack(of_day, first, math.min(first + 3999, #of_day))}
-      local cause = failure(use(counted_prefix .. day, some))
+      local some, their = {}, {}
+      for j = first, math.min(first + 3999, #of_day) do
+        their[#their + 1] = of_day[j]
+        some[#their] = log_of[of_day[j]]
+      end
+      local cause = failure(use(counted_prefix .. string.format('%.0f', day), some, their))
       -- Counting does not need these sets; but a log that comes again would count again.
       if cause then failed(counted_prefix .. day, cause) end
     end
   end
 end
 
-local counted, all_logs, new_logs = {}, {}, {}
-for i = 1, #logs / 12 do
-  all_logs[#all_logs + 1] = log_of(i) or nil
-end
-by_day(all_logs, function(key, some)
+local counted, new = {}, {}  -- logs that were counted, also of this batch; the positions of those that are now
+by_day(with_log, function(key, some, their)
   local known = attempt('SMISMEMBER', key, unpack(some))
-  for j, log in ipairs(failure(known) and {} or some) do counted[log] = known[j] == 1 or nil end
+  if not failure(known) then
+    for j, log in ipairs(some) do
+      if known[j] == 1 then counted[log] = true end
+    end
+  end
   return known
 end)
 
 local messages, repeated, duplicates = {}, {}, 0  -- the positions of the messages acknowledged here
 for i, id in ipairs(commit.ids) do
   if acknowledge(id) then
-    local log = log_of(i)
+    local log = log_of[i]
     if log and counted[log] then
       messages[#messages + 1], repeated[i], duplicates = i, true, duplicates + 1
     elseif keep_record(id) then
       messages[#messages + 1] = i
-      if log then counted[log], new_logs[#new_logs + 1] = true, log end
+      if log then counted[log], new[#new + 1] = true, i end
     else
       give_back(id)
     end
@@ -160,23 +168,19 @@ for _, record in ipairs(commit.deferred) do
   if record[2] ~= '' then attempt('SREM', sessions .. ':' .. record[2], record[1]) end
 end
 
-by_day(new_logs, function(key, some)
+by_day(new, function(key, some)
   local added = attempt('SADD', key, unpack(some))
   attempt('EXPIRE', key, remember)
   return added
 end)
-if rebuilding and new_logs[1] then
+if rebuilding and new[1] then
   local noted = rebuild .. ':' .. call('HGET', rebuild, 'token') .. ':logs'
-  for _, log in ipairs(new_logs) do call('SADD', noted, log) end
+  for _, i in ipairs(new) do call('SADD', noted, log_of[i]) end
   call('PEXPIRE', noted, 3600000)
 end
 
-local sums = {}  -- what each board (by its index) is to get, by user
-local function add(board, user, seconds)
-  local users = sums[board]
-  if not users then users = {}; sums[board] = users end
-  users[user] = (users[user] or 0) + seconds
-end
+local sums = {}  -- what each user is to get on all boards of a set, by the set's position
+local function add(to, user, seconds) to[user] = (to[user] or 0) + seconds end
 
 local next_message, first = 1, 1
 for entry, user in ipairs(commit.users) do
@@ -187,18 +191,27 @@ for entry, user in ipairs(commit.users) do
     next_message = next_message + 1
   end
   if counts then
-    for _, board in ipairs(commit.sets[commit.raises[entry] + 1]) do add(board, user, sum) end
+    local set = commit.raises[entry] + 1
+    sums[set] = sums[set] or {}
+    add(sums[set], user, sum)
   end
   first = last + 1
 end
 
 -- A message moves once: when its record goes. Not during a rebuild, which counts it where its record says.
-local moved = 0
+local moved, moves = 0, {}  -- what each user is to get on a board, by the board's index
+local function move_seconds(boards, user, seconds)
+  for _, board in ipairs(boards) do
+    moves[board] = moves[board] or {}
+    add(moves[board], user, seconds)
+  end
+end
+
 for _, move in ipairs(rebuilding and {} or commit.moves) do
   local id, session, user, seconds, from, to = unpack(move)
   if call('XDEL', deferred, id) == 1 then
-    for _, board in ipairs(from) do add(board, user, -seconds) end
-    for _, board in ipairs(to) do add(board, user, seconds) end
+    move_seconds(from, user, -seconds)
+    move_seconds(to, user, seconds)
     if session ~= '' and call('HINCRBY', sessions, session, -1) <= 0 then call('HDEL', sessions, session) end
     moved = moved + 1
   end
@@ -220,11 +233,36 @@ local function keep(key, user, sum, cause)
   kept = kept + 1
 end
 
+-- What each user is to get on a board, by the board's index. Boards of the same sets, as those of a category's day, week
+-- and month, share one table.
+local function total_of(parts)
+  if not parts[2] then return parts[1] end
+  local total = {}
+  for _, part in ipairs(parts) do
+    for user, sum in pairs(part) do add(total, user, sum) end
+  end
+  return total
+end
+
+local sets_of, parts_of, totals, by_board = {}, {}, {}, {}
+for set, users in pairs(sums) do
+  for _, board in ipairs(commit.sets[set]) do
+    sets_of[board] = (sets_of[board] or '') .. ' ' .. set
+    parts_of[board] = parts_of[board] or {}
+    table.insert(parts_of[board], users)
+  end
+end
+for board, sets in pairs(sets_of) do
+  totals[sets] = totals[sets] or total_of(parts_of[board])
+  by_board[board] = totals[sets]
+end
+for board, users in pairs(moves) do by_board[board] = total_of({users, by_board[board]}) end
+
 local archived = {}
 for _, board in ipairs(commit.archived) do archived[board] = true end
 
 local outgoing = {}
-for board, users in pairs(sums) do
+for board, users in pairs(by_board) do
   local key = commit.boards[board + 1]
   if archived[board] then
     for user, sum in pairs(users) do keep(key, user, sum, 'its period is archived') end
@@ -259,11 +297,14 @@ for _, letter in ipairs(commit.letters) do
   end
 end
 
+local noted = {}
 for _, ending in ipairs(commit.ends) do
   if acknowledged[ending[1]] then
-    call('ZADD', ends, 0, noted_end(unpack(ending)))
+    noted[#noted + 1] = 0
+    noted[#noted + 1] = noted_end(unpack(ending))
   end
 end
+for first = 1, #noted, 4000 do call('ZADD', ends, unpack(noted, first, math.min(first + 3999, #noted))) end
 
 return {
   'messages', #messages, 'scores', raised, 'failed_scores', kept, 'dead_letters', parked, 'failure', first_failure,
