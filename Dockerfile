@@ -11,6 +11,7 @@ COPY --from=build /venv /venv
 COPY domains domains
 COPY infrastructure infrastructure
 COPY cmd cmd
+RUN python -m compileall -q domains infrastructure cmd
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

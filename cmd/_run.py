@@ -6,13 +6,15 @@ import os
 import sys
 from cmd._output import fail
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from domains.kernel.errors import PipelineError
 
-if TYPE_CHECKING:  # pydantic doubles the start-up time of a command that needs no settings
+if TYPE_CHECKING:  # pydantic and the clients take most of the time of a start, and `--help` needs neither
+    from infrastructure.composition.container import Container
     from infrastructure.settings import Settings
 
 
@@ -24,6 +26,20 @@ def settings_or_exit(code: int = 2, **overrides: Any) -> "Settings":
         return load_settings(**overrides)
     except SettingsError as error:
         fail(f"Wrong settings:\n{error}", code)
+
+
+def running_container(settings: "Settings") -> "AbstractAsyncContextManager[Container]":
+    """See infrastructure.composition.container, which is imported now."""
+    from infrastructure.composition import container
+
+    return container.running_container(settings)
+
+
+def running_store(settings: "Settings") -> "AbstractAsyncContextManager[Container]":
+    """See infrastructure.composition.container, which is imported now."""
+    from infrastructure.composition import container
+
+    return container.running_store(settings)
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False, settings_code: int = 2) -> None:

@@ -5,7 +5,7 @@ python -m cmd.dead_letters list
 
 import re
 from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import run, settings_or_exit
+from cmd._run import run, running_container, settings_or_exit
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,7 +14,6 @@ import typer
 
 from domains.operations.model import Selection
 from domains.operations.service import chosen_letters, replay_letters
-from infrastructure.composition.container import running_container
 from infrastructure.observing.printable import printable
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import typer
 
-from infrastructure.composition.reference_pages import REFERENCE_PAGES
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 @app.command()
 def main() -> None:
     """Writes docs/settings.md, docs/metrics.md and docs/tasks.md. A test fails while they differ from the code."""
+    from infrastructure.composition.reference_pages import REFERENCE_PAGES
+
     for path, page in REFERENCE_PAGES.items():
         (ROOT / path).write_text(page(), encoding="utf-8")
         say(path)

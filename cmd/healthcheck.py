@@ -3,13 +3,16 @@
 python -m cmd.healthcheck
 """
 
+from __future__ import annotations
+
 from cmd._output import fail, say
-from cmd._run import run, settings_or_exit
+from cmd._run import run, running_container, settings_or_exit
+from typing import TYPE_CHECKING
 
 import typer
 
-from infrastructure.composition.container import running_container
-from infrastructure.settings import HOST_NAME, Settings
+if TYPE_CHECKING:
+    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -26,6 +29,8 @@ def main() -> None:
 
 
 async def _check(settings: Settings) -> int:
+    from infrastructure.settings import HOST_NAME
+
     allowed = settings.silence_allowed
     async with running_container(settings) as container:
         silent = await container.backlog().seconds_since_seen(

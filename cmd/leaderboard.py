@@ -3,18 +3,21 @@
 python -m cmd.leaderboard work --period week
 """
 
+from __future__ import annotations
+
 from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import run, settings_or_exit
+from cmd._run import run, running_container, settings_or_exit
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
-from infrastructure.composition.container import running_container
 from infrastructure.observing.printable import printable
-from infrastructure.settings import Settings
+
+if TYPE_CHECKING:
+    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

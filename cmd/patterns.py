@@ -3,14 +3,16 @@
 python -m cmd.patterns propose
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from cmd._output import Json, fail, print_json, print_json_text, print_tables, progress, say, table
-from cmd._run import run, settings_or_exit
+from cmd._run import run, running_store, settings_or_exit
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -18,7 +20,6 @@ from domains.categoryPattern import decisions
 from domains.categoryPattern.model import CategoryPattern, PatternProposal, ProposalStatus
 from domains.categoryPattern.ports import PatternProposalRepositoryPort
 from domains.patternClassifier.proposing import ProposalLimits, propose_patterns
-from infrastructure.composition.container import Container, running_store
 from infrastructure.observing.printable import printable
 from infrastructure.patterns.lint import lint
 from infrastructure.patterns.pattern_file import (
@@ -30,7 +31,10 @@ from infrastructure.patterns.pattern_file import (
     write_patterns,
 )
 from infrastructure.patterns.sites import SITES, SitesFileError, compile_sites, known_sites
-from infrastructure.settings import Settings
+
+if TYPE_CHECKING:
+    from infrastructure.composition.container import Container
+    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 

@@ -3,20 +3,20 @@
 python -m cmd.publish FILE.jsonl
 """
 
+from __future__ import annotations
+
 import sys
 from cmd._output import Json, fail, print_json, progress, say
-from cmd._run import run, settings_or_exit
+from cmd._run import run, running_container, settings_or_exit
 from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infrastructure.composition.container import running_container
-from infrastructure.settings import Settings
-from infrastructure.spring.message_file import publish_lines
-from infrastructure.spring.message_spelling import MessageSpellingError
+if TYPE_CHECKING:
+    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -44,6 +44,9 @@ def main(
 
 
 async def _publish(settings: Settings, file: Path, rate: float | None, as_json: bool) -> int:
+    from infrastructure.spring.message_file import publish_lines
+    from infrastructure.spring.message_spelling import MessageSpellingError
+
     started, published, error = monotonic(), 0, ""
     with nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8") as lines:
         total = None if lines is sys.stdin else _count(file)

@@ -3,6 +3,8 @@
 python -m cmd.sample
 """
 
+from __future__ import annotations
+
 if __name__ == "__main__":  # first: everything below takes its time to load
     from infrastructure.process.early_signals import handle_early_signals
 
@@ -13,21 +15,20 @@ from cmd._output import progress, say
 from cmd._run import run, settings_or_exit
 from cmd.leaderboard import print_board
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
-from infrastructure.composition.container import Container
-from infrastructure.composition.pipeline import running_pipeline
-from infrastructure.observing.logs import configure_logging, describe_stores
 from infrastructure.process.signals import reload_on_signal, stop_on_signals
 from infrastructure.sample import SAMPLE_START
-from infrastructure.sample.feeding import SampleFeed
-from infrastructure.settings import Settings
 
 _TOP = 5
 _LAST_DAY = SAMPLE_START + timedelta(days=6)
+
+if TYPE_CHECKING:
+    from infrastructure.composition.container import Container
+    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -40,12 +41,17 @@ def main(
 
     Then it shows the best users of the day, the week and the month, and keeps consuming until Ctrl-C.
     """
+    from infrastructure.observing.logs import configure_logging
+
     settings = settings_or_exit()
     configure_logging(settings, level="warning")  # the progress bars replace the log lines of batches
     run(lambda: _run_sample(settings, exit_when_done))
 
 
 async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
+    from infrastructure.composition.pipeline import running_pipeline
+    from infrastructure.observing.logs import configure_logging, describe_stores
+
     stop, reload = stop_on_signals(), reload_on_signal()
     say(describe_stores(settings))
     async with running_pipeline(settings, stop, reload) as (container, address):
@@ -64,6 +70,8 @@ async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
 
 
 async def _feed(container: Container, stop: asyncio.Event) -> None:
+    from infrastructure.sample.feeding import SampleFeed
+
     feed = SampleFeed(
         container.publisher(), container.backlog(), container.categorized_data(), container.usage_logs()
     )

@@ -6,7 +6,7 @@ python -m cmd.send TASK
 import asyncio
 import json
 from cmd._output import Json, fail, print_json, say
-from cmd._run import run, settings_or_exit
+from cmd._run import run, running_container, settings_or_exit
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -16,7 +16,6 @@ import typer
 
 from domains.operations.model import ENDS, TaskState, TaskStatus
 from domains.operations.ports import TaskQueuePort
-from infrastructure.composition.container import running_container
 from infrastructure.observing.printable import printable
 from infrastructure.operations.task_registry import TASKS
 from infrastructure.operations.task_runner import request_for

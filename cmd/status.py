@@ -3,10 +3,12 @@
 python -m cmd.status
 """
 
+from __future__ import annotations
+
 from cmd._output import Json, print_json, print_tables, table
-from cmd._run import run, settings_or_exit
+from cmd._run import run, running_container, settings_or_exit
 from contextlib import nullcontext
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
@@ -15,16 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from domains.kernel.resilience import pause
-from infrastructure.composition.container import running_container
 from infrastructure.observing.printable import printable
-from infrastructure.operations.health import DEGRADED, DOWN, HEALTHY, PipelineHealth
-from infrastructure.operations.inspection import inspect
 from infrastructure.process.signals import stop_on_signals
-from infrastructure.settings import Settings
 
-CODES = {HEALTHY: 0, DEGRADED: 1, DOWN: 2}
+CODES = {"healthy": 0, "degraded": 1, "down": 2}
 _WRONG_SETTINGS = 3
-_COLOURS = {HEALTHY: "green", DEGRADED: "yellow", DOWN: "red"}
+_COLOURS = {"healthy": "green", "degraded": "yellow", "down": "red"}
+
+if TYPE_CHECKING:
+    from infrastructure.operations.health import PipelineHealth
+    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -48,6 +50,8 @@ def main(
 
 
 async def _show(settings: Settings, every: float | None, as_json: bool) -> int:
+    from infrastructure.operations.inspection import inspect
+
     async with running_container(settings) as container:
         state = container.state()
         document = await inspect(state)
@@ -60,6 +64,8 @@ async def _show(settings: Settings, every: float | None, as_json: bool) -> int:
 
 async def _watch(state: PipelineHealth, document: dict[str, Any], every: float, as_json: bool) -> dict[str, Any]:
     """Updates the output until a signal. Returns the last snapshot."""
+    from infrastructure.operations.inspection import inspect
+
     stop = stop_on_signals()
     before: dict[str, Any] = {}
     with nullcontext() if as_json else Live(auto_refresh=False) as live:

@@ -3,6 +3,8 @@
 python -m cmd.stream_consumer
 """
 
+from __future__ import annotations
+
 if __name__ == "__main__":  # first: everything below takes its time to load
     from infrastructure.process.early_signals import handle_early_signals
 
@@ -10,13 +12,14 @@ if __name__ == "__main__":  # first: everything below takes its time to load
 
 from cmd._output import say
 from cmd._run import run, settings_or_exit
+from typing import TYPE_CHECKING
 
 import typer
 
-from infrastructure.composition.pipeline import running_pipeline, supervise
-from infrastructure.observing.logs import configure_logging
 from infrastructure.process.signals import reload_on_signal, stop_on_signals
-from infrastructure.settings import Settings, describe_settings
+
+if TYPE_CHECKING:
+    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,6 +37,8 @@ Settings, from the environment or from .env:
 def _show_help(wanted: bool) -> None:
     if not wanted:
         return
+    from infrastructure.settings import describe_settings
+
     say(_HELP)
     settings = describe_settings()
     width = max(len(setting.name) for setting in settings) + 2
@@ -46,12 +51,16 @@ def _show_help(wanted: bool) -> None:
 
 @app.command(add_help_option=False)
 def main(help: bool = typer.Option(False, "--help", is_eager=True, callback=_show_help)) -> None:
+    from infrastructure.observing.logs import configure_logging
+
     settings = settings_or_exit()
     configure_logging(settings)
     run(lambda: consume(settings), at_once=True)
 
 
 async def consume(settings: Settings) -> None:
+    from infrastructure.composition.pipeline import running_pipeline, supervise
+
     stop, reload = stop_on_signals(), reload_on_signal()
     if settings.consumer_processes > 1:
         await supervise(settings, stop, reload)

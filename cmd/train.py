@@ -3,23 +3,21 @@
 python -m cmd.train
 """
 
+from __future__ import annotations
+
 import asyncio
 from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import run, settings_or_exit
+from cmd._run import run, running_store, settings_or_exit
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infrastructure.composition.container import running_store
-from infrastructure.local_classifier.past_answers import Answer, past_answers
-from infrastructure.patterns.pattern_file import default_patterns
-from infrastructure.settings import Settings
-
 if TYPE_CHECKING:  # only this command loads scikit-learn, and only after checking that it is installed
     from infrastructure.local_classifier.linear import LinearModel, ModelCard
     from infrastructure.local_classifier.training import Measures
+    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -57,7 +55,9 @@ def main(
 async def _train(
     settings: Settings, output: Path, precision: float, patterns_only: bool, seed: int, as_json: bool
 ) -> int:
+    from infrastructure.local_classifier.past_answers import Answer, past_answers
     from infrastructure.local_classifier.training import labelled_windows, train
+    from infrastructure.patterns.pattern_file import default_patterns
 
     patterns, answers = default_patterns(), list[Answer]()
     if not patterns_only:
@@ -80,7 +80,7 @@ async def _train(
     return 0
 
 
-def _save(model: "LinearModel", output: Path) -> int:
+def _save(model: LinearModel, output: Path) -> int:
     """The file's size in bytes."""
     try:
         model.save(output)
@@ -89,7 +89,7 @@ def _save(model: "LinearModel", output: Path) -> int:
         fail(f"{output}: {error.strerror or error}", 1)
 
 
-def _print(card: "ModelCard", result: "Measures") -> None:
+def _print(card: ModelCard, result: Measures) -> None:
     numbers = ("Windows", "Decided", "Right", "Precision")
     rows = [
         (name, str(it.windows), str(it.named), str(it.right), f"{it.right / it.named:.0%}" if it.named else "")

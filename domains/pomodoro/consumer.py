@@ -56,6 +56,11 @@ class PomodoroPatternConsumer:
         self._lanes = Lanes(self._context, batches, classifier, commits)
         self._reader = StreamReader(self._context, source, commits, classifier.load, self.process_batch_messages)
 
+    @property
+    def reading(self) -> asyncio.Event:
+        """Set when it has begun to read."""
+        return self._reader.begun
+
     def vitals(self) -> ConsumerVitals:
         context = self._context
         return ConsumerVitals(

@@ -46,6 +46,7 @@ class StreamReader:
         self._group_missing = False
         self._patterns_loaded = False
         self._turned: dict[str, float] = {}
+        self.begun = asyncio.Event()
 
     @property
     def is_full(self) -> bool:
@@ -83,6 +84,7 @@ class StreamReader:
                 await pause(stop, _OUTAGE_PAUSE_SECONDS)
             elif not stop.is_set():
                 asked = min(self._batch.size, room)
+                self.begun.set()
                 batch = await self._context.redis.run(partial(self._read, asked), stop)
                 self._batch.read(asked, len(batch))
             if not self._start(batch, after=self._workers.release):

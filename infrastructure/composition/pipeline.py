@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from domains.kernel.resilience import cancel_all
 from infrastructure.composition.container import Container, running_container, task_runner
+from infrastructure.http.door import open_door
 from infrastructure.http.listening import child_ports
-from infrastructure.http.server import open_door
 from infrastructure.observing.logs import announce_shared_data, announce_stores
 from infrastructure.operations.health import warn_of_eviction
 from infrastructure.process.data_dir import pipeline_of
@@ -35,7 +35,7 @@ async def running_pipeline(
         announce_stores(settings)
         consumers = [part.consumer() for part in container.partitions()]
         async with (
-            open_door(container.state(), container.api(), consumers, stop) as address,
+            open_door(container.state(), container.api, consumers, stop) as address,
             asyncio.TaskGroup() as group,
         ):
             group.create_task(_run(container, stop, reload), name="pipeline")

@@ -22,14 +22,18 @@ _SEND_BUFFER = 65_536
 
 
 class Listener:
-    """Serves by the protocols of `factory` from `start` to `stop`. `address` is None while nothing is served."""
+    """Takes the port at `start`, and serves by the protocols that `serve` gets, until `stop`.
 
-    def __init__(self, factory: Callable[[], asyncio.Protocol], settings: Settings) -> None:
+    `address` is None while it has no port.
+    """
+
+    def __init__(self, settings: Settings) -> None:
         self.address: str | None = None
-        self._factory = factory
+        self._factory: Callable[[], asyncio.Protocol] | None = None
         self._host = settings.http_host
         self._port = DEFAULT_PORT if settings.http_port is None else settings.http_port
         self._is_port_wanted = settings.http_port is not None
+        self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
         self._waiting: asyncio.Task[None] | None = None
@@ -61,15 +65,24 @@ class Listener:
             return False
         return True
 
+    async def serve(self, factory: Callable[[], asyncio.Protocol]) -> None:
+        """Serves those who have connected and will connect; later, if the address is not here yet."""
+        self._factory = factory
+        for each in self._sockets:
+            self._servers.append(await asyncio.get_running_loop().create_server(factory, sock=each, backlog=_BACKLOG))
+        self._sockets = []
+
     async def stop(self) -> None:
         self._stopping.set()
         if self._waiting is not None:
             await self._waiting
         for server in self._servers:
             server.close()
+        for each in self._sockets:
+            each.close()
 
     async def _listen_later(self) -> None:
-        while not self._servers:
+        while self.address is None:
             await pause(self._stopping, _RETRY_SECONDS)
             if self._stopping.is_set():
                 return
@@ -83,9 +96,11 @@ class Listener:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        sockets = await loop.run_in_executor(None, _bound_sockets, self._host, self._port)
-        for each in sockets:
-            self._servers.append(await loop.create_server(self._factory, sock=each, backlog=_BACKLOG))
+        self._sockets = await loop.run_in_executor(None, _bound_sockets, self._host, self._port)
+        for each in self._sockets:
+            each.listen(_BACKLOG)
+        if self._factory is not None:
+            await self.serve(self._factory)
         host = f"[{self._host}]" if ":" in self._host else self._host
         self.address = f"http://{host}:{self._port}"
         self._log.info("Serving the console, /healthz, /readyz and /metrics", action="http", address=self.address)

@@ -6,15 +6,12 @@ available is an error only if HTTP_PORT names it.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client.exposition import choose_encoder
 
-from domains.pomodoro.consumer import PomodoroPatternConsumer
 from infrastructure.http import openapi
 from infrastructure.http.api import Api
 from infrastructure.http.connections import Connections
@@ -141,19 +138,8 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
     return app
 
 
-@asynccontextmanager
-async def open_door(
-    state: PipelineHealth, api: Api, consumers: Sequence[PomodoroPatternConsumer], stop: asyncio.Event
-) -> AsyncIterator[str | None]:
-    """Serves HTTP until the block ends, also during the drain. Yields the address, or None if nothing is served.
-
-    Raises SettingsError if HTTP_PORT is set and not available.
-    """
-    state.attend(consumers, stop)
-    settings = state.settings
-    if settings.http_port == 0:
-        yield None
-        return
+async def serve(listener: Listener, state: PipelineHealth, api: Api, closing: asyncio.Event) -> None:
+    """Serves on the ports that the listener has, until `closing` is set."""
     runner = web.AppRunner(
         make_app(state, api),
         access_log=None,
@@ -164,20 +150,13 @@ async def open_door(
     )
     await runner.setup()
     assert runner.server is not None, "it is set up"
-    listener = Listener(Connections(runner.server, api.peers.is_proxy), settings)
-    closing = asyncio.Event()
-    watching: list[asyncio.Task[None]] = []
     try:
-        if await listener.start():
-            watching = [
-                asyncio.create_task(state.watch(closing), name="watch"),
-                asyncio.create_task(api.live.run(closing), name="console"),
-            ]
-        yield listener.address
+        await listener.serve(Connections(runner.server, api.peers.is_proxy))
+        async with asyncio.TaskGroup() as watching:
+            watching.create_task(state.watch(closing), name="watch")
+            watching.create_task(api.live.run(closing), name="console")
+            await closing.wait()
     finally:
-        closing.set()
-        for task in watching:
-            await task
         await listener.stop()
         await runner.cleanup()
 

@@ -19,8 +19,8 @@ from domains.patternClassifier.model import Tier
 from domains.pomodoro.model import Lane
 from infrastructure.composition.container import running_container
 from infrastructure.http import live
+from infrastructure.http.door import open_door
 from infrastructure.http.page import console_files
-from infrastructure.http.server import open_door
 from infrastructure.settings import Settings, SettingsError, load_settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import hex_id, message
@@ -80,7 +80,7 @@ async def door(pipeline_on: StartPipeline, settings: Settings, admin_token: str 
     async with pipeline_on(chosen) as pipeline, ClientSession() as session:
         container = pipeline.container
         async with open_door(
-            container.state(), container.api(), [container.partition().consumer()], asyncio.Event()
+            container.state(), container.api, [container.partition().consumer()], asyncio.Event()
         ) as address:
             await pipeline.process(message())  # so that the patterns are there
             assert address is not None
@@ -162,7 +162,7 @@ async def test_who_has_gone_makes_room(door: Door, monkeypatch: pytest.MonkeyPat
 async def test_listeners_are_told_of_the_end(settings: Settings) -> None:
     chosen = settings.model_copy(update={"http_port": free_port()})
     async with running_container(chosen) as container, ClientSession() as session:
-        async with open_door(container.state(), container.api(), [], asyncio.Event()) as address:
+        async with open_door(container.state(), container.api, [], asyncio.Event()) as address:
             answer = await session.get(f"{address}/api/events")
             assert (await event(answer))[0] == "history"
         rest = await answer.content.read()

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from domains.kernel.errors import RedisOutage, StoreOutage
 from domains.operations.model import StreamFigures
 from infrastructure.composition.container import Container, running_container
+from infrastructure.http.door import open_door
 from infrastructure.http.listening import child_ports
-from infrastructure.http.server import open_door
 from infrastructure.observing.metrics import values_of
 from infrastructure.operations.health import DOWN, HEALTHY, warn_of_eviction
 from infrastructure.settings import Settings, SettingsError
@@ -240,7 +240,7 @@ async def test_a_redis_that_answers_but_takes_no_writes_is_not_ready(container: 
 
 def door_of(pipeline: Pipeline, stop: asyncio.Event) -> AbstractAsyncContextManager[str | None]:
     container = pipeline.container
-    return open_door(container.state(), container.api(), [container.partition().consumer()], stop)
+    return open_door(container.state(), container.api, [container.partition().consumer()], stop)
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ async def door(pipeline_on: StartPipeline, settings: Settings) -> AsyncIterator[
     async with (
         pipeline_on(settings) as pipeline,
         open_door(
-            pipeline.container.state(), pipeline.container.api(), [pipeline.container.partition().consumer()], stop
+            pipeline.container.state(), pipeline.container.api, [pipeline.container.partition().consumer()], stop
         ) as address,
     ):
         assert address is not None
@@ -319,9 +319,9 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(container: Con
     wanted = settings.model_copy(update={"http_port": port})
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(running_container(wanted)) for _ in range(2)]
-        await stack.enter_async_context(open_door(one.state(), one.api(), [], asyncio.Event()))
+        await stack.enter_async_context(open_door(one.state(), one.api, [], asyncio.Event()))
         with pytest.raises(SettingsError, match=rf"^HTTP_PORT: 127\.0\.0\.1:{port}: "):
-            await stack.enter_async_context(open_door(two.state(), two.api(), [], asyncio.Event()))
+            await stack.enter_async_context(open_door(two.state(), two.api, [], asyncio.Event()))
         with pytest.raises(SettingsError, match="HTTP_PORT"):
             child_ports(wanted.model_copy(update={"consumer_processes": 2}))
 
@@ -330,14 +330,14 @@ async def test_the_default_port_may_be_taken(settings: Settings, monkeypatch: py
     monkeypatch.setattr("infrastructure.http.listening.DEFAULT_PORT", free_port())
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(running_container(settings)) for _ in range(2)]
-        assert await stack.enter_async_context(open_door(one.state(), one.api(), [], asyncio.Event()))
-        assert await stack.enter_async_context(open_door(two.state(), two.api(), [], asyncio.Event())) is None
+        assert await stack.enter_async_context(open_door(one.state(), one.api, [], asyncio.Event()))
+        assert await stack.enter_async_context(open_door(two.state(), two.api, [], asyncio.Event())) is None
 
 
 async def test_no_port_no_door(settings: Settings) -> None:
     async with (
         running_container(settings.model_copy(update={"http_port": 0})) as container,
-        open_door(container.state(), container.api(), [], asyncio.Event()) as address,
+        open_door(container.state(), container.api, [], asyncio.Event()) as address,
     ):
         assert address is None
 

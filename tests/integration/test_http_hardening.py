@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from infrastructure.composition.container import running_container
 from infrastructure.http import api as api_module
 from infrastructure.http import connections, listening, live
-from infrastructure.http.server import open_door
+from infrastructure.http.door import open_door
 from infrastructure.settings import Settings, load_settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import message
@@ -54,7 +54,7 @@ async def door(pipeline_on: StartPipeline, settings: Settings, options: dict[str
         pipeline = await stack.enter_async_context(pipeline_on(chosen))
         container = pipeline.container
         consumers = [container.partition().consumer()]
-        await stack.enter_async_context(open_door(container.state(), container.api(), consumers, asyncio.Event()))
+        await stack.enter_async_context(open_door(container.state(), container.api, consumers, asyncio.Event()))
         yield Door(pipeline, await stack.enter_async_context(ClientSession()), port)
 
 
@@ -257,7 +257,7 @@ async def test_an_address_that_is_not_up_yet_is_waited_for(
         async with (
             running_container(chosen) as container,
             ClientSession() as session,
-            open_door(container.state(), container.api(), [], asyncio.Event()) as address,
+            open_door(container.state(), container.api, [], asyncio.Event()) as address,
             asyncio.timeout(DEADLINE),
         ):
             assert address is None
@@ -273,7 +273,7 @@ async def test_without_its_address_the_door_stays_shut_and_the_pipeline_works(se
     with capture_logs() as logs:
         async with (
             running_container(chosen) as container,
-            open_door(container.state(), container.api(), [], asyncio.Event()) as address,
+            open_door(container.state(), container.api, [], asyncio.Event()) as address,
         ):
             assert address is None
             assert listening.child_ports(chosen.model_copy(update={"consumer_processes": 2})) is not None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from infrastructure.http.server import open_door
+from infrastructure.http.door import open_door
 from infrastructure.settings import Settings, load_settings
 from tests.browser import find_browser
 from tests.integration.conftest import Pipeline, pipeline_on  # noqa: F401 - a fixture
@@ -33,7 +33,7 @@ class Console:
         """As of a process that has just been started."""
         container = self.pipeline.container
         container.api.reset()
-        return open_door(container.state(), container.api(), [container.partition().consumer()], asyncio.Event())
+        return open_door(container.state(), container.api, [container.partition().consumer()], asyncio.Event())
 
     async def open(self, query: str = "") -> None:
         await self.page.goto(self.address + query)

@@ -3,6 +3,8 @@
 import importlib
 import io
 import re
+import subprocess
+import sys
 from cmd.__main__ import main
 from cmd._output import json_line, print_tables, say, table
 from cmd.leaderboard import print_board, spent
@@ -270,3 +272,26 @@ def test_without_a_terminal_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) 
     print_tables(table(("Id", "Reason"), [("1-0", "a long reason " * 30)]))
 
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+# How fast they start
+
+
+SLOW_TO_LOAD = {"aiohttp", "dependency_injector", "motor", "openai", "pydantic", "pymongo", "redis", "sklearn"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_loads_none_of_what_is_slow_to_load(command: str) -> None:
+    loads = f"import sys, cmd.{command}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", loads], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert not SLOW_TO_LOAD & set(done.stdout.split())
+
+
+def test_what_serves_http_is_not_loaded_before_the_first_read() -> None:
+    loads = "import sys, infrastructure.composition.pipeline; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loads], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    loaded = set(done.stdout.split())
+    assert not {"aiohttp", "openai", "infrastructure.http.server"} & loaded
+    assert len(loaded) < 1_000, "a start loads more than it did"

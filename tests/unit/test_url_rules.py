@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.patternClassifier.rules import RuleSet
@@ -345,6 +347,20 @@ def test_broken_domain_pattern_is_reported_and_skipped(pattern: str, reason: str
 )
 def test_split_url(url: str, place: tuple[str, str]) -> None:
     assert split_url(url) == place
+
+
+_LABELS = st.text("abkx09-n", min_size=1, max_size=70) | st.sampled_from(["www", "xn--a", "co", "kr", "com"])
+
+
+@given(st.lists(_LABELS, min_size=2, max_size=5).map(".".join))
+def test_a_plain_host_is_read_as_any_other_spelling_of_it(host: str) -> None:
+    def read(pattern: str) -> object:
+        try:
+            return parse_pattern(pattern)
+        except ValueError:
+            return None
+
+    assert read(host) == read(f"//{host}/")
 
 
 def test_parsed_pattern_parses_to_itself() -> None:
