@@ -202,7 +202,8 @@ def export_patterns(
 
 @app.command("import")
 def import_patterns(
-    file: Annotated[Path, typer.Argument(help="JSON array as `export` writes it; -: standard input")],
+    file: Annotated[Path | None, typer.Argument(help="JSON array as `export` writes it; -: standard input")] = None,
+    defaults: Annotated[bool, typer.Option("--defaults", help="the default patterns, in place of a file")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and change nothing")] = False,
     as_json: Json = False,
 ) -> None:
@@ -213,6 +214,9 @@ def import_patterns(
     another form is refused.
     """
     settings = settings_or_exit()
+    if (file is None) != defaults:
+        fail("Say which: FILE, or --defaults", 2)
+    file = file or DEFAULT_PATTERNS
     wanted = _patterns_of(file)
 
     async def work() -> int:

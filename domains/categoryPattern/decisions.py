@@ -4,7 +4,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternProposal, ProposalStatus, category_id
+from domains.categoryPattern.model import (
+    UNCATEGORIZED,
+    CategoryPattern,
+    PatternKind,
+    PatternProposal,
+    ProposalStatus,
+    category_id,
+)
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
 
 
@@ -110,12 +117,18 @@ def as_patterns(wanted: Iterable[NewPattern], present: Sequence[CategoryPattern]
 async def patterns_or_defaults(
     patterns: CategoryPatternRepositoryPort, defaults: Sequence[CategoryPattern]
 ) -> list[CategoryPattern]:
-    """All patterns of the store. Where it has no category at all, it is given `defaults` first."""
+    """All patterns of the store. Where it has no category but `Uncategorized`, it is given `defaults` first."""
     found = await patterns.find_all()
-    if not found and defaults:
-        await patterns.save_all(defaults)
+    if defaults and not are_any(found):
+        known = {pattern.category for pattern in found}
+        await patterns.save_all([pattern for pattern in defaults if pattern.category not in known])
         found = await patterns.find_all()
     return found
+
+
+def are_any(patterns: Iterable[CategoryPattern]) -> bool:
+    """Whether there is a category beside `Uncategorized`, which the pipeline creates by itself."""
+    return any(pattern.category != UNCATEGORIZED for pattern in patterns)
 
 
 def _by_category(wanted: Iterable[NewPattern]) -> dict[str, dict[PatternKind, list[str]]]:

@@ -5,6 +5,7 @@
     │   ├── StoreOutage         the document store
     │   └── RedisOutage         the stream, the boards, the cache
     │       └── GroupMissing    the consumer group is gone (FLUSHALL, failover): create it anew, from 0
+    ├── NoPatterns              the store has no category patterns, so nothing could be classified
     ├── StoreRefused            the store refused the data; the rest of the batch may still work
     ├── ClassificationFailed    the LLM gave no answer, or none that can be accepted
     └── TaskRefused             a task cannot be done as requested; the text says why
@@ -34,6 +35,10 @@ class RedisOutage(Outage):
 
 class GroupMissing(RedisOutage):
     """The stream or its consumer group does not exist, or no longer exists."""
+
+
+class NoPatterns(PipelineError):
+    """The store has no category patterns: everything would become Uncategorized. The text says what to do."""
 
 
 class StoreRefused(PipelineError):

@@ -19,10 +19,10 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache, partial
 
-from domains.categoryPattern.decisions import patterns_or_defaults
+from domains.categoryPattern.decisions import are_any, patterns_or_defaults
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, UNCATEGORIZED, CategoryPattern, category_id
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
-from domains.kernel.errors import PipelineError
+from domains.kernel.errors import NoPatterns, PipelineError
 from domains.kernel.resilience import Breaker, cancel_all
 from domains.kernel.window import Window
 from domains.patternClassifier.llm_queue import LLMQueue
@@ -40,7 +40,8 @@ class PatternClassifier:
     """Classifies windows. `load` before anything else, and again whenever the patterns may have changed.
 
     `memory` holds the LLM's answers, which come by `llm_queue`; `tiers` are asked before it. `defaults` are saved
-    where the store has no patterns at all. `snapshot_of` makes of the store's patterns what classifies.
+    where the store has no patterns at all. `snapshot_of` makes of the store's patterns what classifies. `if_none` is
+    what an operator is told where there are none.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class PatternClassifier:
         tiers: Sequence[SlowTier] = (),
         llm_queue: LLMQueue | None = None,
         snapshot_of: Callable[[Sequence[CategoryPattern]], PatternSnapshot] = PatternSnapshot,
+        if_none: str = "the store has no category patterns",
     ) -> None:
         self._patterns = patterns
         self._observer = observer
@@ -63,6 +65,7 @@ class PatternClassifier:
         self._tiers = tiers
         self._llm_queue = llm_queue
         self._snapshot_of = snapshot_of
+        self._if_none = if_none
         self.snapshot = PatternSnapshot([])
 
     @property
@@ -75,12 +78,16 @@ class PatternClassifier:
         return self._llm_queue is not None and self._questions.may_leave(window)
 
     async def load(self) -> None:
-        """Takes the patterns from the store, creating `Uncategorized` where it is missing. Raises StoreOutage.
+        """Takes the patterns from the store, creating `Uncategorized` where it is missing.
+
+        Raises StoreOutage, and NoPatterns where there are no others.
 
         Where they have not changed the snapshot stays; where they have, a new one is built beside the running batches
         and takes its place as a whole.
         """
         patterns = await patterns_or_defaults(self._patterns, self._defaults)
+        if not are_any(patterns):
+            raise NoPatterns(self._if_none)
         if all(pattern.category != UNCATEGORIZED for pattern in patterns):
             await self._patterns.save_all([CategoryPattern(category_id(UNCATEGORIZED), UNCATEGORIZED)])
             patterns = await self._patterns.find_all()

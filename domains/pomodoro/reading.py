@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic
 
-from domains.kernel.errors import GroupMissing, Outage, RedisOutage
+from domains.kernel.errors import GroupMissing, NoPatterns, Outage, RedisOutage
 from domains.kernel.resilience import pause
 from domains.pomodoro.capacity import AdaptiveBatch, ConsumerContext
 from domains.pomodoro.model import Commit, ReadBatch
 from domains.pomodoro.ports import CommitPort, MessageSourcePort
 
 _OUTAGE_PAUSE_SECONDS = 0.05
+_PATTERNS_SECONDS = 1.0
 _READ_GATHERS_SECONDS = 0.005
 """The pause after a read that emptied the stream.
 
@@ -66,13 +67,26 @@ class StreamReader:
             self._context.tasks.spawn(
                 self._claim_loop(stop), "claim"
             )  # it is also the sign of life during an outage of the store
-            await self._context.store.run(self._load, stop)
-            self._patterns_loaded = True
-            del self._turned["start"]
+            await self._load_patterns(stop)
+            self._turned.pop("start", None)
             await self._read_loop(stop)
         except Outage:
             if not stop.is_set():
                 raise
+
+    async def _load_patterns(self, stop: asyncio.Event) -> None:
+        """Waits until there are patterns: without any, everything would be committed as Uncategorized."""
+        told = False
+        while not (stop.is_set() or self._patterns_loaded):
+            self._turned["start"] = monotonic()
+            try:
+                await self._context.store.run(self._load, stop)
+                self._patterns_loaded = True
+            except NoPatterns as cause:
+                if not told:
+                    self._context.observer.waits_for_patterns(cause)
+                told = True
+                await pause(stop, _PATTERNS_SECONDS)
 
     async def _read_loop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -24,7 +24,7 @@ from infrastructure.mongo import client as mongo_client
 from infrastructure.mongo import repositories as mongo_repositories
 from infrastructure.mongo.field_names import MongoFieldNames
 from infrastructure.observing.metrics import MetricsObserver, make_registry
-from infrastructure.operations.health import PipelineHealth
+from infrastructure.operations.health import PipelineHealth, no_patterns
 from infrastructure.operations.stream_choice import StreamChoice
 from infrastructure.operations.task_runner import TaskRunner
 from infrastructure.operations.tasks import Tasks
@@ -230,6 +230,7 @@ class Container(containers.DeclarativeContainer):
         tiers,
         llm_queue,
         snapshot_of,
+        providers.Callable(no_patterns, settings),
     )
     leaderboard_rebuild = providers.Singleton(
         LeaderboardRebuild, board_rebuild.provider, usage_logs, category_patterns, calendar

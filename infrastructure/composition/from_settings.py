@@ -62,8 +62,8 @@ def store_kind(settings: Settings) -> str:
 
 
 def patterns_to_start_with(settings: Settings) -> list[CategoryPattern]:
-    """The default patterns for the embedded store. Spring's initialiser fills a shared store."""
-    return default_patterns() if settings.mongo_uri is None else []
+    """The default patterns for the embedded store. Spring's initialiser fills a shared one."""
+    return default_patterns() if settings.mongo_uri is None or settings.seed_default_patterns else []
 
 
 def pattern_additions(settings: Settings) -> list[CategoryPattern]:

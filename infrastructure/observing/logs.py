@@ -232,6 +232,10 @@ class LoggingObserver(Observer):
             )
 
     @override
+    def waits_for_patterns(self, cause: PipelineError) -> None:
+        self._log.error("Nothing is read: there are no patterns", action="patterns", cause=str(cause))
+
+    @override
     def patterns_not_loaded(self, cause: PipelineError) -> None:
         self._log.warning(
             "Could not load the category patterns, the loaded ones stay in use", action="patterns", cause=str(cause)

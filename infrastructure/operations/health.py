@@ -10,6 +10,7 @@ from time import monotonic
 import structlog
 from prometheus_client import CollectorRegistry
 
+from domains.categoryPattern.decisions import are_any
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.kernel.errors import PipelineError, RedisOutage
 from domains.kernel.resilience import pause
@@ -235,11 +236,11 @@ class PipelineHealth:
 
     async def _check(self) -> dict[str, Check]:
         redis, (store, stored) = await asyncio.gather(self._check_redis(), self._check_store())
-        loaded = len(self._classifier.snapshot.patterns) if self._consumers else stored
+        loaded = are_any(self._classifier.snapshot.patterns) if self._consumers else stored
         return {
             "redis": self._or_breaker("redis", redis),
             "store": self._or_breaker("store", store),
-            "patterns": Check(True) if loaded else Check(False, "none loaded" if self._consumers else "none stored"),
+            "patterns": Check(True) if loaded or not store.ok else Check(False, no_patterns(self.settings)),
         }
 
     def _or_breaker(self, name: str, check: Check) -> Check:
@@ -257,15 +258,26 @@ class PipelineHealth:
             return Check(False, str(cause))
         return Check(True)
 
-    async def _check_store(self) -> tuple[Check, int]:
-        """Checks the store, and returns how many patterns it has."""
+    async def _check_store(self) -> tuple[Check, bool]:
+        """Checks the store, and returns whether it has patterns."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                return Check(True), await self._patterns.count()
+                if self._consumers:  # they know theirs; the store only has to answer
+                    return Check(True), bool(await self._patterns.count())
+                return Check(True), are_any(await self._patterns.find_all())
         except TimeoutError:
-            return Check(False, "no answer"), 0
+            return Check(False, "no answer"), False
         except PipelineError as cause:
-            return Check(False, str(cause)), 0
+            return Check(False, str(cause)), False
+
+
+def no_patterns(settings: Settings) -> str:
+    """What to do where the store has no patterns, in words."""
+    place = f"{settings.mongo_database}.category_pattern" if settings.mongo_uri else "the embedded store"
+    return (
+        f"no patterns in {place}: is MONGO_DATABASE right? Spring's initialiser fills it, or "
+        "SEED_DEFAULT_PATTERNS=true, or python -m cmd.patterns import --defaults"
+    )
 
 
 def _json_of(figures: StreamFigures) -> dict[str, object]:

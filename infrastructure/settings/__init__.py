@@ -312,6 +312,10 @@ class Settings(ScheduleSettings):
     )
 
     # Classification
+    seed_default_patterns: bool = Field(
+        False,
+        description="give a document store that has no patterns the default ones",
+    )
     pattern_refresh_seconds: float = Field(
         30.0,
         gt=0,

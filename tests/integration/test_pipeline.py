@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
+from structlog.testing import capture_logs
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD
 from domains.pomodoro.model import CategorizedData, Commit
 from infrastructure.composition.container import Container, running_container
+from infrastructure.patterns.pattern_file import default_patterns
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline, other_instance
 from tests.messages import (
@@ -29,6 +31,7 @@ from tests.messages import (
     linked_message,
     log_id,
     message,
+    patterns,
     spring_data,
     spring_log,
     unix_seconds,
@@ -656,3 +659,44 @@ async def test_ids_that_spring_has_no_documents_for_are_no_failure(any_pipeline:
     assert any_pipeline.board("leaderboard:work:2025-09-02") == {"user-1": 120.0}
     assert await any_pipeline.count("categorized_data") == await any_pipeline.count("pomodoro_usage_log") == 0
     assert any_pipeline.dead_letters() == []
+
+
+# A store without patterns
+
+
+async def test_nothing_is_read_before_there_are_patterns(any_settings: Settings, redis_client: Any) -> None:
+    async with running_container(any_settings) as container:
+        container.default_patterns.override([])
+        stop, consumer = asyncio.Event(), container.partition().consumer()
+        with capture_logs() as logs:
+            running = asyncio.create_task(consumer.run(stop))
+            await container.publisher().publish([message()])
+            while not any(log["action"] == "patterns" for log in logs):
+                await asyncio.sleep(0.01)
+        container.state().attend([consumer], stop)
+        check = (await container.state().checks())["patterns"]
+        waiting = await container.backlog().uncommitted(at_most=10)
+
+        await container.category_patterns().save_all(patterns())
+        while await container.backlog().uncommitted(at_most=10):
+            await asyncio.sleep(0.01)
+        stop.set()
+        await running
+
+    assert not check.ok
+    assert "is MONGO_DATABASE right?" in check.why
+    assert waiting == 1
+    assert redis_client.zscore("leaderboard:Development:2025-09-02", "user-1") == 120.0
+
+
+@pytest.mark.mongo
+async def test_an_empty_store_gets_the_default_patterns_if_asked_to(mongo_settings: Settings) -> None:
+    async with running_container(mongo_settings.model_copy(update={"seed_default_patterns": True})) as container:
+        await container.classifier().load()
+        await container.classifier().load()
+
+        stored = await container.category_patterns().find_all()
+
+    assert sorted(pattern.category for pattern in stored) == sorted(
+        pattern.category for pattern in default_patterns()
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domains.categoryPattern.model import CategoryPattern
-from domains.kernel.errors import StoreOutage
+from domains.kernel.errors import NoPatterns, StoreOutage
 from domains.kernel.window import Window
 from domains.patternClassifier.classifier import PatternClassifier
 from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
@@ -88,10 +88,22 @@ async def test_a_removed_pattern_is_out_of_effect_at_once_when_asked_for(
     classifier: PatternClassifier, store: Store, observer: Observer
 ) -> None:
     async with kept_fresh(classifier, 3600) as reload:
+        store.documents[GAME.id] = GAME
         del store.documents[DEVELOPMENT.id]
         reload.set()
         await observer.told.wait()
     assert classifier.snapshot.by_rules(Window("Code", "", "")) is None
+
+
+async def test_patterns_stay_where_all_are_gone(
+    classifier: PatternClassifier, store: Store, observer: Observer
+) -> None:
+    async with kept_fresh(classifier, 3600) as reload:
+        del store.documents[DEVELOPMENT.id]
+        reload.set()
+        await observer.told.wait()
+    assert [type(cause) for cause in observer.failed] == [NoPatterns]
+    assert classifier.snapshot.by_rules(Window("Code", "", "")) is not None
 
 
 async def test_patterns_stay_while_the_store_is_away(

@@ -436,7 +436,7 @@ def small_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
             for number, category in enumerate(KINDS)
         ]
 
-    monkeypatch.setattr(importlib.import_module("cmd.train"), "default_patterns", defaults)
+    monkeypatch.setattr("infrastructure.patterns.pattern_file.default_patterns", defaults)
 
 
 @pytest.mark.usefixtures("small_defaults")
