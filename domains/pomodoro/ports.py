@@ -121,6 +121,9 @@ class CategorizedDataRepositoryPort(Protocol):
         with a category over one without, then the lowest id.
         """
 
+    async def find_by_ids(self, ids: Collection[str]) -> dict[str, CategorizedData]:
+        """{id: document} of those that are there, in one query."""
+
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         """Up to `limit` documents of these categories, the highest ids first: of Spring's, the newest."""
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
@@ -53,6 +54,10 @@ class LeaderboardRebuild:
         self._logs = logs
         self._patterns = patterns
         self._calendar = calendar
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self._calendar.zone
 
     async def rebuild(
         self, periods: Collection[Period], day: date, progress: Callable[[Rebuilt], Awaitable[None]]

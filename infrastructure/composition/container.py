@@ -16,6 +16,7 @@ from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.questions import Questions
 from domains.pomodoro.announcing import SessionAnnouncer
 from domains.pomodoro.consumer import PomodoroPatternConsumer
+from domains.pomodoro.period_reclassification import PeriodReclassification
 from domains.pomodoro.rebuild import LeaderboardRebuild
 from domains.pomodoro.reclassification import Reclassification
 from domains.pomodoro.service import BatchClassification
@@ -271,6 +272,13 @@ def task_runner(container: Container) -> TaskRunner:
         container.dead_letters(),
         [part.reclassification() for part in container.partitions()],
         container.leaderboard_rebuild(),
+        PeriodReclassification(
+            container.usage_logs(),
+            container.categorized_data(),
+            [part.deferred() for part in container.partitions()],
+            container.classifier(),
+            container.leaderboard_rebuild(),
+        ),
         container.field_names(),
         container.calendar(),
     )

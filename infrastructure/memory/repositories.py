@@ -62,6 +62,9 @@ class InMemoryCategorizedDataRepository:
     async def find_many_by_app_url_title_batch(self, windows: Collection[Window]) -> dict[Window, CategorizedData]:
         return best_by_window(document for document in self.documents.values() if document.window in windows)
 
+    async def find_by_ids(self, ids: Collection[str]) -> dict[str, CategorizedData]:
+        return {id_: self.documents[id_] for id_ in ids if id_ in self.documents}
+
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         found = [document for document in self.documents.values() if document.category_id in category_ids]
         return sorted(found, key=lambda data: data.id, reverse=True)[:limit]

@@ -33,6 +33,7 @@ from domains.pomodoro.model import (
 )
 from infrastructure.mongo.client import Document, translated_errors
 from infrastructure.mongo.field_names import CATEGORIZED_DATA, CATEGORIZED_DATA_ID, IS_LLM_BASED, POMODORO_USAGE_LOG
+from infrastructure.mongo.raw_ids import documents_with
 from infrastructure.mongo.writes import Group, Writes
 
 CATEGORY_PATTERN = "category_pattern"
@@ -150,6 +151,11 @@ class CategorizedDataRepositoryAdapter:
             documents = self._collection.find({"$or": wanted}, batch_size=_LOOKED_UP + 1)
             first = documents.sort([("categoryId", -1), ("_id", 1)]).limit(_LOOKED_UP)
             return [_data_of(document) async for document in first]
+
+    async def find_by_ids(self, ids: Collection[str]) -> dict[str, CategorizedData]:
+        with translated_errors():
+            found = self._collection.find(documents_with(list(ids)), batch_size=_PAGE)
+            return {data.id: data async for document in found if (data := _data_of(document))}
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         with translated_errors():

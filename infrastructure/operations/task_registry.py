@@ -35,6 +35,17 @@ class RebuildParams(Params, forbid_unknown_fields=True):
     ] = False
 
 
+class PeriodParams(Params, forbid_unknown_fields=True):
+    first: Annotated[date, msgspec.Meta(description="the first day, such as 2025-09-02")] = msgspec.field(name="from")
+    last: Annotated[date | None, msgspec.Meta(description="the last day; not given: the first")] = msgspec.field(
+        default=None, name="to"
+    )
+    dry_run: Annotated[bool, msgspec.Meta(description="only tell what would change")] = False
+    force: Annotated[
+        bool, msgspec.Meta(description="also boards of archived periods, which the server then archives once more")
+    ] = False
+
+
 class TaskEntry(NamedTuple):
     """`help` says what the task does. A task that is not `scheduled` has no setting SCHEDULE_*."""
 
@@ -65,6 +76,12 @@ TASKS = {
         TaskEntry(
             "repair_field_names",
             "gives documents of earlier versions the field names that Spring's entities have",
+            scheduled=False,
+        ),
+        TaskEntry(
+            "reclassify_period",
+            "decides again, by the rules of now, what was committed in a period, and recomputes its boards",
+            PeriodParams,
             scheduled=False,
         ),
         TaskEntry("rebuild_leaderboard", "recomputes the boards of a period from the usage logs", RebuildParams),

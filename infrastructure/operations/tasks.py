@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
 from time import time
 from typing import Any, NamedTuple
 
@@ -13,14 +14,16 @@ from domains.operations.ports import DeadLettersPort, TaskQueuePort
 from domains.operations.service import replay_letters
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.model import RepairedDocuments
+from domains.pomodoro.period_reclassification import Changed, PeriodReclassification
 from domains.pomodoro.ports import FieldNamesPort
 from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt
 from domains.pomodoro.reclassification import Reclassification
-from infrastructure.operations.task_registry import TASKS, Params, RebuildParams, ReplayParams
+from infrastructure.operations.task_registry import TASKS, Params, PeriodParams, RebuildParams, ReplayParams
 
 Data = Mapping[str, object]
 """Publishes the progress of a task: JSON values by name."""
 Progress = Callable[[Data], Awaitable[None]]
+_MOST_MOVES = 100
 
 
 class Task(NamedTuple):
@@ -46,6 +49,7 @@ class Tasks:
         dead_letters: DeadLettersPort,
         reclassifications: Sequence[Reclassification],
         leaderboards: LeaderboardRebuild,
+        period_reclassification: PeriodReclassification,
         field_names: FieldNamesPort | None,
         calendar: BoardCalendar,
     ) -> None:
@@ -54,6 +58,7 @@ class Tasks:
         self._dead_letters = dead_letters
         self._reclassifications = reclassifications
         self._leaderboards = leaderboards
+        self._period_reclassification = period_reclassification
         self._field_names = field_names
         self._calendar = calendar
         self.by_name = {name: Task(entry.params, getattr(self, name)) for name, entry in TASKS.items()}
@@ -86,6 +91,36 @@ class Tasks:
             async for done in self._field_names.repair():
                 await progress(done._asdict())
         return done._asdict()
+
+    async def reclassify_period(self, params: PeriodParams, progress: Progress) -> Data:
+        async def changed(state: Changed) -> None:
+            await progress({"logs": state.logs, "changed": state.changed})
+
+        async def rebuilt(state: Rebuilt) -> None:
+            await progress({"rebuilt": state.logs})
+
+        first, last = params.first, params.last or params.first
+        if not first <= last <= self._calendar.day(time()):
+            raise TaskRefused("the days must lie in the past, the first before the last")
+        await self.reload_patterns(params, progress)
+        done = await self._period_reclassification.decide(first, last, params.dry_run, changed)
+        moves = [
+            {"from": before, "to": now, "seconds": round(seconds, 3)}
+            for (before, now), seconds in done.moved.most_common(_MOST_MOVES)
+        ]
+        data = {"logs": done.logs, "changed": done.changed, "unknown": done.unknown, "moves": moves}
+        if params.dry_run:
+            return data
+        left = list[str]()
+
+        def wanted(period: Period, start: date) -> bool:
+            if params.force or self._calendar.archived_from(period, start) > time():
+                return True
+            left.append(f"{period.value} of {start}")
+            return False
+
+        boards = await self._period_reclassification.rebuild(first, last, wanted, rebuilt)
+        return {**data, "boards": boards, "archived": left}
 
     async def rebuild_leaderboard(self, params: RebuildParams, progress: Progress) -> Data:
         async def told(state: Rebuilt) -> None:

@@ -145,6 +145,14 @@ class SqliteCategorizedDataRepository:
         )
         return best_by_window(map(_data_of, rows))
 
+    async def find_by_ids(self, ids: Collection[str]) -> dict[str, CategorizedData]:
+        rows = await self._database.read(
+            "SELECT id, app, url, title, category_id, is_llm_based FROM categorized_data"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            (_json(list(ids)),),
+        )
+        return {data.id: data for data in map(_data_of, rows)}
+
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         wanted = ", ".join("?" * len(category_ids))
         rows = await self._database.read(

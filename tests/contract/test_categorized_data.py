@@ -184,6 +184,14 @@ async def test_a_provisional_category_is_set_where_spring_has_stored_none(mongo:
     assert {str(row["categoryId"]) for row in mongo.raw.categorized_data.find()} == {DEVELOPMENT}
 
 
+async def test_documents_are_found_by_their_ids(stores: Stores) -> None:
+    await stores.categorized.save_all([categorized(number, f"app {number}") for number in range(3)])
+
+    found = await stores.categorized.find_by_ids({data_id(0), data_id(2), data_id(404)})
+
+    assert found == {data_id(number): categorized(number, f"app {number}") for number in (0, 2)}
+
+
 # Saving
 
 

@@ -251,6 +251,55 @@ async def test_boards_are_rebuilt(container: Container, spring: Spring, period: 
         assert score == (120.0 if name in asked else 1120.0)
 
 
+async def committed(container: Container, *messages: dict[str, str]) -> None:
+    await container.publisher().publish(messages)
+    batch = await container.partition().source().read_new(len(messages), 100)
+    decided, _ = container.partition().batches().decide(batch.messages, {})
+    await container.partition().batches().write(decided)
+    await container.partition().commits().commit(container.partition().batches().commit_of(decided))
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_period_is_decided_again_by_the_rules_of_now(container: Container, spring: Spring) -> None:
+    span, lines = 60.0, message(app="Ledger Lines", title="", timestamp=unix_seconds("2025-09-02T12:00:00"))
+    later = lines | {"timestamp": unix_seconds("2025-09-03T12:00:00"), "userId": "ann"}
+    other = message(app="카카오톡", title="", timestamp=unix_seconds("2025-09-02T13:00:00"))
+    await committed(container, *(each | {"duration": str(span)} for each in (lines, later, other, lines)))
+    assert spring.client.zscore("leaderboard:Uncategorized:2025-M9", "user-1") == 2 * span
+    await container.category_patterns().add_patterns("Finance", ["Ledger Lines"], [])
+    period = {"from": "2025-09-02", "to": "2025-09-03"}
+    moves = [{"from": "Uncategorized", "to": "Finance", "seconds": 3 * span}]
+
+    spring.send("reclassify_period", dry_run=True, **period)
+    told = (await spring.hears("started", "completed"))["data"]
+    assert told == {"logs": 4, "changed": 3, "unknown": 0, "moves": moves}
+    assert not spring.client.exists("leaderboard:Finance:2025-M9")
+
+    for changed in (3, 0):  # the second time there is nothing to change, and the boards are what they are
+        spring.send("reclassify_period", force=True, **period)
+        told = (await spring.hears("started", "completed"))["data"]
+        assert told["changed"] == changed
+        boards = {
+            key: dict(spring.client.zrange(key, 0, -1, withscores=True))
+            for key in spring.client.keys("leaderboard:*")
+        }
+        for label, users in (
+            ("2025-09-02", {"user-1": 2 * span}),
+            ("2025-09-03", {"ann": span}),
+            ("2025-W36", {"user-1": 2 * span, "ann": span}),
+            ("2025-M9", {"user-1": 2 * span, "ann": span}),
+        ):
+            assert boards[f"leaderboard:Finance:{label}"] == boards[f"leaderboard:work:{label}"] == users
+        assert boards["leaderboard:SNS:2025-M9"] == {"user-1": span}
+        assert not any(key.startswith("leaderboard:Uncategorized") for key in boards)
+
+    spring.send("reclassify_period", **period)
+    told = (await spring.hears("started", "completed"))["data"]
+    assert told["archived"] == ["day of 2025-09-02", "week of 2025-09-01", "month of 2025-09-01", "day of 2025-09-03"]
+    spring.send("reclassify_period", **{"from": "2025-09-03", "to": "2025-09-02"})
+    assert "in the past" in (await spring.hears("started", "failed"))["data"]["reason"]
+
+
 @pytest.mark.usefixtures("running")
 async def test_boards_of_today_are_rebuilt_where_no_date_is_given(container: Container, spring: Spring) -> None:
     spring.send("rebuild_leaderboard", period="day")
