@@ -11,12 +11,14 @@ COPY --from=build /venv /venv
 COPY domains domains
 COPY infrastructure infrastructure
 COPY cmd cmd
+RUN printf '#!/bin/sh\ncd /app && exec python -m cmd "$@"\n' > /usr/local/bin/pomocore && chmod +x /usr/local/bin/pomocore
 RUN python -m compileall -q domains infrastructure cmd
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     APP_ENV=prod
 RUN useradd --system --uid 10001 --no-create-home pomocore
+LABEL org.opencontainers.image.title="Pomocore data pipeline" org.opencontainers.image.licenses="MIT"
 USER 10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["python", "-m", "cmd.healthcheck"]

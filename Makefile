@@ -59,6 +59,8 @@ $(RUNNABLE): requirements-run.lock
 	@echo "Installing into .venv …"
 	@$(PYTHON) -m venv .venv
 	@$(PIP_INSTALL) -r $<
+	@printf '#!%s\nimport sys\nsys.path.insert(0, "%s")\nfrom infrastructure.command_line import main\nmain()\n' \
+		"$(CURDIR)/$(BIN)/python" "$(CURDIR)" > $(BIN)/pomocore && chmod +x $(BIN)/pomocore
 	@touch $@
 
 $(INSTALLED): requirements-dev.lock $(RUNNABLE)

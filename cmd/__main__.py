@@ -2,9 +2,13 @@
 
 import ast
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+from infrastructure.command_line import VERSION
 from infrastructure.process.early_signals import handle_early_signals
 
 _HERE = Path(__file__).parent
@@ -22,23 +26,55 @@ def _purpose(path: Path) -> str:
     return " ".join(text.partition("\n\n")[0].split())
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], program: str = "python -m cmd") -> int:
     """Runs the command that the first argument names. Ends by SystemExit where there is one."""
     known = commands()
-    if not arguments or arguments[0] in ("--help", "-h"):
+    first = arguments[0] if arguments else "--help"
+    name = first.replace("-", "_")
+    if first in ("--help", "-h"):
         width = max(map(len, known)) + 2
         rows = "".join(f"  {name:<{width}}{purpose}\n" for name, purpose in known.items())
-        sys.stdout.write(f"Usage: python -m cmd COMMAND …\n\nCommands; each has its own --help:\n{rows}")
-        return 0
-    name = arguments[0].replace("-", "_")
-    if name not in known:
-        sys.stderr.write(f"{arguments[0]!a}: no such command; there are {', '.join(known)}\n")
+        sys.stdout.write(f"Usage: {program} COMMAND …\n\nCommands; each has its own --help:\n{rows}")
+    elif first == "--version":
+        sys.stdout.write(f"pomocore {VERSION}\n")
+    elif first == "--completion":  # bash and zsh read it: eval "$(pomocore --completion)"
+        sys.stdout.write(_COMPLETION)
+    elif first == "--complete":
+        sys.stdout.write("\n".join(_completions(arguments[1:], known)))
+    elif name not in known:
+        near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, known, 1))
+        sys.stderr.write(f"{first!a}: no such command{near or '; there are ' + ', '.join(known)}\n")
         return 2
-    import_module(f"cmd.{name}").app(arguments[1:], prog_name=f"python -m cmd {name}")
+    else:
+        if name in _LONG_RUNNING:
+            handle_early_signals()  # loading a command takes its time
+        import_module(f"cmd.{name}").app(arguments[1:], prog_name=f"{program} {name}")
     return 0
 
 
+_COMPLETION = """\
+if [ -n "${ZSH_VERSION-}" ]; then autoload -U +X bashcompinit && bashcompinit; fi
+_pomocore() {
+  COMPREPLY=($(compgen -W "$(pomocore --complete "${COMP_WORDS[@]:1:COMP_CWORD}")" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -o default -F _pomocore pomocore
+"""
+
+
+def _completions(words: list[str], known: Iterable[str]) -> list[str]:
+    """What may stand in place of the last of `words`: commands, subcommands, options."""
+    if len(words) < 2:
+        return [*known, "--help", "--version"]
+    if (name := words[0].replace("-", "_")) not in known:
+        return []
+    from typer.main import get_command
+
+    command: Any = get_command(import_module(f"cmd.{name}").app)
+    for word in words[1:-1]:
+        command = getattr(command, "commands", {}).get(word, command)
+    options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+    return [*getattr(command, "commands", ()), *options, "--help"]
+
+
 if __name__ == "__main__":
-    if "".join(sys.argv[1:2]).replace("-", "_") in _LONG_RUNNING:
-        handle_early_signals()  # loading a command takes its time
     sys.exit(main(sys.argv[1:]))

@@ -5,8 +5,10 @@ and every parser can read the JSON that is printed.
 """
 
 import json
+import os
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -28,7 +30,8 @@ _LEAST_WIDTH = 8
 
 def say(text: str, err: bool = False) -> None:
     """Prints `text`, which may have several lines, on standard output or error."""
-    typer.echo(printable_lines(text), err=err)
+    with _while_somebody_reads():
+        typer.echo(printable_lines(text), err=err)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -50,9 +53,20 @@ def print_json_text(text: str) -> None:
 
 
 def _write(line: bytes) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
+    with _while_somebody_reads():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _while_somebody_reads() -> Iterator[None]:
+    """Ends the command where the reader has gone, as `head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        raise SystemExit(0) from None
 
 
 def table(
@@ -91,7 +105,8 @@ def print_tables(*parts: "Table | Text") -> None:
             console.width = max(console.width, needed)
     with console.capture() as printed:
         console.print(*parts, sep="\n")
-    typer.echo("\n".join(line.rstrip() for line in printed.get().split("\n")), nl=False)
+    with _while_somebody_reads():
+        typer.echo("\n".join(line.rstrip() for line in printed.get().split("\n")), nl=False)
 
 
 def progress(hidden: bool = False, in_bytes: bool = False) -> "Progress":

@@ -29,6 +29,7 @@ from domains.pomodoro.model import (
     Stage,
     StreamState,
 )
+from infrastructure.command_line import VERSION
 from infrastructure.observing.observers import Observer
 from infrastructure.operations.task_registry import TASKS
 
@@ -351,6 +352,7 @@ def make_registry() -> CollectorRegistry:
         prometheus_client.GCCollector,
     ):
         collector(registry=registry)
+    _maker(Gauge, registry)("build_info", "1, with the version of this service", ["version"]).labels(VERSION).set(1)
     return registry
 
 

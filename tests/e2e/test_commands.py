@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import redis
 
-from tests.e2e.processes import Pipeline, Result, jsonl, until
+from tests.e2e.processes import DEADLINE, ROOT, Pipeline, Result, environment, jsonl, until
 from tests.messages import message, unix_seconds
 
 STREAM = "pomodoro_pattern_match_stream"
@@ -294,3 +296,16 @@ def test_the_default_date_is_today_in_the_zone(running: Pipeline) -> None:
     board = running.run("leaderboard", "work", "--json", TIMEZONE="Pacific/Kiritimati").json()["board"]
 
     assert board in (f"leaderboard:work:{today}", f"leaderboard:work:{today + timedelta(days=1)}")
+
+
+def test_a_reader_that_goes_ends_a_command_quietly(pipeline: Pipeline) -> None:
+    command = [sys.executable, "-m", "cmd.sample"]
+    env = environment(**pipeline.settings)
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sample:
+        assert sample.stdout is not None
+        sample.stdout.readline()
+        sample.stdout.close()
+        assert sample.wait(DEADLINE) == 0
+        assert sample.stderr is not None
+        assert b"Traceback" not in sample.stderr.read()
+    assert not pipeline.redis_runs()

@@ -1,11 +1,15 @@
 """`cmd` is also a module of the standard library, which pdb, and so pytest, imports."""
 
 import cmd
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from infrastructure.command_line import VERSION
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,3 +70,46 @@ def test_pdb_starts_from_the_root() -> None:
 
     assert "Traceback" not in result.stderr
     assert "activity stream" in result.stdout
+
+
+# The command pomocore
+
+
+@pytest.fixture
+def pomocore(tmp_path: Path) -> Callable[..., str]:
+    """Runs shell commands in another directory, with `pomocore` on PATH as `make` puts it there."""
+    script = tmp_path / "pomocore"
+    lines = (f"#!{sys.executable}", "import sys", f"sys.path.insert(0, {str(ROOT)!r})")
+    script.write_text("\n".join((*lines, "from infrastructure.command_line import main", "main()", "")))
+    script.chmod(0o755)
+
+    def run(command: str) -> str:
+        env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    return run
+
+
+def test_it_says_its_version_and_what_there_is(pomocore: Callable[..., str]) -> None:
+    assert pomocore("pomocore --version") == f"pomocore {VERSION}\n"
+    assert "Usage: pomocore COMMAND" in pomocore("pomocore")
+    assert "Usage: pomocore leaderboard" in pomocore("pomocore leaderboard --help")
+    assert "Visual Studio Code" in pomocore("pomocore classify --app 'Visual Studio Code'")
+    assert "did you mean dead_letters?" in pomocore("pomocore dead-leters; echo $?")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("leader", {"leaderboard"}),
+        ("dead_letters re", {"replay"}),
+        ("dead_letters replay --o", {"--older-than"}),
+        ("nothing -", set()),
+    ],
+)
+def test_bash_completes(pomocore: Callable[..., str], words: str, expected: set[str]) -> None:
+    line = f"pomocore {words}"
+    asked = f'COMP_WORDS=({line}); COMP_CWORD={len(words.split())}; _pomocore; echo "${{COMPREPLY[@]}}"'
+
+    assert set(pomocore(f'eval "$(pomocore --completion)"; {asked}').split()) == expected
