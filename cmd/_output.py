@@ -4,11 +4,13 @@ Texts come from users, stores and other services. Whatever they contain, no cont
 and every parser can read the JSON that is printed.
 """
 
+import csv
 import json
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -50,6 +52,20 @@ def print_json(document: Any) -> None:
 def print_json_text(text: str) -> None:
     """`text` is JSON already, of any number of lines."""
     _write(printable_json(text).encode() + b"\n")
+
+
+def print_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """As RFC 4180 has it, control characters in texts replaced as everywhere."""
+    lines = StringIO()
+    csv.writer(lines).writerows(
+        [head, *([printable(each) if isinstance(each, str) else each for each in row] for row in rows)]
+    )
+    _write(lines.getvalue().encode())
+
+
+def clear_screen() -> None:
+    if sys.stdout.isatty():
+        _write(b"\x1b[H\x1b[2J")
 
 
 def _write(line: bytes) -> None:

@@ -5,13 +5,14 @@ import gc
 import os
 import sys
 from cmd._output import fail
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from domains.kernel.errors import PipelineError
+from domains.kernel.errors import PipelineError, RedisOutage, StoreOutage
 
 if TYPE_CHECKING:  # pydantic and the clients take most of the time of a start, and `--help` needs neither
     from infrastructure.composition.container import Container
@@ -64,7 +65,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = Fal
     except SettingsError as error:
         fail(str(error), settings_code)
     except PipelineError as error:
-        fail(str(error), 1)
+        fail(_text(error), 1)
     except ExceptionGroup as group:
         foreseen, others = group.split(PipelineError)
         if foreseen is None or others is not None:
@@ -79,8 +80,29 @@ def _texts(group: ExceptionGroup[PipelineError]) -> list[str]:
     return [
         text
         for error in group.exceptions
-        for text in (_texts(error) if isinstance(error, ExceptionGroup) else [str(error)])
+        for text in (_texts(error) if isinstance(error, ExceptionGroup) else [_text(error)])
     ]
+
+
+def _text(error: PipelineError) -> str:
+    """The error with the setting to look at."""
+    place = {RedisOutage: "Redis (REDIS_ADDR)", StoreOutage: "The document store (MONGO_URI)"}
+    for kind, name in place.items():
+        if isinstance(error, kind):
+            return f"{name} cannot be used: {error}"
+    return str(error)
+
+
+def no_such(kind: str, name: str, known: Iterable[str]) -> NoReturn:
+    """Ends with exit code 2, and names what was probably meant."""
+    by_lower = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), by_lower, 1)
+    hint = (
+        f"did you mean {by_lower[near[0]]}?"
+        if near
+        else f"there are {', '.join(sorted(by_lower.values(), key=str.lower))}"
+    )
+    fail(f"{name}: no such {kind}; {hint}", 2)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -3,7 +3,9 @@
 python -m cmd.dead_letters list
 """
 
+import asyncio
 import re
+import sys
 from cmd._output import Json, fail, print_json, print_tables, say, table
 from cmd._run import run, running_container, settings_or_exit
 from dataclasses import asdict
@@ -14,6 +16,7 @@ import typer
 
 from domains.operations.model import Selection
 from domains.operations.service import chosen_letters, replay_letters
+from domains.pomodoro.model import DeadLetterKind
 from infrastructure.observing.printable import printable
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -44,6 +47,32 @@ def list_letters(
         if rows:
             print_tables(table(("Id", "Time", "Tries", "User", "Reason"), rows, ("Tries",), ("Id", "Time", "User")))
         say(f"{len(found)} dead letters" + (f", {limit} shown" if len(found) > limit else ""))
+
+    run(work)
+
+
+@app.command()
+def summary(reason: Reason = "", older_than: OlderThan = "", as_json: Json = False) -> None:
+    """Counts the dead letters by kind, with the time of the oldest and of the latest."""
+    settings, selection = settings_or_exit(), _selection(None, reason, older_than)
+
+    async def work() -> None:
+        async with running_container(settings) as container:
+            found = await chosen_letters(container.dead_letters(), selection)
+        kinds = {kind: [letter.time for letter in found if letter.kind is kind] for kind in DeadLetterKind}
+        counted = {kind: times for kind, times in kinds.items() if times}
+        if as_json:
+            print_json(
+                [
+                    {"kind": kind, "count": len(times), "oldest": min(times), "latest": max(times)}
+                    for kind, times in counted.items()
+                ]
+            )
+            return
+        rows = [(kind, str(len(times)), _when(min(times)), _when(max(times))) for kind, times in counted.items()]
+        if rows:
+            print_tables(table(("Kind", "Count", "Oldest", "Latest"), rows, ("Count",), ("Oldest", "Latest")))
+        say(f"{len(found)} dead letters")
 
     run(work)
 
@@ -95,19 +124,28 @@ def replay(
 
 @app.command()
 def drop(
-    ids: Ids = None, reason: Reason = "", older_than: OlderThan = "", everything: All = False, as_json: Json = False
+    ids: Ids = None,
+    reason: Reason = "",
+    older_than: OlderThan = "",
+    everything: All = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count them")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Deletes dead letters for good."""
+    """Deletes dead letters for good. In a terminal it asks before that."""
     settings, selection = settings_or_exit(), _selection(_check_ids(ids), reason, older_than, everything)
 
     async def work() -> None:
         async with running_container(settings) as container:
             letters = container.dead_letters()
-            dropped = await letters.drop(await chosen_letters(letters, selection))
+            chosen = await chosen_letters(letters, selection)
+            if not (dry_run or yes) and sys.stdin.isatty():
+                await asyncio.to_thread(typer.confirm, f"Delete {len(chosen)} dead letters for good?", abort=True)
+            dropped = len(chosen) if dry_run else await letters.drop(chosen)
         if as_json:
-            print_json({"dropped": dropped})
+            print_json({"dropped": dropped, "dryRun": dry_run})
         else:
-            say(f"{dropped} dropped")
+            say(f"{dropped} {'would be ' if dry_run else ''}dropped")
 
     run(work)
 

@@ -5,16 +5,20 @@ python -m cmd.leaderboard work --period week
 
 from __future__ import annotations
 
-from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import run, running_container, settings_or_exit
+import asyncio
+from cmd._output import Json, clear_screen, fail, print_csv, print_json, print_tables, say, table
+from cmd._run import no_such, run, running_container, settings_or_exit
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
+from domains.kernel.resilience import pause
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
 from infrastructure.observing.printable import printable
+from infrastructure.process.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from infrastructure.settings import Settings
@@ -33,40 +37,60 @@ def main(
     limit: Annotated[
         int, typer.Option(help="number of rows; with --user, on either side of the user", min=1, max=10_000)
     ] = 10,
+    as_csv: Annotated[bool, typer.Option("--csv", help="print CSV: rank, user, seconds")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="update the output until Ctrl-C")] = False,
+    every: Annotated[float, typer.Option(help="seconds between two updates of --watch", min=0.2)] = 2.0,
     as_json: Json = False,
 ) -> None:
     """Shows the leaderboard of CATEGORY in a day, ISO week or month of the server's time zone."""
     settings = settings_or_exit()
     known = {name.lower(): name for name in (OVERALL_BOARD, *PATTERN_CATEGORIES, *LLM_ONLY_CATEGORIES)}
     if category.lower() not in known:
-        fail(f"{category}: no such category; there are {', '.join(sorted(known.values(), key=str.lower))}", 2)
+        no_such("category", category, known.values())
     try:
         day = date.fromisoformat(on) if on else datetime.now(UTC).astimezone(settings.zone).date()
     except ValueError:
         fail(f"--date {on}: not a date such as 2025-09-02", 2)
-    run(lambda: _show(settings, known[category.lower()], period, day, user, limit, as_json))
+    board = settings.key_prefix + board_key(known[category.lower()], period, day)
+
+    def show(total: int, own: LeaderboardResult | None, rows: list[LeaderboardResult]) -> None:
+        if as_json:
+            print_json(_document(board, total, own, rows))
+        elif as_csv:
+            print_csv(("rank", "user", "seconds"), [(row.rank, row.user_id, row.score) for row in rows])
+        else:
+            print_board(board, period, day, rows, highlight=user)
+            if own is not None:
+                place = f"rank {own.rank} of {total}, {spent(own.score)}" if own.rank else "not on this board"
+                say(f"{printable(own.user_id)}: {place}")
+
+    run(lambda: _show(settings, board, user, limit, every if watch else None, show))
 
 
 async def _show(
-    settings: Settings, category: str, period: Period, day: date, user: str, limit: int, as_json: bool
-) -> int:
-    board = settings.key_prefix + board_key(category, period, day)
+    settings: Settings,
+    board: str,
+    user: str,
+    limit: int,
+    every: float | None,
+    show: Callable[[int, LeaderboardResult | None, list[LeaderboardResult]], None],
+) -> None:
+    stop = stop_on_signals() if every else asyncio.Event()
     async with running_container(settings) as container:
         boards = container.leaderboard()
-        total = await boards.size(board)
-        if user:
-            found = await boards.around(board, user, limit)
-            own, rows = found.user, list(found.around)
-        else:
-            own, rows = None, await boards.top(board, limit)
-    if as_json:
-        print_json(_document(board, total, own, rows))
-        return 0
-    print_board(board, period, day, rows, highlight=user)
-    if own is not None:
-        place = f"rank {own.rank} of {total}, {spent(own.score)}" if own.rank else "not on this board"
-        say(f"{printable(own.user_id)}: {place}")
-    return 0
+        while not stop.is_set():
+            total = await boards.size(board)
+            if user:
+                found = await boards.around(board, user, limit)
+                own, rows = found.user, list(found.around)
+            else:
+                own, rows = None, await boards.top(board, limit)
+            if every:
+                clear_screen()
+            show(total, own, rows)
+            if every is None:
+                return
+            await pause(stop, every)
 
 
 def _document(

@@ -6,7 +6,7 @@ python -m cmd.send TASK
 import asyncio
 import json
 from cmd._output import Json, fail, print_json, say
-from cmd._run import run, running_container, settings_or_exit
+from cmd._run import no_such, run, running_container, settings_or_exit
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -49,6 +49,8 @@ def main(
     timeout: Annotated[float, typer.Option(help="greatest number of seconds to wait", min=0.1)] = 600.0,
     as_json: Json = False,
 ) -> None:
+    if task not in TASKS:
+        no_such("task", task, TASKS)
     settings, request_id = settings_or_exit(), f"cmd.send:{uuid4().hex}"
     request = request_for(task, request_id, dict(map(_pair, param or ())))
 

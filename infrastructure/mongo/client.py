@@ -85,4 +85,9 @@ def translated_errors() -> Iterator[None]:
         raise StoreRefused(f"{type(cause).__name__}: {cause}") from cause
     except (PyMongoError, OSError) as cause:
         refused = isinstance(cause, _DATA_TO_BLAME) or getattr(cause, "code", None) in DATA_CODES
-        raise (StoreRefused if refused else StoreOutage)(f"{type(cause).__name__}: {cause}") from cause
+        raise (StoreRefused if refused else StoreOutage)(f"{type(cause).__name__}: {_brief(cause)}") from cause
+
+
+def _brief(cause: Exception) -> str:
+    """Its text without what the driver adds for its own developers: time-outs and the topology."""
+    return re.sub(r" \(configured timeouts: [^)]*\)|, Timeout: [\d.]+s, Topology Description: .*", "", str(cause))

@@ -209,7 +209,12 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
             letter["reason"] for letter in listed[:2]
         ]
 
-    assert pipeline.run("dead_letters", "drop", "--reason", "BYTES long", "--json").json() == {"dropped": 1}
+    (kind, *_) = pipeline.run("dead_letters", "summary", "--json").json()
+    assert (kind["kind"], kind["count"]) == ("too_large", 1)
+    assert "too_large" in pipeline.run("dead_letters", "summary").out
+    chosen = ("dead_letters", "drop", "--reason", "BYTES long", "--json")
+    assert pipeline.run(*chosen, "--dry-run").json() == {"dropped": 1, "dryRun": True}
+    assert pipeline.run(*chosen).json() == {"dropped": 1, "dryRun": False}
     assert "2 dropped" in pipeline.run("dead_letters", "drop", "--all").out
     with pipeline.redis() as client:
         assert client.xlen(DEAD_LETTERS) == 0
@@ -309,3 +314,37 @@ def test_a_reader_that_goes_ends_a_command_quietly(pipeline: Pipeline) -> None:
         assert sample.stderr is not None
         assert b"Traceback" not in sample.stderr.read()
     assert not pipeline.redis_runs()
+
+
+def test_a_board_as_csv(running: Pipeline) -> None:
+    day = "2025-11-04"
+    with running.redis() as client:
+        client.zadd(f"leaderboard:work:{day}", {'a "quoted", user': 61.5, "bob": 3600})
+    printed = running.run("leaderboard", "work", "--date", day, "--csv")
+
+    assert printed.code == 0
+    assert printed.out.splitlines() == ["rank,user,seconds", "1,bob,3600.0", '2,"a ""quoted"", user",61.5']
+
+
+def test_a_board_is_watched_until_a_signal(running: Pipeline) -> None:
+    watching = running.start("leaderboard", "work", "--date", "2025-11-05", "--watch", "--every", "0.2")
+    watching.until(lambda: watching.log.count("leaderboard:work:2025-11-05") >= 2, "it is shown again")
+
+    assert watching.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [(("send", "rebuild_leaderbord"), "rebuild_leaderboard"), (("leaderboard", "develpment"), "Development")],
+)
+def test_what_was_meant_is_named(running: Pipeline, command: tuple[str, ...], meant: str) -> None:
+    assert f"did you mean {meant}?" in one_readable_message(running.run(*command), 2)
+
+
+def test_what_does_not_answer_is_named_by_its_setting(pipeline: Pipeline) -> None:
+    away = {"REDIS_ADDR": "127.0.0.1:1", "MONGO_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"}
+
+    assert "REDIS_ADDR" in one_readable_message(pipeline.run("leaderboard", "work", **away), 1)
+    told = one_readable_message(pipeline.run("patterns", "list", **away), 1)
+    assert "MONGO_URI" in told
+    assert "Topology" not in told
