@@ -8,6 +8,7 @@ from cmd._output import fail
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
+from getpass import getuser
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -41,6 +42,14 @@ def running_store(settings: "Settings") -> "AbstractAsyncContextManager[Containe
     from infrastructure.composition import container
 
     return container.running_store(settings)
+
+
+async def note_change(container: "Container", what: str, item: str, outcome: str) -> None:
+    """Notes in the audit what a person did by a command; not where there is only the store's own container."""
+    from infrastructure.settings import HOST_NAME
+
+    if container.settings().redis_addr:
+        await container.audit().note(f"{getuser()} on {HOST_NAME}", what, item, outcome)
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False, settings_code: int = 2) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import re
 import sys
 from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import run, running_container, settings_or_exit
+from cmd._run import note_change, run, running_container, settings_or_exit
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -113,6 +113,7 @@ def replay(
     async def work() -> None:
         async with running_container(settings) as container:
             replayed, left = await replay_letters(container.dead_letters(), selection)
+            await note_change(container, "replayed dead letters", ", ".join(replayed), f"{len(replayed)} replayed")
         if as_json:
             pairs = [{"id": letter_id, "newId": new_id} for letter_id, new_id in replayed.items()]
             print_json({"replayed": pairs, "truncated": len(left)})
@@ -142,6 +143,9 @@ def drop(
             if not (dry_run or yes) and sys.stdin.isatty():
                 await asyncio.to_thread(typer.confirm, f"Delete {len(chosen)} dead letters for good?", abort=True)
             dropped = len(chosen) if dry_run else await letters.drop(chosen)
+            if not dry_run:
+                ids = ", ".join(letter.id for letter in chosen)
+                await note_change(container, "dropped dead letters", ids, f"{dropped} dropped")
         if as_json:
             print_json({"dropped": dropped, "dryRun": dry_run})
         else:
@@ -162,6 +166,8 @@ def scores(
         async with running_container(settings) as container:
             kept = await container.failed_scores().all()
             still = [score for score in kept if not (replay and await container.failed_scores().replay(score))]
+            if replay:
+                await note_change(container, "replayed scores", "", f"{len(kept) - len(still)} of {len(kept)}")
         if as_json:
             print_json({"replayed": len(kept) - len(still), "kept": [asdict(score) for score in still]})
         else:

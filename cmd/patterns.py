@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from cmd._output import Json, fail, print_json, print_json_text, print_tables, progress, say, table
-from cmd._run import run, running_store, settings_or_exit
+from cmd._run import note_change, run, running_container, running_store, settings_or_exit
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -144,6 +144,7 @@ def accept(
             proposals = stores.proposals()
             chosen = await (_chosen(ids, proposals) if ids else decisions.find_waiting(proposals, min_answers or 0))
             accepted = await decisions.accept(chosen, stores.proposals(), stores.category_patterns())
+        await _note(settings, "accepted proposals", [each.id for each in accepted])
         _print_done("accepted", accepted, as_json)
 
     run(work)
@@ -162,6 +163,7 @@ def reject(
                 rejected = await decisions.reject(await _chosen(ids, stores.proposals()), stores.proposals())
             except decisions.AlreadyAccepted as refusal:
                 fail(f"{', '.join(map(printable, refusal.ids))}: {refusal}", 1)
+        await _note(settings, "rejected proposals", [each.id for each in rejected])
         _print_done("rejected", rejected, as_json)
 
     run(work)
@@ -225,6 +227,8 @@ def import_patterns(
                 news = await import_into(stores.category_patterns(), wanted, dry_run)
             except PatternFileError as error:
                 _refuse(file, error)
+        if not dry_run:
+            await _note(settings, "imported patterns", [each.pattern for each in news.added])
         if as_json:
             print_json(
                 {
@@ -287,6 +291,12 @@ def update_sites(
         print_json({"file": str(to), "sites": count})
     else:
         say(f"{count} sites in {to}")
+
+
+async def _note(settings: Settings, what: str, items: list[str]) -> None:
+    if settings.redis_addr and items:
+        async with running_container(settings) as container:
+            await note_change(container, what, ", ".join(items), f"{len(items)}")
 
 
 @asynccontextmanager

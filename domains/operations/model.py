@@ -62,6 +62,16 @@ class Selection:
         return by_id and self._reason in letter.reason.casefold() and letter.time < self._before
 
 
+class Change(NamedTuple):
+    """Who did what to which item, when (Unix seconds), and how it ended, in words."""
+
+    time: float
+    who: str
+    what: str
+    item: str
+    outcome: str
+
+
 class Replay(NamedTuple):
     """The result of replaying letters: {letter id: new entry id}, and {letter id: why it was not replayed}."""
 

@@ -9,7 +9,15 @@ from datetime import datetime
 from typing import Protocol
 
 from domains.kernel.errors import Outage
-from domains.operations.model import FailedScore, LetterSummary, StoredDeadLetter, StreamFigures, TaskStatus, Turn
+from domains.operations.model import (
+    Change,
+    FailedScore,
+    LetterSummary,
+    StoredDeadLetter,
+    StreamFigures,
+    TaskStatus,
+    Turn,
+)
 
 
 class DeadLettersPort(Protocol):
@@ -103,6 +111,16 @@ class TaskQueuePort(Protocol):
 
     def statuses(self) -> AbstractAsyncContextManager[AsyncIterator[TaskStatus]]:
         """The statuses that are published from now on. Messages of another form are skipped."""
+
+
+class AuditPort(Protocol):
+    """Who changed what."""
+
+    async def note(self, who: str, what: str, item: str, outcome: str) -> None:
+        """Notes a change that was made or tried. Never raises: what was done is done."""
+
+    async def latest(self, limit: int) -> list[Change]:
+        """The latest changes, the latest first. Raises RedisOutage."""
 
 
 class TaskObserver:

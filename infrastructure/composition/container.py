@@ -31,6 +31,7 @@ from infrastructure.operations.task_runner import TaskRunner
 from infrastructure.operations.tasks import Tasks
 from infrastructure.process.embedded_redis import EmbeddedRedis
 from infrastructure.redis import client as redis_client
+from infrastructure.redis.audit import RedisAudit
 from infrastructure.redis.backlog import StreamBacklog
 from infrastructure.redis.budget import RedisLLMBudget
 from infrastructure.redis.cache import RedisClassificationCache
@@ -196,6 +197,7 @@ class Container(containers.DeclarativeContainer):
     )
     task_keys = providers.Singleton(TaskQueueKeys, option.commands_key, option.key_prefix, option.redis_cluster)
     task_queue = providers.Singleton(RedisTaskQueue, redis, task_keys, option.status_channel)
+    audit = providers.Singleton(RedisAudit, redis, providers.Callable(from_settings.audit_key, settings))
     board_rebuild = providers.Factory(
         RedisBoardRebuild,
         redis,
@@ -260,7 +262,7 @@ class Container(containers.DeclarativeContainer):
         streams,
     )
     api = providers.Singleton(
-        from_settings.api, settings, state, leaderboard, dead_letters, proposals, category_patterns, classifier
+        from_settings.api, settings, state, leaderboard, dead_letters, proposals, category_patterns, classifier, audit
     )
 
 
@@ -282,7 +284,7 @@ def task_runner(container: Container) -> TaskRunner:
         container.field_names(),
         container.calendar(),
     )
-    return TaskRunner(container.task_queue(), tasks.by_name, container.observer())
+    return TaskRunner(container.task_queue(), tasks.by_name, container.observer(), container.audit())
 
 
 _CLOSE_SECONDS = 2.0

@@ -16,7 +16,7 @@ from domains.categoryPattern.model import CategoryPattern
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
 from domains.leaderboard.ports import LeaderboardCachePort
 from domains.leaderboard.service import BoardCalendar
-from domains.operations.ports import DeadLettersPort
+from domains.operations.ports import AuditPort, DeadLettersPort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.model import Tier
@@ -39,6 +39,7 @@ from infrastructure.operations.health import PipelineHealth
 from infrastructure.patterns.pattern_file import ADDITIONS, PatternFileError, default_patterns, read_patterns
 from infrastructure.patterns.sites import known_sites
 from infrastructure.redis import client as redis_client
+from infrastructure.redis.audit import AUDIT
 from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.outbox import OutboxCommit
@@ -92,6 +93,10 @@ def reading_redis(settings: Settings) -> Redis:
 def boards_elsewhere(settings: Settings) -> bool:
     """Whether boards are in other slots than the stream: on a cluster without a hash tag in the prefix."""
     return settings.redis_cluster and "{" not in settings.key_prefix
+
+
+def audit_key(settings: Settings) -> str:
+    return settings.key_prefix + AUDIT
 
 
 def partition_keys(settings: Settings) -> list[StreamKeys]:
@@ -273,7 +278,8 @@ def api(
     proposals: PatternProposalRepositoryPort,
     patterns: CategoryPatternRepositoryPort,
     classifier: PatternClassifier,
+    audit: AuditPort,
 ) -> Api:
     from infrastructure.http.api import Api  # aiohttp.web is only for what serves HTTP
 
-    return Api(settings, state, leaderboard, dead_letters, proposals, patterns, classifier)
+    return Api(settings, state, leaderboard, dead_letters, proposals, patterns, classifier, audit)

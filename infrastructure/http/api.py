@@ -15,7 +15,7 @@ from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
 from domains.leaderboard.ports import LeaderboardCachePort
 from domains.operations.model import LetterSummary, StoredDeadLetter
-from domains.operations.ports import DeadLettersPort
+from domains.operations.ports import AuditPort, DeadLettersPort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.explain import explain
 from domains.patternClassifier.model import OF_RULES
@@ -27,7 +27,7 @@ from infrastructure.http.labels import labels
 from infrastructure.http.live import Live
 from infrastructure.http.peers import Peers
 from infrastructure.operations.health import PipelineHealth
-from infrastructure.settings import Settings, names_of
+from infrastructure.settings import Settings, admin_tokens, names_of
 
 _TEXT_CHARACTERS = 1000
 _MOST_PROPOSALS = 1000
@@ -45,10 +45,11 @@ class Api:
         proposals: PatternProposalRepositoryPort,
         patterns: CategoryPatternRepositoryPort,
         classifier: PatternClassifier,
+        audit: AuditPort,
     ) -> None:
         self.live = Live(state)
         self.peers = Peers(settings)
-        self._guard = Guard(settings.admin_token, self.peers.address_of)
+        self._guard = Guard(admin_tokens(settings), self.peers.address_of, audit)
         self._settings = settings
         self._work_categories = frozenset(names_of(settings.work_categories))
         self._boards = boards
@@ -138,7 +139,7 @@ class Api:
         new_id = await self._dead_letters.replay(letter)
         if new_id is None:
             raise web.HTTPNotFound(text="somebody else was faster: it is no longer there")
-        self._guard.changed(request, "replayed a dead letter", letter.id)
+        await self._guard.changed(request, "replayed a dead letter", letter.id)
         return schemas.Replayed(id=letter.id, new_id=new_id)
 
     # Windows
@@ -173,7 +174,7 @@ class Api:
     ) -> schemas.Proposal:
         chosen = await self._chosen(which)
         (accepted,) = await decisions.accept(chosen, self._proposals, self._patterns)
-        self._guard.changed(request, "accepted a proposal", which.id)
+        await self._guard.changed(request, "accepted a proposal", which.id)
         return _proposal(accepted)
 
     async def reject_proposal(
@@ -184,7 +185,7 @@ class Api:
             (rejected,) = await decisions.reject(chosen, self._proposals)
         except decisions.AlreadyAccepted as refusal:
             raise web.HTTPConflict(text=str(refusal)) from None
-        self._guard.changed(request, "rejected a proposal", which.id)
+        await self._guard.changed(request, "rejected a proposal", which.id)
         return _proposal(rejected)
 
     async def _chosen(self, which: schemas.ProposalId) -> list[PatternProposal]:

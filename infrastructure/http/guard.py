@@ -3,15 +3,17 @@
 import hmac
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
-from pydantic import SecretStr
+
+from domains.operations.ports import AuditPort
 
 _FREE_TRIES = 3
+_OWNER = "pomocore_owner"
 _LONGEST_SECONDS = 300.0
 _REMOTES = 10_000
 
@@ -19,41 +21,46 @@ _REMOTES = 10_000
 class Guard:
     """Slows down guessing: after a few wrong tokens, an address has to wait for a time that doubles."""
 
-    def __init__(self, token: SecretStr | None, address_of: Callable[[web.Request], str]) -> None:
-        self._token = None if token is None else token.get_secret_value().encode()
+    def __init__(self, tokens: Mapping[str, str], address_of: Callable[[web.Request], str], audit: AuditPort) -> None:
+        """`tokens` by the names of their owners."""
+        self._tokens = {name: token.encode() for name, token in tokens.items()}
+        self._audit = audit
         self._address_of = address_of
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._log = structlog.stdlib.get_logger("pomocore")
 
     @property
     def has_token(self) -> bool:
-        return self._token is not None
+        return bool(self._tokens)
 
     def admits(self, request: web.Request) -> bool:
         """Whether the request has the token. A wrong token raises 401 or 429; it does not count as anonymous."""
-        if "Authorization" not in request.headers or self._token is None:
+        if "Authorization" not in request.headers or not self._tokens:
             return False
         remote = self._address_of(request)
         self._refuse_while_slowed(remote)
         scheme, _, given = request.headers["Authorization"].partition(" ")
         given_bytes = given.strip().encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given_bytes, self._token) or scheme.lower() != "bearer":
+        owners = [name for name, token in self._tokens.items() if hmac.compare_digest(given_bytes, token)]
+        if not owners or scheme.lower() != "bearer":
             self._slow_down(remote)
             raise _unauthorized("the token is wrong")
         self._wrong.pop(remote, None)
+        request[_OWNER] = owners[0]
         return True
 
     def require(self, request: web.Request) -> None:
         """Raises 403 if ADMIN_TOKEN is not set, and 401 or 429 if the request does not have it."""
-        if self._token is None:
+        if not self._tokens:
             raise web.HTTPForbidden(text="nothing can be changed here: ADMIN_TOKEN is not set")
         if not self.admits(request):
             raise _unauthorized("ADMIN_TOKEN is needed: Authorization: Bearer …")
 
-    def changed(self, request: web.Request, what: str, item: str) -> None:
-        """Logs a change by somebody with the token."""
-        remote = self._address_of(request)
-        self._log.info("Changed by an administrator", action="admin", what=what, item=item, remote=remote)
+    async def changed(self, request: web.Request, what: str, item: str) -> None:
+        """Notes a change by somebody with a token."""
+        remote, owner = self._address_of(request), request.get(_OWNER, "")
+        self._log.info("Changed by an administrator", action="admin", what=what, item=item, remote=remote, who=owner)
+        await self._audit.note(f"{owner} from {remote}", what, item, "done")
 
     def _refuse_while_slowed(self, remote: str) -> None:
         left = self._wrong.get(remote, (0, 0.0))[1] - monotonic()

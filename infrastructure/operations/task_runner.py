@@ -17,7 +17,7 @@ import msgspec
 from domains.kernel.errors import Outage, PipelineError, RedisOutage
 from domains.kernel.resilience import Breaker, cancel_all, pause
 from domains.operations.model import LEASE_SECONDS, TaskState, TaskStatus
-from domains.operations.ports import TaskObserver, TaskQueuePort
+from domains.operations.ports import AuditPort, TaskObserver, TaskQueuePort
 from infrastructure.operations.task_registry import Params
 from infrastructure.operations.tasks import Data, Task
 
@@ -36,10 +36,17 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 class TaskRunner:
     """Runs tasks while this instance has the lease, and reloads the patterns when their version has changed."""
 
-    def __init__(self, queue: TaskQueuePort, tasks: Mapping[str, Task], observer: TaskObserver) -> None:
+    def __init__(
+        self,
+        queue: TaskQueuePort,
+        tasks: Mapping[str, Task],
+        observer: TaskObserver,
+        audit: AuditPort | None = None,
+    ) -> None:
         self._queue = queue
         self._tasks = tasks
         self._observer = observer
+        self._audit = audit
         self._redis = Breaker(partial(observer.breaker_changed, "tasks"))
         self._channel_works = True
 
@@ -86,7 +93,13 @@ class TaskRunner:
             await tell(TaskState.FAILED, {"reason": fault})
         else:
             await tell(TaskState.STARTED, {})
-            await tell(*await self._outcome(task, params, tell))
+            state, data = await self._outcome(task, params, tell)
+            if self._audit is not None and request.task_type != "ping":
+                done = f"{state}: {json.dumps(data, ensure_ascii=False, default=str)}"
+                await self._audit.note(
+                    f"task {request.id}", request.task_type, json.dumps(request.params or {}), done
+                )
+            await tell(state, data)
         await self._redis.run(lambda: self._queue.finished(text))
 
     def _understood(self, text: str) -> tuple[_Request, Task | None, Params, str]:

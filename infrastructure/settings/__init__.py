@@ -53,12 +53,22 @@ def _refuse_passphrase() -> str:
     raise ValueError("the key wants a passphrase")
 
 
+_TOKEN_CHARACTERS = 12
+
+
 class SettingsError(Exception):
     """The settings are wrong. The text is for a person and names every wrong setting."""
 
 
 def _unit(unit: str) -> JsonDict:
     return {"unit": unit}
+
+
+def admin_tokens(settings: "Settings") -> dict[str, str]:
+    """The tokens for changes by the names of their owners; that of ADMIN_TOKEN is `admin`."""
+    named = settings.admin_tokens.get_secret_value() if settings.admin_tokens else ""
+    tokens = {name: token for name, _, token in (each.partition(":") for each in names_of(named))}
+    return tokens | ({"admin": settings.admin_token.get_secret_value()} if settings.admin_token else {})
 
 
 def names_of(value: str) -> list[str]:
@@ -265,9 +275,13 @@ class Settings(ScheduleSettings):
     )
     admin_token: SecretStr | None = Field(
         None,
-        min_length=12,
+        min_length=_TOKEN_CHARACTERS,
         description="token for changes in the console and for seeing titles and URLs there; not set: neither"
         " is possible",
+    )
+    admin_tokens: SecretStr | None = Field(
+        None,
+        description="further tokens, each with the name of its owner for the audit: name:token, separated by commas",
     )
     otel_exporter_otlp_endpoint: AnyHttpUrl | None = Field(
         None, description="collector to which a trace of each batch is sent by OTLP over HTTP; not set: no traces"
@@ -542,6 +556,15 @@ class Settings(ScheduleSettings):
             return value
         if not _is_host_and_port(value):
             raise ValueError("must be host:port or unix:///path")
+        return value
+
+    @field_validator("admin_tokens")
+    @classmethod
+    def _are_tokens(cls, value: SecretStr | None) -> SecretStr | None:
+        for each in names_of(value.get_secret_value()) if value else ():
+            name, _, token = each.partition(":")
+            if not name or len(token) < _TOKEN_CHARACTERS:
+                raise ValueError(f"not name:token with at least {_TOKEN_CHARACTERS} characters of token")
         return value
 
     @field_validator("unknown_pages_count_as")

@@ -155,7 +155,7 @@ class ColumnParser:
         sizes = [len(each) + 1 - len(columns) for each in packed]
         good = self._converted(values, sizes)
         count = len(ids)
-        nothing, none = repeat("", count), [None] * count
+        nothing, none = [""] * count, [None] * count
         data_ids, log_ids = good.get(b"categorizedDataId", none), good.get(b"pomodoroUsageLogId", none)
         if None in data_ids or None in log_ids:
             _check([(data is None) == (log is None) for data, log in zip(data_ids, log_ids, strict=True)])

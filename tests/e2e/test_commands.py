@@ -220,6 +220,20 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
         assert client.xlen(DEAD_LETTERS) == 0
 
 
+def test_what_a_person_did_is_noted(running: Pipeline) -> None:
+    with running.redis() as client:
+        client.xadd(STREAM, message(duration="-1", userId="to be noted"))
+        until(lambda: client.xlen(DEAD_LETTERS) >= 1, "it is parked")
+    address = {"REDIS_ADDR": f"unix://{running.directory}/redis.sock"}
+    (letter, *_) = running.run("dead_letters", "list", "--json", **address).json()
+    assert running.run("dead_letters", "drop", letter["id"], **address).code == 0
+    (change, *_) = running.run("audit", "--json", **address).json()
+
+    assert (change["what"], change["item"], change["outcome"]) == ("dropped dead letters", letter["id"], "1 dropped")
+    assert " on " in change["who"]
+    assert letter["id"] in running.run("audit", **address).out
+
+
 def test_dead_letters_are_listed_whatever_they_hold(running: Pipeline) -> None:
     with running.redis() as client:
         client.xadd(STREAM, message(duration="[/red]", userId="[/red]카카오\x1b[31m"))

@@ -76,7 +76,12 @@ def admin_token() -> str | None:
 
 @pytest.fixture
 async def door(pipeline_on: StartPipeline, settings: Settings, admin_token: str | None) -> AsyncIterator[Door]:
-    chosen = load_settings(**settings.model_dump(exclude_unset=True), http_port=free_port(), admin_token=admin_token)
+    chosen = load_settings(
+        **settings.model_dump(exclude_unset=True),
+        http_port=free_port(),
+        admin_token=admin_token,
+        admin_tokens="kim:another long token,lee:a third long token" if admin_token else None,
+    )
     async with pipeline_on(chosen) as pipeline, ClientSession() as session:
         container = pipeline.container
         async with open_door(
@@ -395,6 +400,18 @@ async def test_a_replay_puts_it_back_once_and_is_logged(door: Door) -> None:
     assert returned["originalId"] == (await answer.json())["newId"]
 
 
+@pytest.mark.parametrize(
+    ("token", "owner"), [(TOKEN, "admin"), ("another long token", "kim"), ("a third long token", "lee")]
+)
+async def test_a_change_is_noted_with_the_owner_of_the_token(door: Door, token: str, owner: str) -> None:
+    letter = await door.dead_letter()
+    answer = await door.post(f"/api/dead-letters/{letter['id']}/replay", headers={"Authorization": f"Bearer {token}"})
+    (change,) = await door.pipeline.container.audit().latest(5)
+
+    assert answer.status == 200
+    assert change[1:] == (f"{owner} from 127.0.0.1", "replayed a dead letter", letter["id"], "done")
+
+
 # Who may
 
 
@@ -455,6 +472,8 @@ async def test_without_a_token_in_the_settings_nothing_can_be_changed(door: Door
 def test_a_short_token_is_refused_and_not_shown() -> None:
     with pytest.raises(SettingsError, match=r"^ADMIN_TOKEN: ") as error:
         load_settings(admin_token="short")
+    with pytest.raises(SettingsError, match="ADMIN_TOKENS"):
+        load_settings(admin_tokens="kim:short")
 
     assert "short" not in str(error.value).replace("should have at least", "")
 

@@ -301,6 +301,21 @@ async def test_a_period_is_decided_again_by_the_rules_of_now(container: Containe
 
 
 @pytest.mark.usefixtures("running")
+async def test_what_a_task_did_is_noted(container: Container, spring: Spring) -> None:
+    spring.client.xadd("pomocore:audit", {"foreign": "entry"})
+    spring.send("ping")
+    await spring.hears("started", "completed")
+    spring.send("rebuild_leaderboard", "7", date="1000-01-01")
+    await spring.hears("started", "failed")
+    await spring.nothing_left()
+
+    latest, foreign = await container.audit().latest(10)
+    assert (latest.who, latest.what, latest.item) == ("task 7", "rebuild_leaderboard", '{"date": "1000-01-01"}')
+    assert latest.outcome.startswith('failed: {"reason": "the server has archived')
+    assert foreign[1:] == ("", "", "", "")
+
+
+@pytest.mark.usefixtures("running")
 async def test_boards_of_today_are_rebuilt_where_no_date_is_given(container: Container, spring: Spring) -> None:
     spring.send("rebuild_leaderboard", period="day")
 
