@@ -53,6 +53,28 @@ RULES = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 
 
+# Alertmanager
+
+
+def test_the_alertmanager_has_a_receiver_for_every_route() -> None:
+    document = yaml.safe_load(text_of("alertmanager", "alertmanager.yml"))
+    receivers = {receiver["name"] for receiver in document["receivers"]}
+
+    assert receivers == {"nobody", "slack", "email", "webhook"}
+    assert {route["receiver"] for route in (document["route"], *document["route"]["routes"])} <= receivers
+
+
+def test_amtool_accepts_the_alertmanager() -> None:
+    run(tool("amtool"), "check-config", "alertmanager/alertmanager.yml")
+
+
+def test_prometheus_tells_the_alertmanager_of_the_compose_file() -> None:
+    (alerting,) = yaml.safe_load(text_of("prometheus", "prometheus.yml"))["alerting"]["alertmanagers"]
+    ((target,),) = [each["targets"] for each in alerting["static_configs"]]
+
+    assert target.partition(":")[0] in COMPOSE["services"]
+
+
 # Metrics
 
 
@@ -374,7 +396,7 @@ def test_a_pod_has_the_time_to_drain(tmp_path: Path) -> None:
 def test_probes_ask_what_is_served(tmp_path: Path) -> None:
     found = manifests(tmp_path)
     _, container = pod(found)
-    served = {resource.canonical for resource in make_app(None, Api(Settings(), *[None] * 6)).router.resources()}
+    served = {resource.canonical for resource in make_app(None, Api(Settings(), *[None] * 7)).router.resources()}
     ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
 
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
