@@ -116,9 +116,11 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES, middlewares=middlewares)
     app[STATE] = state
     operations = api.endpoints
-    described = json_text(openapi.document(operations))
+    described = ""
 
     async def openapi_json(request: web.Request) -> web.Response:
+        nonlocal described  # made once somebody asks, beside the event loop: it takes a while
+        described = described or await asyncio.to_thread(lambda: json_text(openapi.document(operations)))
         return web.Response(text=described, content_type="application/json")
 
     beside = {

@@ -6,7 +6,9 @@ import math
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from importlib import import_module
 from secrets import randbelow
 from time import time
 from typing import Any
@@ -21,6 +23,7 @@ from openai import (
     OpenAIError,
     RateLimitError,
 )
+from openai.types.chat import ChatCompletion
 
 from domains.kernel.errors import ClassificationFailed, LLMFailure
 from domains.patternClassifier.ports import LLMAnswers
@@ -42,6 +45,7 @@ _FORMATS = ("json_schema", "json_object", "text")
 _FORMAT_NAMES = ("response_format", "json_schema", "json_object")
 """The strictest one comes first. `text` is what every server answers by default, so it is not sent."""
 
+_LOADED_LATE = ("anyio._backends._asyncio", "h11")
 _LONGEST_ANSWER = 65_536  # characters; twenty answers have about a thousand
 _NUMBERS = 10_000_000, 90_000_000
 """The least number of an item, and how many there are: drawn anew for each, so that no title can name another's."""
@@ -149,7 +153,7 @@ def make_client(settings: Settings) -> AsyncOpenAI:
     those of the settings alone.
     """
     assert settings.openai_api_key is not None, "without a key there is no LLM"
-    return AsyncOpenAI(
+    client = AsyncOpenAI(
         api_key=settings.openai_api_key.get_secret_value(),
         base_url=str(settings.openai_base_url),
         timeout=settings.openai_timeout,
@@ -161,6 +165,13 @@ def make_client(settings: Settings) -> AsyncOpenAI:
             verify=ssl.create_default_context(cafile=settings.openai_tls_ca) if settings.openai_tls_ca else True,
         ),
     )
+    # what these packages would load and build during the first request, while the event loop stands still
+    for name in _LOADED_LATE:
+        with suppress(ImportError):
+            import_module(name)
+    assert client.chat.completions is not None
+    ChatCompletion.model_rebuild()
+    return client
 
 
 def _instructions(categories: Sequence[str]) -> str:

@@ -58,6 +58,7 @@ class RedisCommit:
     ) -> None:
         self._client = client
         self._script = client.register_script(scripts.COMMIT)
+        self._mark_script = client.register_script(scripts.MARK_DEFERRING)
         self._keys = [
             keys.stream,
             keys.ends,
@@ -92,12 +93,9 @@ class RedisCommit:
         return CommitResult(**scripts.named(reply))
 
     async def deferring(self, messages: Mapping[str, Session]) -> None:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for entry_id, session in messages.items():
-                key = f"{self._deferred_sessions}:{session_name(session)}"
-                pipeline.sadd(key, entry_id)
-                pipeline.expire(key, _DEFERRING_SECONDS)
-            await guarded(self._client, pipeline.execute())
+        marks = msgpack.encode([(session_name(session), entry_id) for entry_id, session in messages.items()])
+        call = self._mark_script(keys=[self._deferred_sessions], args=[_DEFERRING_SECONDS, marks])
+        await guarded(self._client, call)
 
     async def counted(self, log_ids: Collection[str]) -> set[str]:
         if not self._remember:

@@ -138,15 +138,16 @@ class ColumnParser:
         while len(places) >= _FEW:
             try:
                 messages = self._messages([entries[place] for place in places])
+                parsed.update(zip(places, messages, strict=True))
+                return
             except _Refused as refused:
                 if all(refused.left):
                     return
                 places = list(compress(places, refused.left))
-            else:
-                parsed.update(zip(places, messages, strict=True))
+            except ValueError:  # columns that do not fit together: a fault in here must not stop a consumer
                 return
 
-    def _messages(self, entries: Sequence[RawEntry]) -> Iterable[PomodoroPatternClassifyMessage]:
+    def _messages(self, entries: Sequence[RawEntry]) -> list[PomodoroPatternClassifyMessage]:
         """Raises _Refused if any of them is not plainly good."""
         ids, flats = zip(*entries, strict=True)
         columns = list(zip(*flats, strict=True))
@@ -162,22 +163,24 @@ class ColumnParser:
         entry_ids = list(map(bytes.decode, ids))
         origins = good.get(_ORIGIN, entry_ids)
         windows = zip(good.get(b"app", nothing), good.get(b"url", nothing), good.get(b"title", nothing), strict=True)
-        return map(
-            PomodoroPatternClassifyMessage,
-            entry_ids,
-            [origin or own for origin, own in zip(origins, entry_ids, strict=True)],
-            good[b"userId"],
-            map(_window, windows),
-            good[b"duration"],
-            good[b"timestamp"],
-            good[b"session"],
-            good[b"sessionDate"],
-            good.get(b"sessionMinutes", repeat(0)),
-            good.get(b"isEnd", repeat(False)),
-            data_ids,
-            log_ids,
-            map(PackedFields, packed),
-            sizes,
+        return list(
+            map(
+                PomodoroPatternClassifyMessage,
+                entry_ids,
+                [origin or own for origin, own in zip(origins, entry_ids, strict=True)],
+                good[b"userId"],
+                map(_window, windows),
+                good[b"duration"],
+                good[b"timestamp"],
+                good[b"session"],
+                good[b"sessionDate"],
+                good.get(b"sessionMinutes", repeat(0)),
+                good.get(b"isEnd", repeat(False)),
+                data_ids,
+                log_ids,
+                map(PackedFields, packed),
+                sizes,
+            )
         )
 
     def _converted(self, values: Mapping[bytes, Sequence[bytes]], sizes: Sequence[int]) -> dict[bytes, list[Any]]:

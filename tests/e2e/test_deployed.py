@@ -1,6 +1,7 @@
 """The consumer as it is deployed: real servers, settings from the environment, JSON logs."""
 
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -238,3 +239,53 @@ def test_sentinels_and_a_failover(place: Places, tmp_path: Path) -> None:
         assert pipeline.board("work") == {"user-1": 240.0}
         assert not pipeline.redis_runs(), "nothing is embedded here"
         assert consumer.stop() == 0
+
+
+def test_boards_are_whole_again_after_redis_was_lost(place: Places, tmp_path: Path) -> None:
+    """The drill of docs/operations.md: a backup, a loss, a restore, and boards recomputed from the usage logs."""
+    directory, backup = tmp_path / "redis", tmp_path / "redis-backup.rdb"
+    directory.mkdir()
+    server = RedisServer(directory).start()
+    pipeline = place(REDIS_ADDR=server.address)
+    consumer = pipeline.consumer()
+
+    def send(users: range) -> None:
+        with server.client() as client:
+            for user in users:
+                client.xadd("pomodoro_pattern_match_stream", message(userId=f"user-{user}"))
+        consumer.until(lambda: len(boards()["leaderboard:work:2025-M9"]) == users.stop, "all are counted")
+
+    def boards() -> dict[str, dict[str, float]]:
+        with server.client() as client:
+            keys = {"leaderboard:work:2025-M9", *client.keys("leaderboard:*")}
+            return {key: dict(client.zrange(key, 0, -1, withscores=True)) for key in keys}
+
+    try:
+        send(range(10))
+        with server.client() as client:
+            client.save()
+        shutil.copy(directory / "dump.rdb", backup)
+        send(range(10, 30))
+        whole = boards()
+
+        server.kill()
+        shutil.rmtree(directory)
+        directory.mkdir()
+        shutil.copy(backup, directory / "dump.rdb")
+        port, server = server.port, RedisServer(directory, "--appendonly", "no")
+        server.port, server.address = port, f"127.0.0.1:{port}"
+        server.start()
+        with server.client() as client:
+            client.config_set("appendonly", "yes")
+        assert len(boards()["leaderboard:work:2025-M9"]) == 10
+
+        consumer.until(lambda: "Outage is over" in consumer.log, "it has reconnected")
+        rebuilt = pipeline.run(
+            "send", "rebuild_leaderboard", "--param", "date=2025-09-02", "--param", "force=true", "--wait"
+        )
+        assert rebuilt.code == 0, rebuilt
+        assert boards() == whole
+        send(range(30, 31))
+        assert consumer.stop() == 0
+    finally:
+        server.stop()

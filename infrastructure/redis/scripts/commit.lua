@@ -69,7 +69,7 @@ local function failed(what, cause)
   if first_failure == '' then first_failure = what .. ': ' .. cause end
 end
 
-local acknowledged = {}
+local acknowledged, given_back = {}, {}
 
 local function acknowledge(id)
   local pending = call('XACK', stream, group, id) == 1
@@ -78,7 +78,7 @@ local function acknowledge(id)
 end
 
 local function give_back(id)
-  acknowledged[id] = nil
+  acknowledged[id], given_back[id] = nil, true
   attempt('XCLAIM', stream, group, consumer, 0, id, 'FORCE', 'JUSTID')
 end
 
@@ -164,8 +164,8 @@ for i, id in ipairs(commit.ids) do
   end
 end
 
-for _, record in ipairs(commit.deferred) do
-  if record[2] ~= '' then attempt('SREM', sessions .. ':' .. record[2], record[1]) end
+for _, record in ipairs(commit.deferred) do  -- what was given back has its interim category still, and no record
+  if record[2] ~= '' and not given_back[record[1]] then attempt('SREM', sessions .. ':' .. record[2], record[1]) end
 end
 
 by_day(new, function(key, some)
