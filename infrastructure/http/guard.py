@@ -13,7 +13,6 @@ from aiohttp import web
 from domains.operations.ports import AuditPort
 
 _FREE_TRIES = 3
-_OWNER = "pomocore_owner"
 _LONGEST_SECONDS = 300.0
 _REMOTES = 10_000
 
@@ -39,14 +38,10 @@ class Guard:
             return False
         remote = self._address_of(request)
         self._refuse_while_slowed(remote)
-        scheme, _, given = request.headers["Authorization"].partition(" ")
-        given_bytes = given.strip().encode("utf-8", "surrogateescape")
-        owners = [name for name, token in self._tokens.items() if hmac.compare_digest(given_bytes, token)]
-        if not owners or scheme.lower() != "bearer":
+        if not self._owners(request):
             self._slow_down(remote)
             raise _unauthorized("the token is wrong")
         self._wrong.pop(remote, None)
-        request[_OWNER] = owners[0]
         return True
 
     def require(self, request: web.Request) -> None:
@@ -58,9 +53,16 @@ class Guard:
 
     async def changed(self, request: web.Request, what: str, item: str) -> None:
         """Notes a change by somebody with a token."""
-        remote, owner = self._address_of(request), request.get(_OWNER, "")
+        remote, (owner, *_) = self._address_of(request), self._owners(request)
         self._log.info("Changed by an administrator", action="admin", what=what, item=item, remote=remote, who=owner)
         await self._audit.note(f"{owner} from {remote}", what, item, "done")
+
+    def _owners(self, request: web.Request) -> list[str]:
+        """The names of those whose token the request has."""
+        scheme, _, given = request.headers["Authorization"].partition(" ")
+        given_bytes = given.strip().encode("utf-8", "surrogateescape")
+        owners = [name for name, token in self._tokens.items() if hmac.compare_digest(given_bytes, token)]
+        return owners if scheme.lower() == "bearer" else []
 
     def _refuse_while_slowed(self, remote: str) -> None:
         left = self._wrong.get(remote, (0, 0.0))[1] - monotonic()
