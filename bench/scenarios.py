@@ -26,6 +26,7 @@ from infrastructure.process.embedded_redis import EmbeddedRedis
 
 BATCH_MAX = 1000
 _UNKNOWN_SHARE = 0.2
+_GO_MESSAGES = 200_000  # so that what is loaded while reading has begun does not weigh
 
 
 @dataclass(frozen=True)
@@ -76,17 +77,18 @@ def go_peer(bed: Testbed, options: Options, say: Say) -> Outcome:
             rows=[Row("i", "the Go program", "not measured: there is no go on PATH, or it does not build")]
         )
     outcome = Outcome()
+    count = _GO_MESSAGES if options.many else options.messages
     for order in ("sessions", "random"):
         workload = Workload("linked", order)
         runs: dict[str, list[Eaten]] = {"pipeline": [], "go": []}
         for turn in turns(options.repeats, tuple(runs)):
-            say(f"{turn}, {order}, {options.messages:,} messages")
-            bed.fill(workload, options.messages)
+            say(f"{turn}, {order}, {count:,} messages")
+            bed.fill(workload, count)
             if turn == "go":
                 variables = {"STREAM_KEY": STREAM, "STREAM_GROUP": GROUP}
-                runs[turn].append(eat_on(bed, options.messages, command=[str(build)], **variables))
+                runs[turn].append(eat_on(bed, count, command=[str(build)], **variables))
             else:
-                runs[turn].append(eat_on(bed, options.messages))
+                runs[turn].append(eat_on(bed, count))
         outcome.figures[order] = {name: [run.as_json() for run in eaten] for name, eaten in runs.items()}
         for what, figure in (
             ("throughput", "rate"),
