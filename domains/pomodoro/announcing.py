@@ -54,8 +54,14 @@ class SessionAnnouncer:
         count = 0
         async for ends in self._ends.due(self._delay_seconds):
             complete, impatient = await self._chosen(ends)
-            if chosen := complete + impatient:
-                announced = await self._ends.announce(chosen)
+            announced = 0
+            if (
+                complete
+            ):  # a message may have got an interim category between the two looks: at its marks, and its log
+                announced += await self._ends.announce(complete, unless_deferred=True)
+            if impatient:
+                announced += await self._ends.announce(impatient)
+            if announced:
                 self._observer.sessions_announced(announced, len(impatient))
                 count += announced
         return count

@@ -94,10 +94,11 @@ class SessionEndsPort(Protocol):
         Without those behind a message that is not committed yet.
         """
 
-    async def announce(self, ends: Sequence[NotedEnd]) -> int:
+    async def announce(self, ends: Sequence[NotedEnd], unless_deferred: bool = False) -> int:
         """Announces the sessions of those ends that are still noted, each session once, in one atomic step.
 
-        Returns how many sessions. Raises RedisOutage also if the stream of events takes none; the ends stay noted.
+        `unless_deferred` leaves sessions of which a message is deferred, or being deferred, by now. Returns how many
+        were announced. Raises RedisOutage also if the stream of events takes none; the ends stay noted.
         """
 
 

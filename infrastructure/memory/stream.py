@@ -206,7 +206,7 @@ class InMemorySessionEnds:
     async def due(self, delay_seconds: float) -> AsyncIterator[list[NotedEnd]]:
         stream, now = self._stream, monotonic()
         missing = min(map(_order, [*stream.pending, *stream.undelivered]), default=(inf, 0))
-        sessions = {message.session for message in stream.deferred.values()} | {*stream.deferring.values()}
+        sessions = self._deferred_sessions()
         due = [
             NotedEnd(entry_id, session, now - stream.published.get(entry_id, 0.0), session in sessions)
             for entry_id, session in sorted(stream.noted_ends.items(), key=lambda noted: _order(noted[0]))
@@ -215,13 +215,19 @@ class InMemorySessionEnds:
         if due := [end for end in due if end.age >= delay_seconds]:
             yield due
 
-    async def announce(self, ends: Sequence[NotedEnd]) -> int:
-        before = len(self._stream.ended)
+    async def announce(self, ends: Sequence[NotedEnd], unless_deferred: bool = False) -> int:
+        before, left = len(self._stream.ended), self._deferred_sessions() if unless_deferred else set()
         for end in ends:
+            if end.session in left:
+                continue
             session = self._stream.noted_ends.pop(end.token, None)
             if session is not None and session not in self._stream.ended:
                 self._stream.ended.append(session)
         return len(self._stream.ended) - before
+
+    def _deferred_sessions(self) -> set[Session | None]:
+        deferred = {message.session for message in self._stream.deferred.values()}
+        return deferred | {*self._stream.deferring.values()}
 
 
 def _order(entry_id: str) -> tuple[int, int]:

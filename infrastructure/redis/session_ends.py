@@ -23,7 +23,8 @@ class RedisSessionEnds:
     ) -> None:
         self._client = client
         self._due_keys = [keys.stream, keys.ends, keys.deferred_sessions]
-        self._announce_keys = [keys.ends, keys.announced, keys.outbox if deliver else keys.session_scores]
+        events = keys.outbox if deliver else keys.session_scores
+        self._announce_keys = [keys.ends, keys.announced, events, keys.deferred_sessions]
         self._group = group
         self._deliver = deliver
         self._due = client.register_script(scripts.DUE_ENDS)
@@ -38,10 +39,11 @@ class RedisSessionEnds:
                 yield [_noted_end(*end) for end in reply["ends"]]
             last = reply["last"] or None
 
-    async def announce(self, ends: Sequence[NotedEnd]) -> int:
+    async def announce(self, ends: Sequence[NotedEnd], unless_deferred: bool = False) -> int:
         arguments: list[str | int] = [
             _ANNOUNCED_SECONDS,
             int(self._deliver is not None),
+            int(unless_deferred),
             *(end.token for end in ends),
         ]
         announced = int(await guarded(self._client, self._announce(keys=self._announce_keys, args=arguments)))

@@ -426,6 +426,18 @@ async def test_the_same_session_number_of_another_user_or_day_is_another_session
     assert await announce(side) == 3
 
 
+async def test_a_message_that_is_deferred_after_the_look_holds_its_session(side: StreamSide) -> None:
+    """The look at its marks, then at the logs' categories: what comes between them must not get through."""
+    (first,) = await read(side, 1)
+    await side.commits().commit(Commit([entry(first)], [end(first)]))
+    (ends,) = [page async for page in side.ends().due(0.0)]
+    assert not ends[0].deferred
+    await side.commits().deferring({"9-9": ends[0].session})
+
+    assert await side.ends().announce(ends, unless_deferred=True) == 0
+    assert await announce(side) == 1
+
+
 async def test_hundreds_of_ends_wait_for_one_message_and_then_all_go(side: StreamSide) -> None:
     held, *rest = await read(side, 300)
     await side.commits().commit(Commit([entry(*rest)], [end(id_, session=n) for n, id_ in enumerate(rest)]))

@@ -2,13 +2,15 @@
 --
 -- Atomic so that an end is noted until its session is announced, and this happens once, whoever asks how often.
 --
--- KEYS  ends, announced, session score stream or, on a cluster, the outbox, from which `deliver.lua` serves that stream
--- ARGV  seconds to remember announced sessions, '1' where the last key is an outbox, members of `ends`, …
+-- KEYS  ends, announced, session score stream or, on a cluster, the outbox, from which `deliver.lua` serves that stream,
+--       sessions of deferred messages (behind this name, with ':' and a session: those being deferred)
+-- ARGV  seconds to remember announced sessions, '1' where the third key is an outbox, '1' to leave sessions of which a
+--       message is deferred, members of `ends`, …
 -- Returns how many sessions were announced
 -- Needs: failures, ends, permissions
 
-local ends, announced, events = unpack(KEYS)
-local remember, is_outbox = tonumber(ARGV[1]), ARGV[2] == '1'
+local ends, announced, events, deferred = unpack(KEYS)
+local remember, is_outbox, look = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3] == '1'
 local call = redis.call
 
 local kind = call('TYPE', events).ok
@@ -26,10 +28,14 @@ local function announce(session)
   return redis.pcall('XADD', events, '*', 'userId', session[1], 'sessionDate', session[2], 'session', session[3])
 end
 
+local function is_deferred(name)
+  return call('HEXISTS', deferred, name) == 1 or call('EXISTS', deferred .. ':' .. name) == 1
+end
+
 local members, sessions, names = {}, {}, {}
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   local _, session = read_end(ARGV[i])
-  if session then
+  if session and not (look and is_deferred(session_name(session))) then
     members[#members + 1], sessions[#sessions + 1] = ARGV[i], session
     names[#names + 1] = session_name(session)
   end
