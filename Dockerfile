@@ -11,7 +11,8 @@ COPY --from=build /venv /venv
 COPY domains domains
 COPY infrastructure infrastructure
 COPY cmd cmd
-RUN printf '#!/bin/sh\ncd /app && exec python -m cmd "$@"\n' > /usr/local/bin/pomocore && chmod +x /usr/local/bin/pomocore
+RUN printf '#!/venv/bin/python\nimport sys\nsys.path.insert(0, "/app")\nfrom infrastructure.command_line import main\nmain()\n' \
+        > /usr/local/bin/pomocore && chmod +x /usr/local/bin/pomocore
 RUN python -m compileall -q domains infrastructure cmd
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -2,8 +2,8 @@
 
 import ast
 import sys
+from cmd._names import hint
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,7 @@ def main(arguments: list[str], program: str = "python -m cmd") -> int:
     elif first == "--complete":
         sys.stdout.write("\n".join(_completions(arguments[1:], known)))
     elif name not in known:
-        near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, known, 1))
-        sys.stderr.write(f"{first!a}: no such command{near or '; there are ' + ', '.join(known)}\n")
+        sys.stderr.write(f"{first!a}: no such command; {hint(name, known)}\n")
         return 2
     else:
         if name in _LONG_RUNNING:

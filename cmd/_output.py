@@ -57,9 +57,10 @@ def print_json_text(text: str) -> None:
 def print_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """As RFC 4180 has it, control characters in texts replaced as everywhere."""
     lines = StringIO()
-    csv.writer(lines).writerows(
-        [head, *([printable(each) if isinstance(each, str) else each for each in row] for row in rows)]
-    )
+    writer = csv.writer(lines)
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow(printable(each) if isinstance(each, str) else each for each in row)
     _write(lines.getvalue().encode())
 
 

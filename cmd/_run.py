@@ -4,10 +4,10 @@ import asyncio
 import gc
 import os
 import sys
+from cmd._names import hint
 from cmd._output import fail
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
-from difflib import get_close_matches
 from getpass import getuser
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,11 +45,14 @@ def running_store(settings: "Settings") -> "AbstractAsyncContextManager[Containe
 
 
 async def note_change(container: "Container", what: str, item: str, outcome: str) -> None:
-    """Notes in the audit what a person did by a command; not where there is only the store's own container."""
+    """Notes in the audit what a person did by a command."""
     from infrastructure.settings import HOST_NAME
 
-    if container.settings().redis_addr:
-        await container.audit().note(f"{getuser()} on {HOST_NAME}", what, item, outcome)
+    try:
+        user = getuser()
+    except (KeyError, OSError):  # in a container, a user may have a number and no name
+        user = f"user {os.getuid()}"
+    await container.audit().note(f"{user} on {HOST_NAME}", what, item, outcome)
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False, settings_code: int = 2) -> None:
@@ -104,14 +107,7 @@ def _text(error: PipelineError) -> str:
 
 def no_such(kind: str, name: str, known: Iterable[str]) -> NoReturn:
     """Ends with exit code 2, and names what was probably meant."""
-    by_lower = {each.lower(): each for each in known}
-    near = get_close_matches(name.lower(), by_lower, 1)
-    hint = (
-        f"did you mean {by_lower[near[0]]}?"
-        if near
-        else f"there are {', '.join(sorted(by_lower.values(), key=str.lower))}"
-    )
-    fail(f"{name}: no such {kind}; {hint}", 2)
+    fail(f"{name}: no such {kind}; {hint(name, known)}", 2)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

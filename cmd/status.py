@@ -17,12 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from domains.kernel.resilience import pause
+from domains.operations.model import DEGRADED, DOWN, HEALTHY
 from infrastructure.observing.printable import printable
 from infrastructure.process.signals import stop_on_signals
 
-CODES = {"healthy": 0, "degraded": 1, "down": 2}
+CODES = {HEALTHY: 0, DEGRADED: 1, DOWN: 2}
 _WRONG_SETTINGS = 3
-_COLOURS = {"healthy": "green", "degraded": "yellow", "down": "red"}
+_COLOURS = {HEALTHY: "green", DEGRADED: "yellow", DOWN: "red"}
 
 if TYPE_CHECKING:
     from infrastructure.operations.health import PipelineHealth

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from domains.pomodoro.model import DeadLetterKind
 
+HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
+"""How a pipeline is."""
+
 LEASE_SECONDS = 10.0
 """How long an instance may run tasks before it has to renew its lease."""
 

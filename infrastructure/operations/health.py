@@ -14,15 +14,13 @@ from domains.categoryPattern.decisions import are_any
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.kernel.errors import PipelineError, RedisOutage
 from domains.kernel.resilience import pause
-from domains.operations.model import StreamFigures
+from domains.operations.model import DEGRADED, DOWN, HEALTHY, StreamFigures
 from domains.operations.ports import StreamFiguresPort, TaskQueuePort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.consumer import ConsumerVitals, PomodoroPatternConsumer
 from infrastructure.observing.metrics import GaugeCollector, LoopLag, MetricsObserver, StreamGauges, values_of
 from infrastructure.operations.stream_choice import StreamChoice
 from infrastructure.settings import Settings
-
-HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
 
 _REFRESH_SECONDS = 5.0
 _CHECK_SECONDS = 3.0
