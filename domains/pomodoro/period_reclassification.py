@@ -4,8 +4,7 @@ First the documents, then the boards, which are recomputed from the logs. So it 
 often it was interrupted.
 """
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -25,12 +24,20 @@ _PAGE = 1000
 
 
 class Changed(NamedTuple):
-    """`moved` has the seconds by the categories before and now. A log without its window is `unknown`."""
+    """`moved` has the seconds by the categories before and now. A log without its window is `unknown`; `refused` are
+    those whose documents the store did not take."""
 
     logs: int
     changed: int
     unknown: int
-    moved: Counter[tuple[str, str]]
+    refused: int
+    moved: dict[tuple[str, str], float]
+
+
+class _Change(NamedTuple):
+    log: PomodoroUsageLog
+    data: CategorizedData
+    decided: Classification
 
 
 class PeriodReclassification:
@@ -57,28 +64,30 @@ class PeriodReclassification:
 
         Raises Outage and StoreRefused; what was written before stays written.
         """
-        zone, done = self._boards.zone, Changed(0, 0, 0, Counter())
+        zone, done = self._boards.zone, Changed(0, 0, 0, 0, {})
         start, end = (start_of_day(day, zone).timestamp() for day in (first, last + timedelta(days=1)))
         waiting = await self._waiting()
         async for logs in self._logs.find_in_period(start, end):
             found = await self._categorized.find_by_ids({log.categorized_data_id for log in logs})
             now = await self._decided(found.values())
             changes = [
-                (log, data, now[data.id])
+                _Change(log, data, now[data.id])
                 for log in logs
                 if (data := found.get(log.categorized_data_id)) is not None
                 and log.category_id is not None
                 and log.id not in waiting
                 and now[data.id].category_id != log.category_id
             ]
-            if not dry_run:
-                await self._write(changes)
+            made = changes if dry_run else await self._write(changes)
             names = {pattern.id: pattern.category for pattern in self._classifier.snapshot.patterns}
-            for log, _, decided in changes:
-                done.moved[names.get(log.category_id or "", "?"), decided.category] += log.duration  # type: ignore[assignment]
-            unknown = sum(log.categorized_data_id not in found for log in logs)
+            for log, _, decided in made:
+                move = names.get(log.category_id or "", "?"), decided.category
+                done.moved[move] = done.moved.get(move, 0.0) + log.duration
             done = done._replace(
-                logs=done.logs + len(logs), changed=done.changed + len(changes), unknown=done.unknown + unknown
+                logs=done.logs + len(logs),
+                changed=done.changed + len(made),
+                unknown=done.unknown + sum(log.categorized_data_id not in found for log in logs),
+                refused=done.refused + len(changes) - len(made),
             )
             await progress(done)
         return done
@@ -125,17 +134,16 @@ class PeriodReclassification:
         further = await self._classifier.further(set(left.values()))
         return decided | {id_: further.get(window) or snapshot.fallback(window) for id_, window in left.items()}
 
-    async def _write(self, changes: Collection[tuple[PomodoroUsageLog, CategorizedData, Classification]]) -> None:
-        groups: dict[Classification, tuple[set[str], list[str]]] = {}
-        for log, data, decided in changes:
-            data_ids, log_ids = groups.setdefault(decided, (set(), []))
-            data_ids.add(data.id)
-            log_ids.append(log.id)
-        updates = [(decided.category_id, decided.is_llm_based, ids) for decided, ids in groups.items()]
-        if updates:
-            await self._categorized.update_category_all(
-                [CategoryUpdate(sorted(data_ids), category, by_llm) for category, by_llm, (data_ids, _) in updates]
-            )
-            await self._logs.update_category_all(
-                [CategoryUpdate(log_ids, category, by_llm) for category, by_llm, (_, log_ids) in updates]
-            )
+    async def _write(self, changes: Sequence[_Change]) -> list[_Change]:
+        """Writes the windows, then the logs of those that the store took. Returns the changes that it took."""
+        failures = await self._categorized.update_category_all(_updates(changes, lambda change: change.data.id))
+        good = [change for change in changes if change.data.id not in failures]
+        failures = await self._logs.update_category_all(_updates(good, lambda change: change.log.id))
+        return [change for change in good if change.log.id not in failures]
+
+
+def _updates(changes: Iterable[_Change], id_of: Callable[[_Change], str]) -> list[CategoryUpdate]:
+    groups: dict[Classification, list[str]] = {}
+    for change in changes:
+        groups.setdefault(change.decided, []).append(id_of(change))
+    return [CategoryUpdate(ids, decided.category_id, decided.is_llm_based) for decided, ids in groups.items()]

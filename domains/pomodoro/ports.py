@@ -191,6 +191,9 @@ class BoardRebuildPort(Protocol):
     Until `swap` the boards stay as they are.
     """
 
+    def ensure_possible(self) -> None:
+        """Raises TaskRefused where the boards cannot be rebuilt at all."""
+
     async def begin(self) -> None:
         """For half a minute what commits add to boards is noted, and no deferred message moves."""
 

@@ -59,6 +59,10 @@ class LeaderboardRebuild:
     def zone(self) -> ZoneInfo:
         return self._calendar.zone
 
+    def ensure_possible(self) -> None:
+        """Raises TaskRefused where the boards cannot be rebuilt at all."""
+        self._make().ensure_possible()
+
     async def rebuild(
         self, periods: Collection[Period], day: date, progress: Callable[[Rebuilt], Awaitable[None]]
     ) -> Rebuilt:

@@ -102,13 +102,13 @@ class Tasks:
         first, last = params.first, params.last or params.first
         if not first <= last <= self._calendar.day(time()):
             raise TaskRefused("the days must lie in the past, the first before the last")
+        if not params.dry_run:
+            self._leaderboards.ensure_possible()  # before documents change that the boards could not follow
         await self.reload_patterns(params, progress)
         done = await self._period_reclassification.decide(first, last, params.dry_run, changed)
-        moves = [
-            {"from": before, "to": now, "seconds": round(seconds, 3)}
-            for (before, now), seconds in done.moved.most_common(_MOST_MOVES)
-        ]
-        data = {"logs": done.logs, "changed": done.changed, "unknown": done.unknown, "moves": moves}
+        largest = sorted(done.moved.items(), key=lambda moved: -moved[1])[:_MOST_MOVES]
+        moves = [{"from": before, "to": now, "seconds": round(seconds, 3)} for (before, now), seconds in largest]
+        data = {**done._asdict(), "moved": moves}
         if params.dry_run:
             return data
         left = list[str]()

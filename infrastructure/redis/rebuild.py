@@ -50,12 +50,15 @@ class RedisBoardRebuild:
         self._abandon = client.register_script(scripts.ABANDON_REBUILD)
         self._swap = client.register_script(scripts.SWAP_BOARDS)
 
-    async def begin(self) -> None:
+    def ensure_possible(self) -> None:
         if self._boards_elsewhere:
             raise TaskRefused(
                 "boards and stream lie in different slots of the cluster, where no step reaches all of them; "
                 "a hash tag in KEY_PREFIX puts them into one"
             )
+
+    async def begin(self) -> None:
+        self.ensure_possible()
         for keys in self._partitions:
             beginning = self._begin(
                 keys=[keys.stream, keys.rebuild, keys.deferred], args=[self._group, self._token, _KEPT_MS]
@@ -122,11 +125,7 @@ class RedisBoardRebuild:
             await self._add_uncounted(keys, list(chain.from_iterable(found)))
 
     async def _look_at_dead_letters(self, keys: StreamKeys) -> None:
-        letters = RedisDeadLetters(self._client, [keys])
-        async for summary in letters.all():
-            letter = await letters.get(summary.id)
-            if letter is None:
-                continue
+        async for letter in RedisDeadLetters(self._client, [keys]).whole():
             if letter.kind is not DeadLetterKind.UNKNOWN or letter.original_id != letter.id:
                 await self._add_uncounted(keys, [(letter.original_id, dict(letter.fields))])
 

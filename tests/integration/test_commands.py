@@ -27,7 +27,18 @@ from infrastructure.redis.keys import TaskQueueKeys
 from infrastructure.redis.task_queue import RedisTaskQueue
 from infrastructure.settings import Settings
 from tests.integration.conftest import DEADLINE
-from tests.messages import SEOUL, hex_id, message, patterns, unix_seconds
+from tests.messages import (
+    DEVELOPMENT,
+    SEOUL,
+    SNS,
+    categorized,
+    data_id,
+    hex_id,
+    message,
+    patterns,
+    unix_seconds,
+    usage_log,
+)
 from tests.servers import RedisServer, redis_cluster
 
 COMMANDS = "pomocore:commands"
@@ -268,11 +279,11 @@ async def test_a_period_is_decided_again_by_the_rules_of_now(container: Containe
     assert spring.client.zscore("leaderboard:Uncategorized:2025-M9", "user-1") == 2 * span
     await container.category_patterns().add_patterns("Finance", ["Ledger Lines"], [])
     period = {"from": "2025-09-02", "to": "2025-09-03"}
-    moves = [{"from": "Uncategorized", "to": "Finance", "seconds": 3 * span}]
+    moved = [{"from": "Uncategorized", "to": "Finance", "seconds": 3 * span}]
 
     spring.send("reclassify_period", dry_run=True, **period)
     told = (await spring.hears("started", "completed"))["data"]
-    assert told == {"logs": 4, "changed": 3, "unknown": 0, "moves": moves}
+    assert told == {"logs": 4, "changed": 3, "unknown": 0, "refused": 0, "moved": moved}
     assert not spring.client.exists("leaderboard:Finance:2025-M9")
 
     for changed in (3, 0):  # the second time there is nothing to change, and the boards are what they are
@@ -603,24 +614,33 @@ def masters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServ
         yield servers
 
 
+@pytest.mark.parametrize(
+    ("task", "params"),
+    [("rebuild_leaderboard", {"date": "2025-09-02"}), ("reclassify_period", {"from": "2025-09-02"})],
+)
 @pytest.mark.parametrize("prefix", ["", "{pomocore}:"], ids=["boards in other slots", "one slot"])
 async def test_on_a_cluster_boards_can_be_rebuilt_where_one_step_reaches_them(
-    masters: list[RedisServer], tmp_path: Path, prefix: str
+    masters: list[RedisServer], tmp_path: Path, prefix: str, task: str, params: dict[str, Any]
 ) -> None:
     settings = Settings(redis_addr=masters[0].address, redis_cluster=True, key_prefix=prefix, data_dir=tmp_path)
     async with running_container(settings) as container:
         await container.category_patterns().save_all(patterns())
+        await container.categorized_data().save_all([categorized(1, "Visual Studio Code", category_id=SNS)])
+        await container.usage_logs().save_all([usage_log(1, category_id=SNS)])
         queue = container.task_queue()
         async with going(task_runner(container)), queue.statuses() as statuses:
-            await queue.send(request_for("rebuild_leaderboard", "1", {"date": "2025-09-02", "force": True}))
+            await queue.send(request_for(task, "1", {**params, "force": True}))
             async with asyncio.timeout(DEADLINE):
-                told = [await anext(statuses) for _ in range(2)]
+                told = [each async for each in _up_to_the_end(statuses)]
+        (data,) = (await container.categorized_data().find_by_ids([data_id(1)])).values()
+
+    assert data.category_id == (DEVELOPMENT if prefix and task == "reclassify_period" else SNS)
 
     if prefix:
-        assert [each.status for each in told] == ["started", "completed"]
+        assert (told[0].status, told[-1].status) == ("started", "completed")
     else:
-        assert told[1].status == "failed"
-        assert "KEY_PREFIX" in str(told[1].data["reason"])
+        assert told[-1].status == "failed"
+        assert "KEY_PREFIX" in str(told[-1].data["reason"])
 
 
 async def test_field_names_of_earlier_versions_are_repaired(mongo_settings: Settings) -> None:
