@@ -197,7 +197,7 @@ class Container(containers.DeclarativeContainer):
     )
     task_keys = providers.Singleton(TaskQueueKeys, option.commands_key, option.key_prefix, option.redis_cluster)
     task_queue = providers.Singleton(RedisTaskQueue, redis, task_keys, option.status_channel)
-    audit = providers.Singleton(RedisAudit, redis, providers.Callable(from_settings.audit_key, settings))
+    audit = providers.Singleton(RedisAudit, redis, option.key_prefix)
     board_rebuild = providers.Factory(
         RedisBoardRebuild,
         redis,

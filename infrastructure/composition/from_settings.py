@@ -39,7 +39,6 @@ from infrastructure.operations.health import PipelineHealth
 from infrastructure.patterns.pattern_file import ADDITIONS, PatternFileError, default_patterns, read_patterns
 from infrastructure.patterns.sites import known_sites
 from infrastructure.redis import client as redis_client
-from infrastructure.redis.audit import AUDIT
 from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.outbox import OutboxCommit
@@ -63,7 +62,7 @@ def store_kind(settings: Settings) -> str:
 
 
 def patterns_to_start_with(settings: Settings) -> list[CategoryPattern]:
-    """The default patterns for the embedded store. Spring's initialiser fills a shared one."""
+    """The default patterns for the embedded store. Spring's initialiser fills a shared one, or we, if asked to."""
     return default_patterns() if settings.mongo_uri is None or settings.seed_default_patterns else []
 
 
@@ -93,10 +92,6 @@ def reading_redis(settings: Settings) -> Redis:
 def boards_elsewhere(settings: Settings) -> bool:
     """Whether boards are in other slots than the stream: on a cluster without a hash tag in the prefix."""
     return settings.redis_cluster and "{" not in settings.key_prefix
-
-
-def audit_key(settings: Settings) -> str:
-    return settings.key_prefix + AUDIT
 
 
 def partition_keys(settings: Settings) -> list[StreamKeys]:

@@ -9,20 +9,18 @@ from redis.asyncio import Redis
 from domains.kernel.errors import RedisOutage
 from domains.operations.model import Change
 from infrastructure.redis.client import Entries, guarded
-
-AUDIT = "pomocore:audit"
-"""STREAM: who, what, item, outcome. The ids have the time."""
+from infrastructure.redis.keys import AUDIT
 
 _KEPT = 10_000
 _CHARACTERS = 500
 
 
 class RedisAudit:
-    """AuditPort. `key` is AUDIT behind the prefix of all keys."""
+    """AuditPort."""
 
-    def __init__(self, client: Redis, key: str) -> None:
+    def __init__(self, client: Redis, prefix: str = "") -> None:
         self._client = client
-        self._key = key
+        self._key = prefix + AUDIT
 
     async def note(self, who: str, what: str, item: str, outcome: str) -> None:
         fields = {"who": who, "what": what, "item": item[:_CHARACTERS], "outcome": outcome[:_CHARACTERS]}

@@ -40,6 +40,19 @@ class RedisDeadLetters:
                     yield letter
                 start = f"({page[-1].id}"
 
+    async def whole(self) -> AsyncIterator[StoredDeadLetter]:
+        """All letters, as in `all`, with the fields of their messages."""
+        for stream, keys in self._keys.items():
+            start = "-"
+            while True:
+                reading = self._client.xrange(keys.dead_letters, min=start, count=_PAGE)
+                page: Entries = await guarded(self._client, reading)
+                if not page:
+                    break
+                for letter_id, fields in page:
+                    yield _stored(stream, letter_id, fields)
+                start = f"({page[-1][0]}"
+
     async def latest(self, limit: int, wanted: Callable[[LetterSummary], bool]) -> list[LetterSummary]:
         found: list[LetterSummary] = []
         for stream in self._keys:

@@ -5,6 +5,9 @@ from domains.pomodoro.model import Session
 SESSION_SCORE_STREAM = "session_score_stream"
 """One entry a finished session, for Spring. Fields: userId, sessionDate, session."""
 
+AUDIT = "pomocore:audit"
+"""Stream, behind the prefix of all keys: who, what, item, outcome. The ids have the time."""
+
 
 class LLMKeys:
     """The keys that all instances share about the LLM, in one slot. `minute` and `day` are of UTC."""

@@ -28,23 +28,21 @@ local function announce(session)
   return redis.pcall('XADD', events, '*', 'userId', session[1], 'sessionDate', session[2], 'session', session[3])
 end
 
-local function is_deferred(name)
-  return call('HEXISTS', deferred, name) == 1 or call('EXISTS', deferred .. ':' .. name) == 1
-end
-
 local members, sessions, names = {}, {}, {}
 for i = 4, #ARGV do
   local _, session = read_end(ARGV[i])
-  if session and not (look and is_deferred(session_name(session))) then
+  if session then
     members[#members + 1], sessions[#sessions + 1] = ARGV[i], session
     names[#names + 1] = session_name(session)
   end
 end
 if members[1] then
   local still_noted, before = call('ZMSCORE', ends, unpack(members)), call('ZMSCORE', announced, unpack(names))
+  local held = look and deferred_among(deferred, names) or {}
   local new, done = {}, {}
   for i, member in ipairs(members) do
     local cause
+    if held[i] == 1 then still_noted[i] = false end
     if still_noted[i] and not before[i] and not new[names[i]] then
       cause = failure(announce(sessions[i]))  -- of a stream whose ids are exhausted, for example
       if not cause then new[names[i]], count = true, count + 1 end

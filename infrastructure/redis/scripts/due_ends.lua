@@ -30,23 +30,17 @@ if pending[1] > 0 then missing = '(' .. padded(pending[2]) end
 local due, last, foreign = {}, '', 0
 local first, bound = after == '' and '-' or '(' .. after, missing < too_young and missing or too_young
 local members = call('ZRANGEBYLEX', ends, first, bound, 'LIMIT', 0, limit)
-local names, marks = {}, {}
+local names = {}
 for _, member in ipairs(members) do
   local id, session = read_end(member)
   if id then
     local age = now - tonumber(string.match(id, '^%d+'))
-    due[#due + 1] = {member, id, session[1], session[2], session[3], age, 0}
+    due[#due + 1] = {member, id, session[1], session[2], session[3], age}
     names[#due] = session_name(session)
-    marks[#due] = deferred .. ':' .. names[#due]
   else
     foreign = foreign + call('ZREM', ends, member)
   end
 end
-if due[1] then
-  local counts, any_mark = call('HMGET', deferred, unpack(names)), call('EXISTS', unpack(marks)) > 0
-  for i, ending in ipairs(due) do
-    if counts[i] or any_mark and call('EXISTS', marks[i]) == 1 then ending[7] = 1 end
-  end
-end
+for i, is_deferred in ipairs(deferred_among(deferred, names)) do due[i][7] = is_deferred end
 if #members == limit then last = members[limit] end
 return {'ends', due, 'last', last, 'foreign', foreign}

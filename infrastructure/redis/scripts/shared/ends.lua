@@ -17,3 +17,16 @@ end
 local function session_name(session)
   return session[1] .. '\n' .. session[2] .. '\n' .. session[3]
 end
+
+-- Of which sessions, by their names, a message is deferred or being deferred: 1 or 0 for each.
+local function deferred_among(deferred, names)
+  if not names[1] then return {} end
+  local marks = {}
+  for i, name in ipairs(names) do marks[i] = deferred .. ':' .. name end
+  local counts, any_mark = redis.call('HMGET', deferred, unpack(names)), redis.call('EXISTS', unpack(marks)) > 0
+  local found = {}
+  for i, mark in ipairs(marks) do
+    found[i] = (counts[i] or any_mark and redis.call('EXISTS', mark) == 1) and 1 or 0
+  end
+  return found
+end
