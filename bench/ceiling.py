@@ -17,6 +17,7 @@ import redis
 
 from bench.parts import Parts, payloads
 from bench.workload import GROUP, STREAM, command
+from infrastructure.redis import scripts
 
 _ON_THE_WAY = 4
 _MARK = b"pomocore-bench-batch-is-done"
@@ -26,7 +27,7 @@ def main(port: int, count: int, batch: int) -> None:
     client: Any = redis.Redis(port=port, decode_responses=True)
     parts = Parts()
     calls = payloads(client, batch, parts)
-    digest = client.script_load(parts.script.script)
+    digest = client.script_load(scripts.COMMIT)
     client.xgroup_create(STREAM, GROUP, id="0")
     read = command("XREADGROUP", "GROUP", GROUP, "ceiling", "COUNT", batch, "STREAMS", STREAM, ">")
     done = command("ECHO", _MARK)

@@ -39,14 +39,12 @@ class _Silent:
 
 
 class RecordedScript:
-    """Takes the place of a RedisCommit's Redis client, and keeps what would be sent."""
+    """Takes the place of a RedisCommit's Redis client, and keeps what would be sent to `scripts.COMMIT`."""
 
     def __init__(self) -> None:
-        self.script = ""
         self.calls: list[tuple[list[Any], list[Any]]] = []
 
-    def register_script(self, script: str) -> "RecordedScript":
-        self.script = script
+    def register_script(self, _: str) -> "RecordedScript":
         return self
 
     async def __call__(self, keys: list[Any], args: list[Any]) -> list[Any]:

@@ -25,6 +25,7 @@ from bench.workload import GROUP, STREAM, Kind, Workload, command, fill_stream
 from domains.pomodoro.model import Commit
 from domains.pomodoro.service import BatchClassification
 from infrastructure.mongo.repositories import CategorizedDataRepositoryAdapter, PomodoroUsageLogRepositoryAdapter
+from infrastructure.redis import scripts
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.stream import RedisStreamConsumer
 from tests.servers import RedisServer
@@ -115,7 +116,7 @@ def in_redis(server: RedisServer, kind: Kind) -> tuple[dict[str, float], bytes]:
     with server.client() as client:
         parts = Parts()
         calls = payloads(client, MESSAGES, parts)
-        script: Any = client.register_script(parts.script.script)
+        script: Any = client.register_script(scripts.COMMIT)
         client.xgroup_create(STREAM, GROUP, id="0")
         reads, commits = [], []
         for keys, arguments in calls:
