@@ -1,0 +1,51 @@
+"""Shows a user's focus card: the stored one, or one that is made now if there is none.
+
+python -m cmd.card USER --period week
+"""
+
+from cmd._output import Json, fail, print_json, say
+from cmd._run import run, running_container, settings_or_exit
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
+
+import typer
+
+from domains.leaderboard.model import Period
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    user: Annotated[str, typer.Argument(help="the user's id")],
+    period: Annotated[Period, typer.Option(help="which card")] = Period.DAY,
+    on: Annotated[
+        str, typer.Option("--date", help="a day in the period, such as 2025-09-02; today if not given")
+    ] = "",
+    lang: Annotated[Literal["ko", "en"], typer.Option(help="language of the text")] = "en",
+    now: Annotated[bool, typer.Option("--now", help="make it now, whatever is stored")] = False,
+    as_json: Json = False,
+) -> None:
+    """Shows the card of USER for a day, ISO week or month of the server's time zone."""
+    settings = settings_or_exit()
+    try:
+        day = date.fromisoformat(on) if on else datetime.now(UTC).astimezone(settings.zone).date()
+    except ValueError:
+        fail(f"--date {on}: not a date such as 2025-09-02", 2)
+
+    async def work() -> None:
+        from infrastructure.cards.text import text_of
+
+        async with running_container(settings) as container:
+            cards = container.cards()
+            card = await (cards.made_now if now else cards.card)(user, period, day)
+        if as_json:
+            print_json(dict(card.document))
+        else:
+            say(text_of(card.document, lang))
+
+    run(work)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""Everyone's day, week and month, computed ahead and equal to the boards."""

@@ -1,0 +1,188 @@
+"""Focus cards over HTTP and by webhooks: who gets to see what, and nothing is posted twice."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from domains.focusCard.model import CardKey, StoredCard
+from domains.focusCard.ports import CardObserver
+from domains.leaderboard.model import Period
+from infrastructure.cards.webhooks import CardWebhooks, Webhook, webhooks_of
+from infrastructure.collector.tokens import Tokens
+from infrastructure.composition.container import drain_cards, running_container
+from infrastructure.http.server import make_app
+from infrastructure.memory.focus_cards import InMemoryCardRuns, InMemoryFocusCardStore
+from infrastructure.settings import Settings
+from tests.unit.test_card_rendering import CARDS
+
+KEY, ADMIN = "a key for the tokens of clients", "correct horse battery staple"
+MONDAY = date(2025, 9, 1)
+
+
+def stored(card: dict[str, object] = CARDS[1], user: str = "mina", revision: int = 7) -> StoredCard:
+    return StoredCard(CardKey(user, Period.WEEK, MONDAY), revision, "s", {**card, "user": user})
+
+
+async def serving(settings: Settings) -> AsyncIterator[TestClient]:
+    async with running_container(settings) as container:
+        await container.focus_cards().put([stored(), stored(user="김민수")])
+        async with TestClient(TestServer(make_app(container.state(), container.api()))) as client:
+            yield client
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[TestClient]:
+    secrets = {"admin_token": ADMIN, "collect_token_key": KEY}
+    async for client in serving(Settings(**{**settings.model_dump(exclude_unset=True), **secrets})):
+        yield client
+
+
+@pytest.fixture
+async def own_machine(settings: Settings) -> AsyncIterator[TestClient]:
+    async for client in serving(settings):
+        yield client
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+CARD = "/api/users/mina/card?period=week&date=2025-09-03"
+
+
+@pytest.mark.parametrize("path", [CARD, "/api/users/mina/day", "/users/mina"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        (bearer(ADMIN), 200),
+        (bearer(Tokens([KEY]).token_for("mina")), 200),
+        (bearer(Tokens([KEY]).token_for("other")), 403),
+        (bearer(Tokens(["another key, of somebody else"]).token_for("mina")), 401),
+    ],
+)
+async def test_a_card_is_for_its_user_and_for_administrators(
+    client: TestClient, path: str, headers: dict[str, str], status: int
+) -> None:
+    assert (await client.get(path, headers=headers)).status == status
+
+
+async def test_on_ones_own_machine_all_cards_are_ones_own(own_machine: TestClient) -> None:
+    found = await own_machine.get(CARD)
+    assert (found.status, (await found.json())["focus_seconds"]) == (200, CARDS[1]["focus_seconds"])
+    page = await own_machine.get("/users/mina?date=2025-09-03&lang=ko")
+    assert (page.status, page.content_type) == (200, "text/html")
+    assert (await own_machine.get("/users/mina?date=yesterday")).status == 400
+
+
+async def test_an_unchanged_card_is_not_sent_again(client: TestClient) -> None:
+    first = await client.get(CARD, headers=bearer(ADMIN))
+    known = {**bearer(ADMIN), "If-None-Match": first.headers["ETag"]}
+
+    assert (await client.get(CARD, headers=known)).status == 304
+    assert (await client.get(f"{CARD}&lang=ko&format=text", headers=known)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [("adaptive", "AdaptiveCard"), ("slack", "blocks"), ("json", "focus_seconds"), ("text", "Week 36")],
+)
+async def test_every_format_can_be_asked_for(client: TestClient, format: str, kind: str) -> None:
+    found = await client.get(f"{CARD}&format={format}", headers=bearer(ADMIN))
+    assert kind in await found.text()
+
+
+async def test_a_user_may_have_any_name(client: TestClient) -> None:
+    headers = bearer(Tokens([KEY]).token_for("김민수"))
+    found = await client.get(
+        "/api/users/%EA%B9%80%EB%AF%BC%EC%88%98/card?period=week&date=2025-09-03", headers=headers
+    )
+    assert (await found.json())["user"] == "김민수"
+
+
+async def test_a_run_can_be_seen_as_it_goes(settings: Settings) -> None:
+    async with (
+        running_container(settings) as container,
+        TestClient(TestServer(make_app(container.state(), container.api()))) as client,
+    ):
+        assert await (await client.get("/api/cards/run")).json() == {
+            **dict.fromkeys(("run", "started", "lastEnd")),
+            **dict.fromkeys(("users", "written", "unchanged", "boardsLeft", "chunksLeft"), 0),
+            "underWay": False,
+            "days": [],
+        }
+        run = await container.card_runs().start(MONDAY)
+        seen = await (await client.get("/api/cards/run")).json()
+        assert (seen["underWay"], seen["run"], seen["days"]) == (True, run.id, ["2025-09-01"])
+        assert seen["boardsLeft"] > 20
+
+        await drain_cards(container)
+
+        seen = await (await client.get("/api/cards/run")).json()
+        assert (seen["underWay"], seen["lastEnd"] > run.started) == (False, True)
+
+
+# Webhooks
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[tuple[str, list[int], list[dict[str, object]]]]:
+    """Its address, the codes with which it will answer (200 at the end), and what it got."""
+    codes, got = list[int](), list[dict[str, object]]()
+
+    async def take(request: web.Request) -> web.Response:
+        got.append(await request.json())
+        return web.Response(status=codes.pop(0) if codes else 200)
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/hook")), codes, got
+
+
+async def hooks(*webhooks: Webhook, runs: InMemoryCardRuns | None = None) -> CardWebhooks:
+    store = InMemoryFocusCardStore()
+    await store.put([stored()])
+    return CardWebhooks(webhooks, store, runs or InMemoryCardRuns(), CardObserver(), "ko", first_delay=0.01)
+
+
+async def test_a_webhook_gets_the_best_card_once_without_what_is_private(receiver) -> None:  # type: ignore[no-untyped-def]
+    url, codes, got = receiver
+    codes += [503, 500]
+    posting = await hooks(Webhook("teams", url))
+
+    assert (await posting.post_week(MONDAY))["posted"] == 1
+    assert (await posting.post_week(MONDAY))["posted"] == 0
+
+    assert len(got) == 3
+    assert got[-1]["attachments"][0]["content"]["type"] == "AdaptiveCard"
+    assert "docs" not in str(got[-1])
+
+
+async def test_what_nobody_took_can_be_asked_for_again(receiver) -> None:  # type: ignore[no-untyped-def]
+    url, codes, got = receiver
+    codes += [503, 503, 503]
+    posting = await hooks(Webhook("slack", url))
+
+    assert (await posting.post_week(MONDAY))["posted"] == 0
+    assert (await posting.post_week(MONDAY))["posted"] == 1
+    assert "blocks" in got[-1]
+
+
+async def test_a_refusal_is_not_tried_again(receiver) -> None:  # type: ignore[no-untyped-def]
+    url, codes, got = receiver
+    codes += [404]
+    posting = await hooks(Webhook("slack", url))
+    await posting.post_week(MONDAY)
+    assert len(got) == 1
+
+
+def test_which_service_a_webhook_is_of() -> None:
+    found = webhooks_of("https://hooks.slack.com/services/x, https://x.webhook.office.com/y=1,slack=http://inside/z")
+    assert [hook.kind for hook in found] == ["slack", "teams", "slack"]
+    assert found[1].url.endswith("y=1")
+    with pytest.raises(ValueError, match="must be"):
+        webhooks_of("slack=secret")

@@ -1,0 +1,148 @@
+"""Focus cards from boards and logs: equal to an independent calculation, and written only where something changed."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domains.focusCard.model import CardKey, Scores
+from domains.focusCard.service import SCORES_AT_ONCE
+from domains.kernel.errors import TaskRefused
+from domains.leaderboard.model import Period
+from infrastructure.composition.container import Container, drain_cards, running_container
+from infrastructure.redis.focus_cards import RedisBoardScores
+from infrastructure.settings import Settings
+from tests.cards import Expected, Past, add, differences, make_past, remember
+from tests.servers import RedisServer, redis_cluster
+
+USERS = [f"사용자-{number:03}" for number in range(60)] + ["with\nnewline", "\udcffodd"]
+
+
+async def run(container: Container, day: date | None = None) -> dict[str, object]:
+    started = await container.card_runs().start(day)
+    await drain_cards(container)
+    ended, told = await container.card_runs().progress(started)
+    assert ended
+    return told
+
+
+async def wrong(container: Container, past: Past, day: date) -> dict[object, object]:
+    """What differs from the independent calculation, by user and period."""
+    cards, wanted, found = container.cards(), Expected(past, day, container.cards().today()), {}
+    for user in past.users:
+        for period in Period:
+            card = await cards.card(user, period, day)
+            if bad := differences(dict(card.document), wanted.card(user, period.value)):
+                found[user, period] = bad
+    return found
+
+
+@pytest.fixture
+async def container(settings: Settings) -> AsyncIterator[Container]:
+    """With a time after which no job is thought abandoned here: a job that is done twice has other figures."""
+    async with running_container(settings.model_copy(update={"claim_idle_ms": 60_000})) as container:
+        yield container
+
+
+@pytest.fixture
+async def past(container: Container) -> Past:
+    today = container.cards().today()
+    past = make_past(USERS[:-1], today - timedelta(days=40), today, container.settings().zone, a_day=2)
+    await remember(container, past)
+    return past
+
+
+async def test_every_figure_of_every_card_is_that_of_the_logs_and_the_boards(
+    container: Container, past: Past
+) -> None:
+    today = container.cards().today()
+
+    told = await run(container)
+
+    assert told["users"] == len(past.users)
+    assert await wrong(container, past, today) == {}
+    board = f"leaderboard:work:{Period.MONTH.label(today)}"
+    on_board = dict(await container.redis().zrange(board, 0, -1, withscores=True))
+    keys = [CardKey(user, Period.MONTH, Period.MONTH.days(today)[0]) for user in past.users]
+    stored = await container.focus_cards().get(keys)
+    cards = {key.user: card.document["focus_seconds"] for key, card in stored.items()}
+    assert {user: total for user, total in cards.items() if total} == pytest.approx(on_board)
+
+
+async def test_where_spring_has_archived_the_boards_the_logs_say_what_was_before(
+    container: Container, past: Past, redis_server: RedisServer
+) -> None:
+    today = container.cards().today()
+    now = {Period.DAY.label(today), Period.WEEK.label(today), Period.MONTH.label(today)}
+    with redis_server.client() as client:
+        client.delete(*(key for key in client.keys("leaderboard:*") if key.rpartition(":")[2] not in now))
+
+    await run(container)
+
+    assert await wrong(container, past, today) == {}
+
+
+async def test_no_call_reads_more_scores_than_redis_may_be_held_for(
+    container: Container, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, read = list[int](), RedisBoardScores.read
+
+    async def counted(self: RedisBoardScores, users: Sequence[str], boards: Sequence[str], *more: Any) -> Scores:
+        scores = await read(self, users, boards, *more)
+        asked.append(len(users) * sum(scores.sizes.get(board) != 0 for board in boards))
+        return scores
+
+    monkeypatch.setattr(RedisBoardScores, "read", counted)
+    await run(container)
+
+    assert sum(asked) > SCORES_AT_ONCE >= max(asked)
+
+
+async def test_only_what_has_changed_is_written_again(container: Container, past: Past) -> None:
+    today = container.cards().today()
+    first = await run(container)
+    again = await run(container)
+    assert (again["written"], again["unchanged"]) == (0, first["written"])
+
+    new = make_past([USERS[0]], today, today, container.settings().zone, seed=9)
+    assert new.spans
+    await add(container, new.spans)
+    past.spans += new.spans
+    third = await run(container)
+
+    assert 0 < third["written"] < first["written"] / 2  # the user's, and those whose rank it has changed
+
+    assert await wrong(container, past, today) == {}
+
+
+async def test_one_run_is_under_way_at_a_time_and_can_be_taken_up_again(container: Container, past: Past) -> None:
+    runs = container.card_runs()
+    started = await runs.start()
+    with pytest.raises(TaskRefused):
+        await runs.start()
+
+    with pytest.raises(TaskRefused):
+        await runs.start(container.cards().today() - timedelta(days=100), resume=True)
+
+    resumed = await runs.start(resume=True)
+    await drain_cards(container)
+
+    assert resumed.id == started.id
+    assert (await runs.progress(started))[0]
+    assert await wrong(container, past, container.cards().today()) == {}
+
+
+async def test_a_run_on_a_cluster_whose_boards_lie_in_many_slots(tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    with redis_cluster(tmp_path / "cluster") as (server, *_):
+        settings = Settings(redis_addr=server.address, redis_cluster=True, data_dir=tmp_path, claim_idle_ms=60_000)
+        async with running_container(settings) as container:
+            today = container.cards().today()
+            past = make_past(USERS[:5], today - timedelta(days=10), today, settings.zone, a_day=2)
+            await remember(container, past)
+
+            await run(container)
+
+            assert await wrong(container, past, today) == {}
