@@ -1,0 +1,350 @@
+"""The log of posts on this machine's disk: append-only segments, one fdatasync for all that wait.
+
+    {directory}/{number}.log       a segment that the archive does not have yet
+    {directory}/{number}.stored    one that it has, and the stream does not
+    {directory}/corrupt/           copies of damaged segments, as they are
+    {directory}/instance, lock     the log's name, and who uses it
+
+docs/collector.md says why this is no SQLite database.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, time
+
+import structlog
+
+from domains.collector.erasures import NOBODY, Erasures
+from domains.collector.model import LogOutage, Position, Post, Record, Sealed, Segment
+from domains.collector.ports import Done, Pages
+from domains.kernel.errors import Outage
+from infrastructure.collector.record_format import Damage, decode, encode, wanted_bytes
+from infrastructure.collector.sealing import seal_records
+
+_MOST_FREE = 67_108_864
+_FREE_SHARE = 0.05
+"""So much of a disk stays free: this share of it, and not more than these bytes."""
+
+
+class LogInUse(Exception):
+    """Another process uses the directory."""
+
+
+class _File:
+    """A segment: `size` is what is durable of it."""
+
+    def __init__(self, number: int, path: Path, size: int, fd: int = -1) -> None:
+        self.number, self.path, self.size, self.fd = number, path, size, fd
+        self.is_damaged = False
+        self.opened = monotonic()
+
+    @property
+    def is_open(self) -> bool:
+        return self.fd >= 0
+
+    @property
+    def is_stored(self) -> bool:
+        return self.path.suffix == ".stored"
+
+    @property
+    def segment(self) -> Segment:
+        return Segment(self.number, self.size)
+
+
+class SegmentedSpanLog:
+    """SpanLogPort. A segment is closed when it has `batch_bytes`, is `flush_seconds` old, or its hour has passed.
+
+    Without `syncs`, posts are only written, for where 202 promises something else. `run` has to be running.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        instance: str,
+        batch_bytes: int,
+        flush_seconds: float,
+        syncs: bool = True,
+        datasync: Callable[[int], None] = os.fdatasync,
+    ) -> None:
+        """Raises LogInUse, and OSError if the directory cannot be used."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._directory = directory
+        self._batch_bytes = batch_bytes
+        self._flush_seconds = flush_seconds
+        self._datasync = datasync if syncs else lambda _: None
+        self._lock = _locked(directory / "lock")
+        self.instance = _kept(directory / "instance", instance)
+        self._files = {it.number: it for it in _found(directory)}
+        self._bytes = sum(file.size for file in self._files.values())
+        self._writer = ThreadPoolExecutor(1, "span log")
+        self._open: _File | None = None
+        self._published = Position(0, 0)
+        self._waiting: list[tuple[bytes, Done]] = []
+        self._wanted = asyncio.Event()
+        self._grown = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._rolled: asyncio.Future[None] | None = None
+        self._is_failing = False
+        self._log = structlog.stdlib.get_logger("pomocore")
+
+    @property
+    def spooled_bytes(self) -> int:
+        return self._bytes
+
+    @property
+    def spooled_files(self) -> int:
+        return len(self._files)
+
+    def free_bytes(self) -> int:
+        disk = os.statvfs(self._directory)
+        kept = min(_MOST_FREE, int(disk.f_blocks * disk.f_frsize * _FREE_SHARE))
+        return disk.f_bavail * disk.f_frsize - kept
+
+    # Writing
+
+    def append(self, post: Post, done: Done) -> None:
+        self._waiting.append((encode(post), done))
+        self._wanted.set()
+
+    async def roll(self) -> None:
+        self._rolled = self._rolled or asyncio.get_running_loop().create_future()
+        self._wanted.set()
+        await asyncio.shield(self._rolled)
+
+    async def run(self) -> None:
+        """Writes what waits, in groups: while one is synced, the next one gathers. Runs until it is cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds_left()):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            if self._open is not None and (self._rolled or self._is_full(self._open)):
+                self._close()
+            group, self._waiting = self._waiting, []
+            if group:
+                await self._write(group)
+            if self._rolled is not None and not self._waiting:
+                self._close()
+                self._rolled.set_result(None)
+                self._rolled = None
+
+    async def _write(self, group: list[tuple[bytes, Done]]) -> None:
+        results: list[Position | Outage] = []
+        try:
+            file = self._open = self._open or self._begun()
+            offset = file.size
+            for record, _ in group:
+                results.append(Position(file.number, offset))
+                offset += len(record)
+            data = b"".join([record for record, _ in group])
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._write_and_sync, file.fd, data)
+            self._bytes += len(data)
+            file.size = offset
+        except OSError as cause:
+            self._abandon(cause)
+            results = [LogOutage(f"the log cannot be written: {cause}")] * len(group)
+        else:
+            self._is_failing = False
+        self._grown.set()
+        for (_, done), result in zip(group, results, strict=True):
+            done(result)
+
+    def _write_and_sync(self, fd: int, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+        self._datasync(fd)
+
+    def _begun(self) -> _File:
+        number = max(int(time() * 1000), max(self._files, default=0) + 1, self._published.segment + 1)
+        path = self._directory / f"{number:013d}.log"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = self._files[number] = _File(number, path, 0, fd)
+        _sync_directory(self._directory)
+        return file
+
+    def _abandon(self, cause: OSError) -> None:
+        """After a failed sync nobody knows what of the group is on the disk, so the file is never synced again."""
+        if not self._is_failing:
+            self._log.error("The span log cannot be written", action="span_log", cause=str(cause))
+        self._is_failing = True
+        if (file := self._open) is None:
+            return
+        self._close()
+        with suppress(OSError):
+            os.truncate(file.path, file.size)
+
+    def _close(self) -> None:
+        if (file := self._open) is None:
+            return
+        os.close(file.fd)
+        self._open, file.fd = None, -1
+        if not file.size:
+            self._forget(file)
+        self._grown.set()
+        self._closed.set()
+
+    def _is_full(self, file: _File) -> bool:
+        if file.size >= self._batch_bytes:
+            return True
+        now, begun = datetime.now(UTC), file.segment.begun
+        is_over = (now.date(), now.hour) > (begun.date(), begun.hour)
+        return is_over or monotonic() - file.opened >= self._flush_seconds
+
+    def _seconds_left(self) -> float | None:
+        if self._open is None:
+            return None
+        return max(0.01, self._open.opened + self._flush_seconds - monotonic())
+
+    # Reading
+
+    def closed(self) -> list[Segment]:
+        return [file.segment for file in self._ordered() if not file.is_open and not file.is_stored]
+
+    def unpublished(self, position: Position) -> list[Segment]:
+        return [file.segment for file in self._ordered() if file.size and file.segment.end > position]
+
+    async def read(self, position: Position, max_bytes: int) -> Pages:
+        for file in self._ordered():
+            if not file.size or file.segment.end <= position:
+                continue
+            offset = position.offset if file.number == position.segment else 0
+            records, behind, damaged = [], file.segment.end, 0
+            for each in self._read(file, offset, max_bytes):
+                if isinstance(each, Damage):
+                    damaged += 1
+                    behind = Position(file.number, each.end)
+                else:
+                    records.append(each)
+                    behind = each.behind
+            return Pages(records, behind, damaged)
+        return Pages([], position, 0)
+
+    def _read(self, file: _File, offset: int, max_bytes: int) -> Iterator[Record | Damage]:
+        """What stands in up to `max_bytes` of the segment. Nothing: only a cut record is left."""
+        whole = file.size - offset
+        with file.path.open("rb", buffering=0) as segment:
+            data = os.pread(segment.fileno(), min(whole, max_bytes), offset)
+            if len(data) < whole and wanted_bytes(data) > len(data):
+                data = os.pread(segment.fileno(), whole, offset)
+            found = list(decode(data, file.number, offset, len(data) == whole))
+            if not found and len(data) < whole:  # damage that goes beyond
+                data = os.pread(segment.fileno(), whole, offset)
+                found = list(decode(data, file.number, offset, True))
+        if any(isinstance(each, Damage) for each in found):
+            self._set_aside(file)
+        yield from found
+
+    def _set_aside(self, file: _File) -> None:
+        if file.is_damaged:
+            return
+        file.is_damaged = True
+        aside = self._directory / "corrupt"
+        aside.mkdir(exist_ok=True, mode=0o700)
+        copy = aside / f"{file.number:013d}.log"
+        copy.touch(0o600)
+        shutil.copyfile(file.path, copy)
+        self._log.error("A segment of the span log is damaged", action="span_log_damaged", segment=file.number)
+
+    async def seal(self, segment: Segment, erasures: Erasures = NOBODY) -> Sealed:
+        try:
+            return await asyncio.to_thread(self._seal, self._files[segment.number], erasures)
+        except OSError as cause:
+            raise LogOutage(f"a segment cannot be read: {cause}") from cause
+
+    def _seal(self, file: _File, erasures: Erasures) -> Sealed:
+        found = list(self._read(file, 0, file.size))
+        records = [each for each in found if isinstance(each, Record)]
+        return seal_records(self.instance, file.number, records, len(found) - len(records), erasures)
+
+    def recent(self, max_bytes: int) -> Iterator[Record]:
+        """The records of the newest segments."""
+        for file in reversed(self._ordered()):
+            if (max_bytes := max_bytes - file.size) < 0:
+                return
+            yield from (each for each in self._read(file, 0, file.size) if isinstance(each, Record))
+
+    # Leaving
+
+    def stored(self, segment: Segment) -> None:
+        file = self._files[segment.number]
+        path = file.path.with_suffix(".stored")
+        file.path = file.path.rename(path)
+        self._remove_done(file)
+
+    def published(self, position: Position) -> None:
+        self._published = max(self._published, position)
+        for file in self._ordered():
+            self._remove_done(file)
+
+    def _remove_done(self, file: _File) -> None:
+        if not file.is_open and file.is_stored and file.segment.end <= self._published:
+            self._forget(file)
+
+    def _forget(self, file: _File) -> None:
+        del self._files[file.number]
+        self._bytes -= file.size
+        file.path.unlink(missing_ok=True)
+
+    def _ordered(self) -> list[_File]:
+        return [self._files[number] for number in sorted(self._files)]
+
+    async def until_grown(self) -> None:
+        await self._grown.wait()
+        self._grown.clear()
+
+    async def until_closed(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        self._closed.clear()
+
+    def close(self) -> None:
+        """Closes the files. What waits is not written."""
+        self._close()
+        self._writer.shutdown()
+        os.close(self._lock)
+
+
+def _locked(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise LogInUse(f"{path.parent} is used by another collector") from None
+    return fd
+
+
+def _kept(path: Path, instance: str) -> str:
+    """The name in the file, which gets `instance` if it is new."""
+    with suppress(FileNotFoundError):
+        if name := path.read_text(encoding="utf-8").strip():
+            return name
+    path.touch(0o600)
+    path.write_text(instance, encoding="utf-8")
+    return instance
+
+
+def _found(directory: Path) -> Iterator[_File]:
+    for path in directory.iterdir():
+        if path.suffix in (".log", ".stored") and path.stem.isdecimal():
+            if size := path.stat().st_size:
+                yield _File(int(path.stem), path, size)
+            else:
+                path.unlink()
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

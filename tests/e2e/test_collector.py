@@ -1,0 +1,145 @@
+"""The collector as a user runs it, and as production kills it."""
+
+import gzip
+import http.client
+import json
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from infrastructure.collector.tokens import Tokens
+from tests.e2e.conftest import Places
+from tests.e2e.processes import Pipeline, Running, until
+
+KILLS = int(os.environ.get("COLLECT_KILLS", "2"))
+"""How often the collector is killed; tests.chaos.collector kills it more often, and Redis and S3 beside it."""
+
+
+def free_port() -> int:
+    with socket.socket() as each:
+        each.bind(("127.0.0.1", 0))
+        return int(each.getsockname()[1])
+
+
+def collector(place: Pipeline, **settings: str) -> Running:
+    running = place.start("collector", **settings)
+    running.until_log("Serving POST /collect")
+    return running
+
+
+def span(user: str, **fields: object) -> dict[str, object]:
+    return {
+        "userId": user,
+        "app": "Visual Studio Code",
+        "duration": 60,
+        "timestamp": 1756771234,
+        "session": 1,
+        "sessionDate": "2025-09-02",
+    } | fields
+
+
+def post(port: int, body: object, **headers: str) -> tuple[int, dict[str, object]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", "/collect", json.dumps(body), {"Content-Type": "application/json"} | headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def archived(directory: Path) -> list[str]:
+    """The ids in the archive; fails where an object is not whole."""
+    objects = sorted((directory / "archive").glob("collect/date=*/hour=*/*.jsonl.gz"))
+    return [json.loads(line)["eventId"] for it in objects for line in gzip.decompress(it.read_bytes()).splitlines()]
+
+
+def on_stream(place: Pipeline) -> list[str]:
+    with place.redis() as client:
+        return [fields["eventId"] for _, fields in client.xrange("pomodoro_pattern_match_stream")]
+
+
+class Clients:
+    """Threads that post, each event until it gets a 202; `said` has the ids of those."""
+
+    def __init__(self, port: int) -> None:
+        self.said: list[str] = []
+        self._port = port
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(4)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, client: int) -> None:
+        number = 0
+        while not self._stop.is_set():
+            ids = [f"{client}-{number}-{n}" for n in range(3)]
+            if self._post([span("ann", eventId=id_) for id_ in ids]):
+                self.said += ids
+                number += 1
+            else:
+                time.sleep(0.01)
+
+    def _post(self, body: object) -> bool:
+        try:
+            return post(self._port, body)[0] == 202
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+
+def test_a_span_that_is_posted_beside_the_consumer_is_on_a_board_within_a_second(place: Places) -> None:
+    """And what breaks the contract is a dead letter with its place in the archive."""
+    pipeline, port = place(), free_port()
+    running = pipeline.consumer(COLLECT_PORT=str(port))
+    running.until_log("Serving POST /collect")
+    status, _ = post(port, span("ann"))
+    posted = time.monotonic()
+    with pipeline.redis() as client:
+        until(lambda: client.zscore("leaderboard:Development:2025-09-02", "ann") == 60.0, "the span is on a board")
+        took = time.monotonic() - posted
+        assert post(port, span("ann", duration=-1))[0] == 202
+        until(lambda: client.xlen("pomodoro_pattern_match_stream:dlq"), "the dead letter is there")
+        ((_, letter),) = client.xrange("pomodoro_pattern_match_stream:dlq")
+    key, _, _ = json.loads(letter["fields"])["pomocoreOriginalId"].partition("#")
+
+    assert status == 202
+    assert took < 1
+    assert running.stop() == 0
+    assert (pipeline.directory / "archive" / key).is_file()
+    assert len(archived(pipeline.directory)) == 2
+
+
+def test_whatever_is_killed_what_got_a_202_is_on_the_stream_once_and_in_the_archive_once(place: Places) -> None:
+    pipeline, port = place(COLLECT_FLUSH_SECONDS="0.2"), free_port()
+    running = collector(pipeline, COLLECT_PORT=str(port))
+    clients = Clients(port)
+    for _ in range(KILLS):
+        before = len(clients.said)
+        until(lambda before=before: len(clients.said) > before + 30, "further posts are accepted")
+        running.kill()
+        running = collector(pipeline, COLLECT_PORT=str(port))
+    clients.stop()
+    until(lambda: set(clients.said) <= set(on_stream(pipeline)), "all that got a 202 is on the stream")
+    stream = Counter(on_stream(pipeline))
+    assert running.stop() == 0
+
+    archive = Counter(archived(pipeline.directory))
+    assert set(clients.said) - archive.keys() == set()
+    assert [id_ for id_, count in stream.items() if count > 1] == []
+    assert [id_ for id_, count in archive.items() if count > 1] == []
+
+
+def test_the_command_makes_a_token_of_a_user(place: Places) -> None:
+    pipeline = place()
+
+    token = pipeline.run("collector", "token", "--user", "ann", COLLECT_TOKEN_KEY="a-key-of-the-collector")
+    assert Tokens(["a-key-of-the-collector"]).user_of(token.out.strip()) == "ann"
+    assert pipeline.run("collector", "token", "--user", "ann").code == 2

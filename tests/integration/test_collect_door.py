@@ -1,0 +1,201 @@
+"""POST /collect over a real socket: who may send, what is refused, and that a 202 is never said too early."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import pytest
+import zstandard
+
+from domains.collector.model import Durability
+from domains.collector.ports import CollectorObserver
+from domains.collector.service import Bounds, Collector
+from domains.kernel.resilience import cancel_all
+from infrastructure.collector.http import Door, DoorOptions
+from infrastructure.collector.span_log import SegmentedSpanLog
+from infrastructure.collector.tokens import Tokens
+from infrastructure.memory.collector import InMemorySpanPublisher
+
+JSON = {"Content-Type": "application/json"}
+LINES = {"Content-Type": "application/x-ndjson"}
+SPAN = {"userId": "ann", "duration": 1.5}
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+class Place:
+    def __init__(self, collector: Collector, url: str, session: aiohttp.ClientSession) -> None:
+        self.collector, self.url, self._session = collector, url, session
+
+    async def post(self, body: Any, headers: Mapping[str, str] = JSON) -> Answer:
+        data = body if isinstance(body, bytes) or hasattr(body, "__aiter__") else json.dumps(body).encode()
+        async with self._session.post(f"{self.url}/collect", data=data, headers=headers) as response:
+            return Answer(response.status, await response.json(), response.headers)
+
+    def bodies(self) -> list[bytes]:
+        return [record.post.body for record in self.collector.log.recent(2**30)]  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def served(directory: Path, keys: str = "", **options: Any) -> AsyncIterator[Place]:
+    chosen = {"max_body": 4096, "max_event": 512, "rate": 0.0, "origins": frozenset(["https://good"])} | options
+    log = SegmentedSpanLog(directory, "one", 2**20, 3600)
+    bounds = Bounds(100, 2**20, 2**30, 1e10)
+    collector = Collector(log, InMemorySpanPublisher(), None, CollectorObserver(), bounds, Durability.DISK)
+    door = Door(
+        collector, Tokens(keys.split(",") if keys else []), DoorOptions(**chosen), {"/healthz": lambda: b"ok"}
+    )
+    server = await asyncio.get_running_loop().create_server(door, "127.0.0.1", 0)
+    writing = asyncio.create_task(log.run())
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield Place(collector, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", session)
+    finally:
+        server.close()
+        await door.close(0)
+        await cancel_all([writing])
+        log.close()
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with served(tmp_path) as place:
+        yield place
+
+
+async def test_an_object_an_array_and_lines_are_kept_as_they_came(place: Place) -> None:
+    bodies = [b' {"a": 1}', b'[{"a":1},\n {"b":2}]', b'{"a":1}\n\n{"b":2}']
+    answers = [await place.post(body, LINES if body is bodies[2] else JSON) for body in bodies]
+
+    assert [(it.status, it.body["accepted"]) for it in answers] == [(202, 1), (202, 2), (202, 2)]
+    assert place.bodies() == bodies
+    ids = [id_ for it in answers for id_ in it.body["eventIds"]]
+    assert len(set(ids)) == 5
+    assert all(id_.startswith("one-") for id_ in ids)
+
+
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("zstd", zstandard.compress)])
+async def test_compressed_bodies_are_inflated_and_bounded(place: Place, encoding: str, compress: Any) -> None:
+    headers = JSON | {"Content-Encoding": encoding}
+    body = json.dumps([SPAN] * 20).encode()
+
+    assert (await place.post(compress(body), headers)).status == 202
+    assert place.bodies() == [body]
+    assert (await place.post(compress(b" " * 100_000_000 + b"{}"), headers)).status == 413
+    assert (await place.post(compress(body)[:-9], headers)).status == 400
+    assert (await place.post(body, headers)).status == 400
+    assert len(place.bodies()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "text"),
+    [
+        (b"{", JSON, 400, "truncated"),
+        (b"[]", JSON, 400, "no event"),
+        (b"7", JSON, 400, "object"),
+        (b'{"a":1}\n{"a":1}\n{"a":', LINES, 400, "line 3"),
+        (b'{\n"a":1,\n"b":}', JSON, 400, "line 3"),
+        (b'[{"a":1},7]', JSON, 400, "item 1"),
+        (b'{"eventId":7}', JSON, 400, "eventId"),
+        (b'{"eventId":""}', JSON, 400, "eventId"),
+        (b'{"title":"\\ud800"}', JSON, 400, "truncated"),
+        (b'{"a":' + b"[" * 250 + b"1e999" + b"]" * 250 + b"}", JSON, 400, "range"),
+        (b"{}", {"Content-Type": "text/plain"}, 415, "Content-Type"),
+        (b"{}", JSON | {"Content-Encoding": "br"}, 415, "Content-Encoding"),
+        (b'{"a":"' + b"x" * 600 + b'"}', JSON, 413, "512"),
+        (b" " * 5000, JSON, 413, "COLLECT_MAX_BODY"),
+        (b"{}", JSON | {"Origin": "https://bad"}, 403, "origin"),
+        (b"{}", JSON | {"X-Forwarded-For": "9.9.9.9"}, 403, "COLLECT_TOKEN_KEY"),
+        (b"{}", JSON | {"Host": "evil.example"}, 403, "COLLECT_TOKEN_KEY"),
+    ],
+)
+async def test_what_is_refused(place: Place, body: bytes, headers: dict[str, str], status: int, text: str) -> None:
+    answer = await place.post(body, headers)
+
+    assert (answer.status, text in answer.body["error"]) == (status, True), answer
+    assert place.bodies() == []
+
+
+async def test_a_chunked_body_is_bounded_while_it_comes(place: Place) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield b" " * 1000
+
+    assert (await place.post(chunks())).status == 413
+
+
+async def test_ids_of_clients_are_answered_and_a_repetition_is_not_kept_again(place: Place) -> None:
+    spans = [SPAN | {"eventId": "a"}, SPAN | {"eventId": "b"}]
+    first, again = await place.post(spans), await place.post(spans)
+    keyed = [await place.post([SPAN, SPAN], JSON | {"Idempotency-Key": "k"}) for _ in range(2)]
+
+    assert first.body == again.body == {"accepted": 2, "eventIds": ["a", "b"]}
+    assert [it.body["eventIds"] for it in keyed] == [["k-0", "k-1"]] * 2
+    assert len(place.bodies()) == 2
+
+
+async def test_a_token_is_of_one_user(tmp_path: Path) -> None:
+    async with served(tmp_path, "new-key-of-collector,old-key-of-collector") as place:
+        token = Tokens(["old-key-of-collector"]).token_for("ann")
+        named = JSON | {"Authorization": f"Bearer {token}"}
+        forged = JSON | {"Authorization": f"Bearer {Tokens(['another-key-of-it']).token_for('ann')}"}
+
+        assert (await place.post(SPAN, named)).status == 202
+        assert (await place.post({"duration": 1}, named)).status == 202
+        assert (await place.post(SPAN | {"userId": "bob"}, named)).status == 403
+        assert (await place.post(SPAN, forged)).status == 401
+        assert (await place.post(SPAN, JSON | {"Authorization": "Bearer x"})).status == 401
+        assert (await place.post(SPAN)).status == 401
+        assert len(place.bodies()) == 2
+
+
+async def test_a_client_is_limited(tmp_path: Path) -> None:
+    async with served(tmp_path, "key-of-the-collector", rate=1.0) as place:
+        tokens = Tokens(["key-of-the-collector"])
+        ann, bob = (JSON | {"Authorization": f"Bearer {tokens.token_for(user)}"} for user in ("ann", "bob"))
+        statuses = [(await place.post({"duration": 1}, ann)).status for _ in range(4)]
+
+        assert statuses[:2] == [202, 202]
+        assert statuses[-1] == 429
+        assert (await place.post({"duration": 1}, bob)).status == 202
+
+
+async def test_browsers_of_allowed_origins_may_post(place: Place) -> None:
+    origin = {"Origin": "https://good"}
+    async with aiohttp.ClientSession() as session, session.options(f"{place.url}/collect", headers=origin) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://good"
+
+    assert (await place.post(SPAN, JSON | origin)).headers["Access-Control-Allow-Origin"] == "https://good"
+
+
+async def test_requests_on_a_connection_are_answered_in_their_order(place: Place) -> None:
+    host, port = place.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for number in range(100):
+        body = json.dumps({"eventId": str(number)} if number % 3 else "wrong").encode()
+        head = "POST /collect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answers = (await reader.read()).decode().split("HTTP/1.1 ")[1:]
+    writer.close()
+
+    assert [it[:3] for it in answers] == [*("202" if number % 3 else "400" for number in range(100)), "200"]
+    assert [f'["{number}"]' in answer for number, answer in enumerate(answers[:-1]) if number % 3] == [True] * 66
+
+
+async def test_while_it_is_stopped_it_takes_nothing(place: Place) -> None:
+    place.collector.draining = True
+    answer = await place.post(SPAN)
+
+    assert answer.status == 503
+    assert "Retry-After" in answer.headers

@@ -1,0 +1,207 @@
+"""The log on disk: what a crash, a flipped byte, a full disk and a failed sync leave of it."""
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from domains.collector.model import START, Form, LogOutage, Position, Post
+from domains.collector.ports import Pages
+from domains.kernel.errors import Outage
+from domains.kernel.resilience import cancel_all
+from infrastructure.collector.span_log import LogInUse, SegmentedSpanLog
+
+NEVER = 3600.0
+
+
+def post(number: int, size: int = 0) -> Post:
+    return Post(1_800_000_000.0 + number, "ann", "", Form.JSON, f'{{"n":{number}}}'.encode() + b" " * size)
+
+
+@asynccontextmanager
+async def running(
+    directory: Path, datasync: Callable[[int], None] = os.fdatasync, batch_bytes: int = 2**20
+) -> AsyncIterator[SegmentedSpanLog]:
+    log = SegmentedSpanLog(directory, "one", batch_bytes, NEVER, datasync=datasync)
+    task = asyncio.create_task(log.run())
+    try:
+        yield log
+    finally:
+        await cancel_all([task])
+        log.close()
+
+
+async def append(log: SegmentedSpanLog, *posts: Post) -> list[Position | Outage]:
+    """Appends all of them at once."""
+    futures = [asyncio.get_running_loop().create_future() for _ in posts]
+    for each, future in zip(posts, futures, strict=True):
+        log.append(each, future.set_result)
+    return list(await asyncio.gather(*futures))
+
+
+async def all_of(log: SegmentedSpanLog) -> tuple[list[bytes], int]:
+    """The bodies in the log, and how many records are damaged."""
+    bodies, damaged, position = list[bytes](), 0, START
+    while (pages := await log.read(position, 1)) != Pages([], position, 0):
+        bodies += [record.post.body for record in pages.records]
+        damaged, position = damaged + pages.damaged, pages.behind
+    return bodies, damaged
+
+
+def segment_of(directory: Path) -> Path:
+    (path,) = directory.glob("*.log")
+    return path
+
+
+async def test_what_was_appended_is_there_after_a_restart(tmp_path: Path) -> None:
+    posts = [post(number) for number in range(5)]
+    async with running(tmp_path) as log:
+        await append(log, *posts)
+    async with running(tmp_path) as log:
+        await append(log, post(5))
+        read = [record.post for record in (await log.read(START, 2**20)).records]
+
+        assert read == posts
+        assert await all_of(log) == ([it.body for it in [*posts, post(5)]], 0)
+
+
+async def test_posts_that_wait_together_share_a_sync(tmp_path: Path) -> None:
+    syncs: list[int] = []
+    async with running(tmp_path, syncs.append) as log:
+        await append(log, *(post(number) for number in range(100)))
+
+    assert len(syncs) == 1
+
+
+async def test_a_record_that_a_crash_cut_off_is_not_there_and_no_damage(tmp_path: Path) -> None:
+    async with running(tmp_path) as log:
+        positions = await append(log, post(0), post(1))
+    path, last = segment_of(tmp_path), positions[1]
+    assert isinstance(last, Position)
+    whole = path.read_bytes()
+    for size in range(last.offset + 1, len(whole)):
+        path.write_bytes(whole[:size])
+        async with running(tmp_path) as log:
+            assert await all_of(log) == ([post(0).body], 0), size
+    assert not (tmp_path / "corrupt").exists()
+
+
+async def test_of_a_flipped_byte_only_its_record_suffers(tmp_path: Path) -> None:
+    async with running(tmp_path) as log:
+        positions = await append(log, *(post(number) for number in range(3)))
+    path = segment_of(tmp_path)
+    whole, (_, second, third) = path.read_bytes(), positions
+    assert isinstance(second, Position)
+    assert isinstance(third, Position)
+    for place in range(second.offset, third.offset):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        async with running(tmp_path) as log:
+            assert await all_of(log) == ([post(0).body, post(2).body], 1), place
+    aside = tmp_path / "corrupt" / path.name
+
+    assert len(aside.read_bytes()) == len(whole)
+
+
+async def test_a_flipped_byte_in_the_last_record_is_no_crash(tmp_path: Path) -> None:
+    async with running(tmp_path) as log:
+        positions = await append(log, post(0), post(1))
+    path, last = segment_of(tmp_path), positions[1]
+    assert isinstance(last, Position)
+    whole = path.read_bytes()
+    for place in range(last.offset, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x80]) + whole[place + 1 :])
+        async with running(tmp_path) as log:
+            assert await all_of(log) == ([post(0).body], 1), place
+
+
+async def test_after_a_failed_sync_nothing_counts_and_the_file_is_never_synced_again(tmp_path: Path) -> None:
+    synced: list[str] = []
+    fails = True
+
+    def datasync(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        if fails and len(synced) == 2:
+            raise OSError(errno.EIO, "I/O error")
+
+    async with running(tmp_path, datasync) as log:
+        await append(log, post(0))
+        failed = await append(log, post(1), post(2))
+        await append(log, post(3))
+
+        assert [type(result) for result in failed] == [LogOutage, LogOutage]
+        assert await all_of(log) == ([post(0).body, post(3).body], 0)
+    assert synced[0] == synced[1] != synced[2]
+    async with running(tmp_path) as log:
+        assert await all_of(log) == ([post(0).body, post(3).body], 0)
+
+
+async def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+
+    def half(fd: int, data: bytes) -> int:
+        if len(data) < 1000:
+            return write(fd, data)
+        if len(data) == 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data[:-1000])
+
+    async with running(tmp_path) as log:
+        await append(log, post(0))
+        monkeypatch.setattr(os, "write", half)
+        (failed,) = await append(log, post(1, size=5000))
+        await append(log, post(2))
+
+        assert isinstance(failed, LogOutage)
+        assert await all_of(log) == ([post(0).body, post(2).body], 0)
+
+
+async def test_a_segment_leaves_once_it_is_stored_and_published(tmp_path: Path) -> None:
+    async with running(tmp_path, batch_bytes=1) as log:
+        await append(log, post(0))
+        await log.roll()
+        (first,) = log.closed()
+        log.stored(first)
+
+        assert log.closed() == []
+        assert log.unpublished(START) == [first]
+        log.published(first.end)
+        assert list(tmp_path.glob("*.stored")) == []
+        assert log.spooled_bytes == 0
+
+
+async def test_the_numbers_of_segments_rise_though_the_clock_goes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as log:
+        (before,) = await append(log, post(0))
+    monkeypatch.setattr("infrastructure.collector.span_log.time", lambda: 0.001)
+    async with running(tmp_path) as log:
+        (after,) = await append(log, post(1))
+
+    assert isinstance(before, Position)
+    assert isinstance(after, Position)
+    assert after > before
+    assert str(after) > str(before)
+
+
+async def test_a_directory_has_one_log_at_a_time_and_keeps_its_name(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        with pytest.raises(LogInUse):
+            SegmentedSpanLog(tmp_path, "other", 1, NEVER)
+    log = SegmentedSpanLog(tmp_path, "other", 1, NEVER)
+
+    assert log.instance == "one"
+    log.close()
+
+
+async def test_the_same_segment_is_sealed_to_the_same_bytes(tmp_path: Path) -> None:
+    async with running(tmp_path) as log:
+        await append(log, post(0), post(1))
+        await log.roll()
+        (segment,) = log.closed()
+
+        assert await log.seal(segment) == await log.seal(segment)
