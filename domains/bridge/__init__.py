@@ -1,0 +1,1 @@
+"""What other trackers recorded, as spans and sessions."""

@@ -1,0 +1,163 @@
+"""Recordings of windows, of presence and of browser tabs, merged into spans, and spans into sessions.
+
+All times are Unix seconds.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+_BROWSERS = (
+    "firefox",
+    "chrome",
+    "chromium",
+    "edge",
+    "brave",
+    "opera",
+    "vivaldi",
+    "safari",
+    "arc",
+    "whale",
+    "librewolf",
+)
+
+
+class Recorded(NamedTuple):
+    """`name` is the app of a window, empty for a tab; a window has a `url` if its recorder knew it."""
+
+    start: float
+    end: float
+    name: str
+    title: str
+    url: str = ""
+
+
+class Interval(NamedTuple):
+    start: float
+    end: float
+
+
+class Span(NamedTuple):
+    start: float
+    end: float
+    app: str
+    title: str
+    url: str
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+class Recording(NamedTuple):
+    """What one machine recorded: windows, presence (None where nobody recorded it), tabs by their browser's name."""
+
+    windows: Sequence[Recorded]
+    present: Sequence[Interval] | None
+    tabs: Mapping[str, Sequence[Recorded]]
+
+
+def spans_of(recording: Recording, within: Interval) -> list[Span]:
+    """The windows while somebody was there, in their order and apart; those of browsers have their URLs.
+
+    A browser's window is cut where its tab changes. What no tab covers stays without a URL.
+    """
+    windows = [it for it in _apart(recording.windows) if it.end > it.start]
+    if recording.present is not None:
+        windows = list(_present(windows, _united(recording.present)))
+    tabs = {browser: list(_apart(found)) for browser, found in recording.tabs.items()}
+    pieces = [piece for window in _clipped(windows, within) for piece in _with_urls(window, _tabs_of(window, tabs))]
+    return _joined(pieces)
+
+
+def sessions_of(spans: Iterable[Span], gap: float) -> Iterator[list[Span]]:
+    """Spans up to a pause of more than `gap` seconds are a session."""
+    session: list[Span] = []
+    for span in spans:
+        if session and span.start - session[-1].end > gap:
+            yield session
+            session = []
+        session.append(span)
+    if session:
+        yield session
+
+
+def _apart(recorded: Iterable[Recorded]) -> Iterator[Recorded]:
+    """In their order; each ends where the next one begins, at the latest."""
+    before: Recorded | None = None
+    for each in sorted(recorded):
+        if before is not None:
+            yield before._replace(end=min(before.end, each.start))
+        before = each
+    if before is not None:
+        yield before
+
+
+def _united(intervals: Iterable[Interval]) -> list[Interval]:
+    united: list[Interval] = []
+    for each in sorted(intervals):
+        if united and each.start <= united[-1].end:
+            united[-1] = Interval(united[-1].start, max(united[-1].end, each.end))
+        else:
+            united.append(each)
+    return united
+
+
+def _present(windows: Iterable[Recorded], present: Sequence[Interval]) -> Iterator[Recorded]:
+    first = 0
+    for window in windows:
+        while first < len(present) and present[first].end <= window.start:
+            first += 1
+        for interval in present[first:]:
+            if interval.start >= window.end:
+                break
+            yield window._replace(start=max(window.start, interval.start), end=min(window.end, interval.end))
+
+
+def _clipped(windows: Iterable[Recorded], within: Interval) -> Iterator[Recorded]:
+    for window in windows:
+        start, end = max(window.start, within.start), min(window.end, within.end)
+        if start < end:
+            yield window._replace(start=start, end=end)
+
+
+def _tabs_of(window: Recorded, tabs: Mapping[str, Sequence[Recorded]]) -> Sequence[Recorded]:
+    """Those of the window's browser; of the only recorder where it does not say which browser is its own."""
+    app = window.name.lower()
+    if not any(browser in app for browser in _BROWSERS):
+        return ()
+    for browser, found in tabs.items():
+        if browser and browser in app:
+            return found
+    return tabs.get("", ())
+
+
+def _with_urls(window: Recorded, tabs: Sequence[Recorded]) -> Iterator[Span]:
+    at = window.start
+    for tab in tabs[_first_after(tabs, window.start) :]:
+        start, end = max(at, tab.start), min(window.end, tab.end)
+        if tab.start >= window.end:
+            break
+        if start >= end:
+            continue
+        if at < start:
+            yield Span(at, start, window.name, window.title, window.url)
+        yield Span(start, end, window.name, window.title or tab.title, tab.url)
+        at = end
+    if at < window.end:
+        yield Span(at, window.end, window.name, window.title, window.url)
+
+
+def _first_after(tabs: Sequence[Recorded], start: float) -> int:
+    """The index of the first tab that ends after `start`; they are in their order and do not overlap."""
+    return bisect_right(tabs, start, key=lambda tab: tab.end)
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for span in spans:
+        if joined and joined[-1][2:] == span[2:] and span.start == joined[-1].end:
+            joined[-1] = joined[-1]._replace(end=span.end)
+        else:
+            joined.append(span)
+    return joined

@@ -1,0 +1,1 @@
+"""ActivityWatch: its server and its exports, and what becomes of them."""

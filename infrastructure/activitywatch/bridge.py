@@ -1,0 +1,98 @@
+"""From recordings to posts: whole sessions only, each noted once it is posted."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from domains.bridge.activity import Interval, Recording, Span, sessions_of, spans_of
+from infrastructure.activitywatch.posting import CollectorClient, Progress, messages_of
+from infrastructure.activitywatch.recordings import ActivityWatchServer, read_export
+
+_STEP_SECONDS = 7 * 86_400.0
+
+
+class Source(NamedTuple):
+    """What one machine recorded within a time, read in steps of `step` seconds. `is_over`: it will not go on."""
+
+    read: Callable[[Interval], Awaitable[Recording]]
+    within: Interval
+    step: float
+    is_over: bool
+
+
+def sources_of_file(path: Path) -> dict[str, Source]:
+    """The machines of an export. Raises ActivityWatchError."""
+    return {host: _whole(recording) for host, recording in read_export(path).items()}
+
+
+def _whole(recording: Recording) -> Source:
+    async def read(within: Interval) -> Recording:
+        return recording
+
+    start = min((it.start for it in recording.windows), default=0.0)
+    end = max((it.end for it in recording.windows), default=0.0)
+    return Source(read, Interval(start, end), inf, is_over=True)
+
+
+async def sources_of_server(server: ActivityWatchServer, within: Interval) -> dict[str, Source]:
+    """The machines of a server. Raises ActivityWatchError."""
+    hosts = await server.hosts()
+    return {
+        host: Source(partial(server.recording, buckets), within, _STEP_SECONDS, is_over=False)
+        for host, buckets in hosts.items()
+    }
+
+
+class Bridged(NamedTuple):
+    """`until` is a Unix time; `seconds` are those of all spans."""
+
+    spans: int
+    sessions: int
+    seconds: float
+    until: float
+
+
+class Bridge:
+    """`collector` is None where nothing is to be posted. A pause of more than `gap` seconds ends a session."""
+
+    def __init__(
+        self, collector: CollectorClient | None, progress: Progress, user: str, zone: ZoneInfo, gap: float
+    ) -> None:
+        self._collector = collector
+        self._progress = progress
+        self._user = user
+        self._zone = zone
+        self._gap = gap
+
+    async def run(self, host: str, source: Source) -> AsyncIterator[Bridged]:
+        """Posts the sessions of a machine, and yields what is done so far.
+
+        Unless the recording is over, the last session waits until its pause is long enough.
+        """
+        within = source.within
+        start = max(within.start, self._progress.until(self._user, host) or within.start)
+        end, done = start, Bridged(0, 0, 0.0, start)
+        while end < within.end:
+            end = min(end + source.step, within.end)
+            step = Interval(start, end)
+            sessions = list(sessions_of(spans_of(await source.read(step), step), self._gap))
+            if sessions and not (source.is_over and end == within.end) and sessions[-1][-1].end > end - self._gap:
+                sessions.pop()  # it may go on
+            if sessions:
+                await self._post(host, sessions)
+                start = sessions[-1][-1].end
+                spans = [span for session in sessions for span in session]
+                seconds = done.seconds + sum(span.seconds for span in spans)
+                done = Bridged(done.spans + len(spans), done.sessions + len(sessions), seconds, start)
+            yield done
+
+    async def _post(self, host: str, sessions: list[list[Span]]) -> None:
+        if self._collector is None:
+            return
+        messages = (it for session in sessions for it in messages_of(session, self._user, host, self._zone))
+        async for _ in self._collector.post(messages):
+            pass
+        self._progress.reached(self._user, host, sessions[-1][-1].end)

@@ -1,0 +1,116 @@
+"""Sessions as posts to the collector, and how far they are."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import aiohttp
+
+from domains.bridge.activity import Span
+from domains.kernel.errors import PipelineError
+from infrastructure.spring.message_parser import LONGEST_APP
+
+_BATCH_BYTES = 524_288
+_FIRST_SESSION = 1000
+_TRIES = 10
+
+
+class NotPosted(PipelineError):
+    """The collector does not take the spans. The text is for a person."""
+
+
+def messages_of(session: Sequence[Span], user: str, host: str, zone: ZoneInfo) -> list[dict[str, object]]:
+    """The session's spans with the contract's fields.
+
+    The session's number is 1000 + the minute of the day at which it began: the same however often it is made, and
+    not one of the app's, which count from 1.
+    """
+    begun = datetime.fromtimestamp(session[0].start, zone)
+    last, origin = session[-1], hashlib.blake2b(f"{user}\n{host}".encode(), digest_size=8).hexdigest()
+    return [
+        {
+            "userId": user,
+            "app": span.app.encode()[:LONGEST_APP].decode(errors="ignore"),
+            "title": span.title,
+            "url": span.url,
+            "duration": round(span.seconds, 3),
+            "timestamp": span.start,
+            "session": _FIRST_SESSION + begun.hour * 60 + begun.minute,
+            "sessionDate": begun.date().isoformat(),
+            "sessionMinutes": round((last.end - session[0].start) / 60),
+            "isEnd": span is last,
+            "eventId": f"aw-{origin}-{span.start:.3f}",
+        }
+        for span in session
+    ]
+
+
+class CollectorClient:
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: str | None) -> None:
+        self._session = session
+        self._url = url.rstrip("/") + "/collect"
+        self._headers = {"Content-Type": "application/x-ndjson"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    async def post(self, messages: Iterable[dict[str, object]]) -> AsyncIterator[int]:
+        """Posts the messages in their order, batch by batch; yields how many each batch has. Raises NotPosted."""
+        for batch in _batches(messages):
+            await self._post(b"".join(batch))
+            yield len(batch)
+
+    async def _post(self, body: bytes) -> None:
+        for _ in range(_TRIES):
+            try:
+                async with self._session.post(self._url, data=body, headers=self._headers) as answer:
+                    if answer.status == 202:
+                        return
+                    text = (await answer.text())[:200]
+                    if answer.status not in (429, 503):
+                        raise NotPosted(f"{self._url} answers {answer.status}: {text}")
+                    seconds = float(answer.headers.get("Retry-After", "1"))
+            except (aiohttp.ClientError, TimeoutError) as error:
+                text, seconds = str(error), 1.0
+            await asyncio.sleep(min(seconds, 30.0))
+        raise NotPosted(f"{self._url} does not take the spans: {text}")
+
+
+def _batches(messages: Iterable[dict[str, object]]) -> Iterable[list[bytes]]:
+    batch, size = list[bytes](), 0
+    for message in messages:
+        line = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        if batch and size + len(line) > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line)
+    if batch:
+        yield batch
+
+
+class Progress:
+    """Until when the recordings of a machine are posted for a user, kept in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def until(self, user: str, host: str) -> float | None:
+        return self._all().get(f"{user}@{host}")
+
+    def reached(self, user: str, host: str, until: float) -> None:
+        found = self._all() | {f"{user}@{host}": until}
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = self._path.with_suffix(".new")
+        unfinished.touch(0o600)
+        unfinished.write_text(json.dumps(found), encoding="utf-8")
+        unfinished.replace(self._path)
+
+    def _all(self) -> dict[str, float]:
+        try:
+            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError):
+            return {}

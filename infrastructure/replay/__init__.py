@@ -1,0 +1,1 @@
+"""The archive read again, on this machine or by Spark."""

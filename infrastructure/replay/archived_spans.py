@@ -1,0 +1,89 @@
+"""Objects of the archive as spans with the category that the rules of now give them. Both engines run this."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+
+import msgspec
+
+from domains.collector.model import Form
+from domains.leaderboard.service import BoardCalendar
+from domains.patternClassifier.snapshot import PatternSnapshot
+from domains.pomodoro.model import DeadLetter, usage_log_id
+from domains.replay.service import ReplayedSpan, Wanted
+from infrastructure.collector.events import place_of, split, stream_fields
+from infrastructure.redis.keys import StreamKeys
+from infrastructure.redis.publisher import partition_of
+from infrastructure.spring.message_parser import MessageParser
+
+PREFIX = "collect/"
+_CHUNK = 1_048_576
+
+
+class ArchivedLine(msgspec.Struct, rename="camel"):
+    """A line of an object (see `infrastructure.collector.sealing`)."""
+
+    event_id: str
+    received_at: float
+    source: str
+    at: str
+    event: msgspec.Raw
+
+    @classmethod
+    def of(cls, line: bytes) -> "ArchivedLine":
+        return _decoder.decode(line)
+
+
+_decoder = msgspec.json.Decoder(ArchivedLine)
+
+
+def may_hold(key: str, first: date) -> bool:
+    """Whether an object can have spans from `first` on: nothing is received before it has happened.
+
+    A day is left for zones, and one for clocks that are ahead.
+    """
+    text = key.partition("date=")[2][:10]
+    return text >= (first - timedelta(days=2)).isoformat()
+
+
+class SpanReader:
+    """Reads objects. It is built anew in each process of a cluster, from what can be sent there."""
+
+    def __init__(
+        self,
+        snapshot: PatternSnapshot,
+        parser: MessageParser,
+        calendar: BoardCalendar,
+        partitions: Sequence[StreamKeys],
+    ) -> None:
+        self._snapshot = snapshot
+        self._parser = parser
+        self._calendar = calendar
+        self._partitions = partitions
+
+    def spans(self, key: str, data: bytes, wanted: Wanted) -> Iterator[ReplayedSpan]:
+        for line in lines_of(data):
+            archived = ArchivedLine.of(line)
+            (event,) = split(Form.JSON, bytes(archived.event))
+            fields = stream_fields(place_of(key, archived.at), archived.source, event, archived.event_id)
+            message = self._parser.parse("0-0", fields)
+            if isinstance(message, DeadLetter) or wanted.user_id not in (None, message.user_id):
+                continue
+            if wanted.erasures.cover(message.user_id, archived.received_at):
+                continue
+            if not wanted.first <= self._calendar.day(message.timestamp) <= wanted.last:
+                continue
+            decided = self._snapshot.by_rules(message.window) or self._snapshot.fallback(message.window)
+            stream = partition_of(message.user_id, self._partitions).stream
+            log_id = usage_log_id(stream, message.origin_id)
+            yield ReplayedSpan(log_id, message.user_id, decided.category, message.duration)
+
+
+def lines_of(data: bytes) -> Iterator[bytes]:
+    inflate, rest, cut = zlib.decompressobj(wbits=31), data, b""
+    while rest and not inflate.eof:
+        *lines, cut = (cut + inflate.decompress(rest, _CHUNK)).split(b"\n")
+        rest = inflate.unconsumed_tail
+        yield from lines
+    if cut:
+        yield cut

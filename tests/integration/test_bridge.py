@@ -1,0 +1,176 @@
+"""ActivityWatch's server and its export, brought to a collector. The forms are those of aw-server 0.12."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from domains.bridge.activity import Interval
+from infrastructure.activitywatch.bridge import Bridge, Bridged, Source, sources_of_file, sources_of_server
+from infrastructure.activitywatch.posting import CollectorClient, NotPosted, Progress
+from infrastructure.activitywatch.recordings import ActivityWatchError, ActivityWatchServer
+from tests.integration.test_collect_door import Place, served
+
+SEOUL = ZoneInfo("Asia/Seoul")
+BEGUN = datetime(2025, 9, 2, 0, 30, tzinfo=UTC).timestamp()  # 09:30 in Seoul
+
+
+def event(start: float, seconds: float, **data: object) -> dict[str, Any]:
+    return {
+        "id": 1,
+        "timestamp": datetime.fromtimestamp(BEGUN + start, UTC).isoformat(),
+        "duration": seconds,
+        "data": data,
+    }
+
+
+def bucket(kind: str, hostname: str, *events: dict[str, Any]) -> dict[str, Any]:
+    """The server sends the latest event first."""
+    about = {"client": kind, "created": "2025-09-01T00:00:00+00:00", "data": {}, "name": None, "type": kind}
+    return about | {"hostname": hostname, "events": list(reversed(events))}
+
+
+def recorded() -> dict[str, dict[str, Any]]:
+    """Ten minutes at a machine, a pause of half an hour, and five minutes more."""
+    return {
+        "aw-watcher-window_vm": bucket(
+            "currentwindow",
+            "vm",
+            event(0, 300, app="Code", title="main.py"),
+            event(300, 600, app="Firefox", title="GitHub"),
+            event(2400, 300, app="Code", title="main.py"),
+        ),
+        "aw-watcher-afk_vm": bucket(
+            "afkstatus",
+            "vm",
+            event(0, 600, status="not-afk"),
+            event(600, 1800, status="afk"),
+            event(2400, 300, status="not-afk"),
+        ),
+        "aw-watcher-web-firefox": bucket(
+            "web.tab.current",
+            "unknown",
+            event(300, 100, url="https://github.com", title="GitHub", incognito=False),
+            event(400, 100, url="https://secret.example", title="?", incognito=True),
+        ),
+        "aw-watcher-vim_vm": bucket("app.editor.activity", "vm", event(0, 10, file="x")),
+    }
+
+
+def export(directory: Path) -> Path:
+    path = directory / "export.json"
+    path.write_text(json.dumps({"buckets": {name: it | {"id": name} for name, it in recorded().items()}}))
+    return path
+
+
+@asynccontextmanager
+async def activitywatch(buckets: dict[str, dict[str, Any]]) -> AsyncIterator[ActivityWatchServer]:
+    async def listing(request: web.Request) -> web.Response:
+        return web.json_response({name: it | {"id": name, "events": None} for name, it in buckets.items()})
+
+    async def events(request: web.Request) -> web.Response:
+        start, end = (datetime.fromisoformat(request.query[name]) for name in ("start", "end"))
+        found = [
+            it
+            for it in buckets[request.match_info["name"]]["events"]
+            if datetime.fromisoformat(it["timestamp"]) < end
+            and datetime.fromisoformat(it["timestamp"]).timestamp() + it["duration"] >= start.timestamp()
+        ]
+        return web.json_response(found)
+
+    app = web.Application()
+    app.router.add_get("/api/0/buckets/", listing)
+    app.router.add_get("/api/0/buckets/{name}/events", events)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield ActivityWatchServer(session, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
+
+
+async def run(directory: Path, place: Place | None, sources: dict[str, Source], token: str | None = None) -> Bridged:
+    async with aiohttp.ClientSession() as session:
+        client = CollectorClient(session, place.url, token) if place else None
+        bridge = Bridge(client, Progress(directory / "bridge.json"), "ann", SEOUL, 900)
+        states = [state for host, source in sources.items() async for state in bridge.run(host, source)]
+    return states[-1] if states else Bridged(0, 0, 0.0, 0.0)
+
+
+def posted(place: Place) -> list[dict[str, Any]]:
+    return [json.loads(line) for body in place.bodies() for line in body.splitlines()]
+
+
+async def test_an_export_becomes_spans_and_sessions_once(tmp_path: Path) -> None:
+    async with served(tmp_path / "log", max_event=16_384) as place:
+        done = await run(tmp_path, place, sources_of_file(export(tmp_path)))
+        again = await run(tmp_path, place, sources_of_file(export(tmp_path)))
+        spans = posted(place)
+
+    assert (done.spans, done.sessions, done.seconds) == (4, 2, 900.0)
+    assert again.spans == 0
+    assert [(it["app"], it["url"], it["duration"], it["session"], it["isEnd"]) for it in spans] == [
+        ("Code", "", 300.0, 1570, False),
+        ("Firefox", "https://github.com", 100.0, 1570, False),
+        ("Firefox", "", 200.0, 1570, True),
+        ("Code", "", 300.0, 1610, True),
+    ]
+    assert spans[0] | {"eventId": ""} == {
+        "userId": "ann",
+        "app": "Code",
+        "title": "main.py",
+        "url": "",
+        "duration": 300.0,
+        "timestamp": BEGUN,
+        "session": 1570,
+        "sessionDate": "2025-09-02",
+        "sessionMinutes": 10,
+        "isEnd": False,
+        "eventId": "",
+    }
+    assert len({it["eventId"] for it in spans}) == 4
+
+
+async def test_a_session_that_may_go_on_waits_and_comes_whole(tmp_path: Path) -> None:
+    async with served(tmp_path / "log", max_event=16_384) as place, activitywatch(recorded()) as server:
+        counts = []
+        for now in (650, 1600, 2650, 2700, 9000):
+            within = Interval(BEGUN - 86_400 * 20, BEGUN + now)
+            counts.append((await run(tmp_path, place, await sources_of_server(server, within))).spans)
+        spans = posted(place)
+
+    assert counts == [0, 3, 0, 0, 1]
+    assert [it["duration"] for it in spans] == [300.0, 100.0, 200.0, 300.0]
+
+
+async def test_what_is_not_taken_is_posted_the_next_time(tmp_path: Path) -> None:
+    sources = sources_of_file(export(tmp_path))
+    async with served(tmp_path / "log", "a-key-of-the-collector", max_event=16_384) as place:
+        with pytest.raises(NotPosted, match="401"):
+            await run(tmp_path, place, sources, token="wrong")
+    async with served(tmp_path / "log", max_event=16_384) as place:
+        assert (await run(tmp_path, place, sources)).spans == 4
+        assert len(posted(place)) == 4
+
+
+async def test_a_dry_run_posts_and_notes_nothing(tmp_path: Path) -> None:
+    sources = sources_of_file(export(tmp_path))
+
+    assert (await run(tmp_path, None, sources)).spans == 4
+    assert not (tmp_path / "bridge.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"buckets": 1}', '{"buckets": {"a": {"type": 1}}}'])
+def test_what_is_no_export_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "export.json").write_text(text)
+    with pytest.raises(ActivityWatchError, match="no export"):
+        sources_of_file(tmp_path / "export.json")

@@ -1,0 +1,102 @@
+"""The archive replayed in process: interrupted, run again, and while messages keep coming."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from domains.categoryPattern.model import CategoryPattern
+from domains.collector.model import ArchiveOutage, Form, Position, Post, Record, archive_key
+from domains.replay.service import Replay, Replayed, ReplayedSpan, Wanted
+from infrastructure.collector.archive import FileArchive
+from infrastructure.collector.sealing import seal_records
+from infrastructure.composition.replay import span_reader
+from infrastructure.redis.collected_spans import RedisSpanPublisher
+from infrastructure.replay.local_engine import LocalEngine
+from infrastructure.settings import Settings
+from tests.integration.conftest import Pipeline
+from tests.messages import hex_id, message
+
+DAY = date(2025, 9, 2)
+APP = "An app that a rule will know"
+FIRST, SEGMENTS, POSTS = 1_756_800_000_000, 3, 20
+
+
+class Between(LocalEngine):
+    """Calls `between` behind each page."""
+
+    between: Callable[[int], object]
+
+    async def spans(self, wanted: Wanted) -> AsyncIterator[list[ReplayedSpan]]:
+        number = 0
+        async for page in super().spans(wanted):
+            yield page
+            number += 1
+            if (awaitable := self.between(number)) is not None:
+                await awaitable  # type: ignore[misc]
+
+
+async def _collected(pipeline: Pipeline, archive: FileArchive) -> None:
+    container = pipeline.container
+    await collect_spans(RedisSpanPublisher(container.redis(), container.partition_keys()), archive)
+    await pipeline.settled()
+
+
+async def collect_spans(publisher: RedisSpanPublisher, archive: FileArchive) -> None:
+    """Spans of APP, 1 second each, on the stream and in the archive, as the collector puts them there."""
+    body = json.dumps(dict(message(app=APP, duration="1.0", userId="ann"))).encode()
+    for segment in range(FIRST, FIRST + SEGMENTS):
+        records = [
+            Record(Position(segment, n), Position(segment, n + 1), Post(2e9, "", "", Form.JSON, body))
+            for n in range(POSTS)
+        ]
+        await publisher.publish("one", records, Position(segment, POSTS))
+        await archive.put(archive_key("one", segment), seal_records("one", segment, records, 0).data)
+
+
+async def test_a_replay_that_was_interrupted_is_exact_once_it_has_run_under_load(
+    pipeline_on: Callable[..., AbstractAsyncContextManager[Pipeline]], settings: Settings, tmp_path: Path
+) -> None:
+    archive = FileArchive(tmp_path / "archive")
+    async with pipeline_on(settings) as pipeline:
+        container = pipeline.container
+        await _collected(pipeline, archive)
+        assert pipeline.board("leaderboard:Uncategorized:2025-09-02") == {"ann": float(SEGMENTS * POSTS)}
+        await container.category_patterns().save_all([CategoryPattern(hex_id(9), "Design", 1, (APP,), ())])
+        await container.classifier().load()
+        patterns = container.classifier().snapshot.patterns
+
+        async def run(between: Callable[[int], object]) -> Replayed:
+            engine = Between(archive, span_reader(settings, patterns))
+            engine.between = between
+            replay = Replay(engine, container.usage_logs(), container.period_reclassification())
+            wanted = Wanted(DAY, DAY, None)
+            return await replay.run(wanted, False, lambda period, start: True, _silent)
+
+        def break_off(number: int) -> None:
+            raise ArchiveOutage("away")
+
+        with pytest.raises(ArchiveOutage):
+            await run(break_off)
+
+        def load(number: int) -> object:
+            return pipeline.publish(message(app=APP, duration="1.0", userId="ann", title=f"{number}"))
+
+        done = await run(load)
+        await pipeline.settled()
+        total = float(SEGMENTS * POSTS + SEGMENTS)
+
+        assert done.changed == (SEGMENTS - 1) * POSTS, "the first page was written before the interruption"
+        assert done.missing == 0
+        for period in ("2025-09-02", "2025-W36", "2025-M9"):
+            assert pipeline.board(f"leaderboard:Design:{period}") == {"ann": total}
+            assert pipeline.board(f"leaderboard:work:{period}") == {"ann": total}
+            assert pipeline.board(f"leaderboard:Uncategorized:{period}") == {}
+        assert (await run(lambda number: None)).changed == 0
+
+
+async def _silent(state: Replayed) -> None:
+    return

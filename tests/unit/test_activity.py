@@ -1,0 +1,95 @@
+"""Windows, presence and tabs of another tracker as spans, and spans as sessions."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domains.bridge.activity import Interval, Recorded, Recording, Span, sessions_of, spans_of
+
+ALWAYS = Interval(0, 1000)
+
+
+def window(start: float, end: float, app: str = "Code", title: str = "t") -> Recorded:
+    return Recorded(start, end, app, title)
+
+
+def tab(start: float, end: float, url: str) -> Recorded:
+    return Recorded(start, end, "", "of the tab", url)
+
+
+def span(start: float, end: float, app: str = "Code", title: str = "t", url: str = "") -> Span:
+    return Span(start, end, app, title, url)
+
+
+@pytest.mark.parametrize(
+    ("recording", "spans"),
+    [
+        (Recording([window(0, 10)], None, {}), [span(0, 10)]),
+        (Recording([window(0, 10)], [], {}), []),
+        (Recording([window(0, 10)], [Interval(2, 4), Interval(6, 12)], {}), [span(2, 4), span(6, 10)]),
+        (Recording([window(0, 10)], [Interval(2, 6), Interval(4, 8)], {}), [span(2, 8)]),
+        (Recording([window(0, 10), window(5, 8, title="u")], None, {}), [span(0, 5), span(5, 8, title="u")]),
+        (Recording([window(0, 5), window(5, 8)], None, {}), [span(0, 8)]),
+        (Recording([window(5, 5)], None, {}), []),
+        (Recording([window(990, 1010)], None, {}), [span(990, 1000)]),
+    ],
+    ids=["alone", "away", "there at times", "overlapping presence", "overlapping", "joined", "empty", "clipped"],
+)
+def test_windows_count_while_somebody_is_there(recording: Recording, spans: list[Span]) -> None:
+    assert spans_of(recording, ALWAYS) == spans
+
+
+def test_a_browser_has_the_urls_of_its_tabs_and_other_windows_have_none() -> None:
+    windows = [window(0, 10, "Firefox"), window(10, 20, "Google Chrome"), window(20, 30, "Code")]
+    tabs = {"firefox": [tab(2, 4, "a"), tab(4, 30, "b")], "chrome": [tab(0, 30, "c")]}
+
+    assert spans_of(Recording(windows, None, tabs), ALWAYS) == [
+        span(0, 2, "Firefox"),
+        span(2, 4, "Firefox", url="a"),
+        span(4, 10, "Firefox", url="b"),
+        span(10, 20, "Google Chrome", url="c"),
+        span(20, 30, "Code"),
+    ]
+
+
+def test_a_pause_ends_a_session() -> None:
+    spans = [span(0, 10), span(70, 80), span(141, 150)]
+
+    assert list(sessions_of(spans, 60)) == [spans[:2], spans[2:]]
+    assert list(sessions_of([], 60)) == []
+
+
+_events = st.lists(st.tuples(st.integers(0, 900), st.integers(0, 90)), max_size=30)
+
+
+@settings(deadline=None)
+@given(_events, _events, _events, st.integers(1, 999))
+def test_no_second_counts_twice_and_none_that_nobody_was_there(
+    windows: list[tuple[int, int]], there: list[tuple[int, int]], tabs: list[tuple[int, int]], cut: int
+) -> None:
+    recording = Recording(
+        [window(start, start + length, "Firefox") for start, length in windows],
+        [Interval(start, start + length) for start, length in there],
+        {"firefox": [tab(start, start + length, str(start)) for start, length in tabs]},
+    )
+    spans = spans_of(recording, ALWAYS)
+    seconds = [second for it in spans for second in range(int(it.start), int(it.end))]
+
+    assert len(seconds) == len(set(seconds))
+    assert set(seconds) == {
+        second
+        for second in range(1000)
+        if any(start <= second < start + length for start, length in there)
+        and any(start <= second < start + length for start, length in _apart(windows))
+    }
+    halves = [*spans_of(recording, Interval(0, cut)), *spans_of(recording, Interval(cut, 1000))]
+    assert sum(it.seconds for it in halves) == len(seconds)
+
+
+def _apart(windows: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Each ends where the next one begins, at the latest."""
+    starts = sorted(start for start, _ in windows)
+    return [
+        (start, min(length, min((it for it in starts if it > start), default=10_000) - start))
+        for start, length in windows
+    ]
