@@ -1,0 +1,1 @@
+"""Events in Kafka. Needs the extra `kafka`."""
