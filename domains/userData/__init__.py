@@ -1,0 +1,1 @@
+"""What is kept of a user: handing it out, and erasing it."""
