@@ -1,9 +1,12 @@
 """The operations of the API. Those that change something have `access="token"` and are logged."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from time import time
 
 from aiohttp import web
 
+from domains.activityEvent.data_quality import DataQuality
 from domains.categoryPattern import decisions
 from domains.categoryPattern.model import (
     LLM_ONLY_CATEGORIES,
@@ -11,26 +14,40 @@ from domains.categoryPattern.model import (
     PatternProposal,
 )
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
+from domains.focusCard.runs import CardRuns
+from domains.focusCard.service import FocusCards
 from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
 from domains.leaderboard.ports import LeaderboardCachePort
-from domains.operations.model import LetterSummary, StoredDeadLetter
-from domains.operations.ports import AuditPort, DeadLettersPort
+from domains.operations.ports import AuditPort, CountersPort, DeadLettersPort, TaskQueuePort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.explain import explain
-from domains.patternClassifier.model import OF_RULES
+from domains.patternClassifier.model import Tier
+from domains.pomodoro.board_windows import BoardWindows
+from domains.pomodoro.correcting import Corrections
+from domains.pomodoro.pattern_preview import PatternPreview
+from domains.siteProfile.crawl import SiteCrawl
+from domains.siteProfile.ports import SiteProfileRepositoryPort
 from infrastructure.http import schemas
-from infrastructure.http.endpoint import ANSWER_BYTES, Endpoint
+from infrastructure.http.analytics import AnalyticsApi
+from infrastructure.http.cards import CardApi
+from infrastructure.http.corrections import CorrectionApi
+from infrastructure.http.dead_letters import DeadLetterApi
+from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.http.guard import Guard
+from infrastructure.http.history import DeploymentHistory
 from infrastructure.http.labels import labels
 from infrastructure.http.live import Live
 from infrastructure.http.peers import Peers
+from infrastructure.http.sites import SiteApi
+from infrastructure.http.system import SystemApi
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.settings import Settings, admin_tokens, names_of
+from infrastructure.spring.message_parser import MessageParser
 
-_TEXT_CHARACTERS = 1000
 _MOST_PROPOSALS = 1000
+_DAY_SECONDS = 86_400
 
 
 class Api:
@@ -42,21 +59,42 @@ class Api:
         state: PipelineHealth,
         boards: LeaderboardCachePort,
         dead_letters: DeadLettersPort,
+        parser: MessageParser,
+        streams: Sequence[str],
         proposals: PatternProposalRepositoryPort,
         patterns: CategoryPatternRepositoryPort,
         classifier: PatternClassifier,
         audit: AuditPort,
+        cards: FocusCards,
+        quality: DataQuality,
+        card_runs: CardRuns,
+        counters: CountersPort,
+        windows: BoardWindows,
+        corrections: Corrections,
+        tasks: TaskQueuePort,
+        preview: PatternPreview,
+        profiles: SiteProfileRepositoryPort | None = None,
+        site_crawl: Callable[[], SiteCrawl] | None = None,
     ) -> None:
         self.live = Live(state)
         self.peers = Peers(settings)
         self._guard = Guard(admin_tokens(settings), self.peers.address_of, audit)
+        self.dead_letters = DeadLetterApi(dead_letters, parser, streams, self._guard)
+        self.cards = CardApi(settings, cards, card_runs, self._guard, self._today)
+        self.corrections = CorrectionApi(
+            windows, boards, corrections, tasks, self._guard, self.cards.require, self._board_of, self._category_names
+        )
+        self.system = SystemApi(settings, state, tasks, audit, self._guard)
+        self.analytics = AnalyticsApi(settings, quality)
+        self.sites = SiteApi(profiles, site_crawl, self._guard) if profiles is not None else None
+        self._history = DeploymentHistory(counters)
         self._settings = settings
         self._work_categories = frozenset(names_of(settings.work_categories))
         self._boards = boards
-        self._dead_letters = dead_letters
         self._proposals = proposals
         self._patterns = patterns
         self._classifier = classifier
+        self._preview = preview
 
     # How it is
 
@@ -66,8 +104,11 @@ class Api:
     async def events(self, request: web.Request) -> web.StreamResponse:
         return await self.live.listen(request)
 
-    async def labels(self, request: web.Request) -> schemas.Labels:
-        return labels()
+    async def history(self, request: web.Request, query: schemas.HistoryQuery) -> schemas.History:
+        return await self._history.over(query.span)
+
+    async def labels(self, request: web.Request, query: schemas.LabelQuery) -> schemas.Labels:
+        return labels(query.lang, str(self._settings.zone))
 
     async def access(self, request: web.Request) -> schemas.Access:
         if not self._guard.has_token:
@@ -115,33 +156,6 @@ class Api:
     def _today(self) -> date:
         return datetime.now(UTC).astimezone(self._settings.zone).date()
 
-    # Dead letters
-
-    async def dead_letters(self, request: web.Request, query: schemas.DeadLetterQuery) -> schemas.DeadLetters:
-        admitted = self._guard.admits(request)
-
-        def is_wanted(letter: LetterSummary) -> bool:
-            return query.reason.casefold() in _reason(letter, admitted).casefold()
-
-        content, left = list[schemas.DeadLetterDocument](), ANSWER_BYTES // 2 if admitted else 0
-        for letter in await self._dead_letters.latest(query.limit, is_wanted):
-            whole = await self._dead_letters.get(letter.id) if letter.size < left else None
-            left -= letter.size if whole else 0
-            content.append(_letter(letter, admitted, whole))
-        return schemas.DeadLetters(content=content)
-
-    async def replay(self, request: web.Request, which: schemas.DeadLetterId, _: schemas.Nothing) -> schemas.Replayed:
-        letter = await self._dead_letters.get(which.id)
-        if letter is None:
-            raise web.HTTPNotFound(text="there is no such dead letter")
-        if letter.truncated:
-            raise web.HTTPConflict(text="its fields were cut because of their size: it cannot be put back")
-        new_id = await self._dead_letters.replay(letter)
-        if new_id is None:
-            raise web.HTTPNotFound(text="somebody else was faster: it is no longer there")
-        await self._guard.changed(request, "replayed a dead letter", letter.id)
-        return schemas.Replayed(id=letter.id, new_id=new_id)
-
     # Windows
 
     async def classify(self, request: web.Request, window: schemas.WindowBody) -> schemas.Explained:
@@ -150,11 +164,13 @@ class Api:
         if not classifier.snapshot.patterns:
             raise web.HTTPServiceUnavailable(text="no patterns are loaded yet")
         key = Window(window.app, window.url, window.title)
-        found = classifier.at_once(key) or (await classifier.further({key})).get(key)
+        found = classifier.corrected("", key) or classifier.at_once(key) or (await classifier.further({key})).get(key)
         snapshot = classifier.snapshot
         matches = snapshot.rules.candidates(*key)
         said = found or snapshot.fallback(key)
-        rule = snapshot.provisionally(key) if said.tier in OF_RULES else None
+        rule = snapshot.provisionally(key)
+        if rule is not None and said.tier not in (rule.tier, Tier.PROVISIONAL):
+            rule = None  # a later tier knows better
         others = matches[1:] if rule else matches
         return schemas.Explained(
             **answer_document(rule or said),
@@ -163,11 +179,21 @@ class Api:
             why=schemas.Why(**trace_document(explain(snapshot.rules, key))),
         )
 
-    # Proposals
+    # Patterns and proposals
+
+    async def patterns(self, request: web.Request) -> schemas.Patterns:
+        found = sorted(self._classifier.snapshot.patterns, key=lambda each: each.category.casefold())
+        return schemas.Patterns(content=[schemas.PatternDocument.model_validate(each) for each in found])
 
     async def proposals(self, request: web.Request) -> schemas.Proposals:
         kept = await decisions.find_in_order(self._proposals)
         return schemas.Proposals(content=[_proposal(each) for each in kept[:_MOST_PROPOSALS]])
+
+    async def preview_proposal(self, request: web.Request, query: schemas.PreviewQuery) -> schemas.Preview:
+        (proposal,) = await self._chosen(query)
+        end = time()
+        found = await self._preview.of(proposal, end - query.days * _DAY_SECONDS, end)
+        return schemas.Preview.model_validate({"days": query.days, **found._asdict()})
 
     async def accept_proposal(
         self, request: web.Request, which: schemas.ProposalId, _: schemas.Nothing
@@ -188,7 +214,7 @@ class Api:
         await self._guard.changed(request, "rejected a proposal", which.id)
         return _proposal(rejected)
 
-    async def _chosen(self, which: schemas.ProposalId) -> list[PatternProposal]:
+    async def _chosen(self, which: schemas.ProposalId | schemas.PreviewQuery) -> list[PatternProposal]:
         try:
             return await decisions.find([which.id], self._proposals)
         except decisions.NoSuchProposal:
@@ -208,7 +234,14 @@ class Api:
                 "The same each second: server-sent events `history` (once), `state`, and `end` at a stop",
                 schemas.State, streams=True,
             ),
-            Endpoint("GET", "/api/labels", self.labels, "What tiers and lanes are called", schemas.Labels),
+            Endpoint(
+                "GET", "/api/history", self.history, "What all instances did over time", schemas.History,
+                schemas.HistoryQuery,
+            ),
+            Endpoint(
+                "GET", "/api/labels", self.labels, "What tiers and lanes are called, and the boards' time zone",
+                schemas.Labels, schemas.LabelQuery,
+            ),
             Endpoint(
                 "GET", "/api/access", self.access, "Whether changes are possible, and the token given is right",
                 schemas.Access, access="more",
@@ -226,21 +259,20 @@ class Api:
                 schemas.UserOnBoard, schemas.UserQuery, problems=(404,),
             ),
             Endpoint(
-                "GET", "/api/dead-letters", self.dead_letters,
-                "The latest messages that could not be processed; with the token, their fields, too",
-                schemas.DeadLetters, schemas.DeadLetterQuery, access="more",
-            ),
-            Endpoint(
-                "POST", "/api/dead-letters/{id}/replay", self.replay, "Puts a message back on the stream, once",
-                schemas.Replayed, schemas.DeadLetterId, schemas.Nothing, access="token", problems=(404, 409),
-            ),
-            Endpoint(
                 "POST", "/api/classify", self.classify,
                 "The category of a window and why, by all tiers but the LLM",
                 schemas.Explained, body=schemas.WindowBody,
             ),
             Endpoint(
+                "GET", "/api/patterns", self.patterns, "The patterns in use, by category", schemas.Patterns
+            ),
+            Endpoint(
                 "GET", "/api/proposals", self.proposals, "Patterns that the LLM's answers suggest", schemas.Proposals
+            ),
+            Endpoint(
+                "GET", "/api/proposals/{id}/preview", self.preview_proposal,
+                "What the pattern would move of the last days' logs, by the category that they have now",
+                schemas.Preview, schemas.PreviewQuery, access="token", problems=(404,),
             ),
             Endpoint(
                 "POST", "/api/proposals/{id}/accept", self.accept_proposal, "Adds a proposed pattern to its category",
@@ -251,6 +283,12 @@ class Api:
                 "Keeps a pattern from being proposed again", schemas.Proposal, schemas.ProposalId, schemas.Nothing,
                 access="token", problems=(404, 409),
             ),
+            *self.dead_letters.endpoints,
+            *self.corrections.endpoints,
+            *self.system.endpoints,
+            *self.cards.endpoints,
+            *self.analytics.endpoints,
+            *(self.sites.endpoints if self.sites is not None else ()),
         ]  # fmt: skip
 
 
@@ -260,26 +298,6 @@ def _place(query: schemas.BoardPlace, day: date) -> dict[str, object]:
 
 def _row(row: LeaderboardResult) -> schemas.Row:
     return schemas.Row(rank=row.rank, user_id=row.user_id, score=row.score)
-
-
-def _reason(letter: LetterSummary, admitted: bool) -> str:
-    """A dead letter. Without the token it has no quoted values and no text of a store about a message."""
-    return letter.reason if admitted else letter.public_reason
-
-
-def _letter(letter: LetterSummary, admitted: bool, whole: StoredDeadLetter | None) -> schemas.DeadLetterDocument:
-    return schemas.DeadLetterDocument(
-        id=letter.id,
-        stream=letter.stream,
-        kind=letter.kind,
-        reason=_reason(letter, admitted)[:_TEXT_CHARACTERS],
-        user_id=letter.user_id[:_TEXT_CHARACTERS],
-        original_id=letter.original_id,
-        deliveries=letter.deliveries,
-        time=letter.time,
-        truncated=letter.truncated,
-        fields=dict(whole.fields) if whole else None,
-    )
 
 
 def _proposal(proposal: PatternProposal) -> schemas.Proposal:
@@ -294,4 +312,6 @@ def _proposal(proposal: PatternProposal) -> schemas.Proposal:
         windows=evidence.windows,
         share=evidence.share,
         others=dict(evidence.others),
+        site=evidence.site,
+        corrections=evidence.corrections,
     )

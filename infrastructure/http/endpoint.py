@@ -26,7 +26,7 @@ class Endpoint:
     """`handler` gets the request, and the parameters and the body if there are schemas for them.
 
     `access` is "token" if the call needs the token, and "more" if the token shows more. An operation that `streams`
-    sends its answer itself.
+    sends its answer itself; one with `texts` may also answer in plain text, and has an ETag.
     """
 
     method: Literal["GET", "POST"]
@@ -39,6 +39,7 @@ class Endpoint:
     access: Literal["open", "more", "token"] = "open"
     problems: tuple[int, ...] = ()
     streams: bool = False
+    texts: bool = False
 
     @property
     def usual_problems(self) -> set[int]:
@@ -94,7 +95,7 @@ def _checked(validate: Callable[[], BaseModel]) -> BaseModel:
         raise web.HTTPBadRequest(text="; ".join(found)[:1000]) from None
 
 
-def told_as_problems(failures: FailureLog) -> Middleware:
+def told_as_problems(failures: FailureLog, in_words: Callable[[PipelineError], str]) -> Middleware:
     """A middleware that sends every error of the API as a problem (RFC 9457), and others in their own way."""
 
     @web.middleware
@@ -109,7 +110,7 @@ def told_as_problems(failures: FailureLog) -> Middleware:
             usual = f"{error.status}: {error.reason}"
             return problem(error.status, "" if error.text in (None, usual) else str(error.text), kept)
         except PipelineError as error:
-            return problem(503, str(error))
+            return problem(503, in_words(error))
         except (ConnectionError, web.RequestPayloadError):  # the client has gone, or sent half a body
             return problem(400, "the request has not come whole")
         except Exception as error:

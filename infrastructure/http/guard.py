@@ -51,11 +51,15 @@ class Guard:
         if not self.admits(request):
             raise _unauthorized("ADMIN_TOKEN is needed: Authorization: Bearer …")
 
-    async def changed(self, request: web.Request, what: str, item: str) -> None:
+    def owner(self, request: web.Request) -> str:
+        """The name of whose token an admitted request has."""
+        return self._owners(request)[0]
+
+    async def changed(self, request: web.Request, what: str, item: str, outcome: str = "done") -> None:
         """Notes a change by somebody with a token."""
-        remote, (owner, *_) = self._address_of(request), self._owners(request)
+        remote, owner = self._address_of(request), self.owner(request)
         self._log.info("Changed by an administrator", action="admin", what=what, item=item, remote=remote, who=owner)
-        await self._audit.note(f"{owner} from {remote}", what, item, "done")
+        await self._audit.note(f"{owner} from {remote}", what, item, outcome)
 
     def _owners(self, request: web.Request) -> list[str]:
         """The names of those whose token the request has."""

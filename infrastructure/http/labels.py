@@ -1,36 +1,35 @@
-"""The names of tiers and lanes for people. The console shows no other names."""
+"""The names of tiers and lanes for people, in the languages of the console, whose tables of texts have them."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
 
 from domains.patternClassifier.model import Tier
 from domains.pomodoro.model import Lane
 from infrastructure.http import schemas
+from infrastructure.http.page import console_files
 
-_TIERS = {
-    Tier.URL: ("URL rule", "a pattern matches the address"),
-    Tier.APP: ("App rule", "a pattern matches the app's name"),
-    Tier.SITE: ("Known site", "a table of sites has the host"),
-    Tier.TITLE: ("Title rule", "a pattern matches the title"),
-    Tier.MEMORY: ("Memory", "the LLM told this process before"),
-    Tier.CACHE: ("Cache", "the LLM told another instance before"),
-    Tier.DOCUMENTS: ("Documents", "the same window was categorised before"),
-    Tier.MODEL: ("Local classifier", "the classifier on this machine is sure"),
-    Tier.LLM: ("LLM", "asked, and it answered"),
-    Tier.PROVISIONAL: ("Provisional rule", "a pattern that cannot know, and nobody knows better"),
-    Tier.FALLBACK: ("Nobody", "stays Uncategorized"),
-}
-
-_LANES = {
-    Lane.FAST: ("Fast", "rules and memory: at once"),
-    Lane.SLOW: ("Slow", "look-ups, local classifier, LLM"),
-}
+Language = Literal["en", "ko"]
 
 
-def labels() -> schemas.Labels:
+@cache
+def texts(language: Language) -> Mapping[str, str]:
+    """All texts of the console by their keys."""
+    found: dict[str, str] = json.loads(console_files()[f"{language}.json"].body)
+    return found
+
+
+def labels(language: Language, zone: str) -> schemas.Labels:
     """Tiers in the order in which they are asked. A tier without a label is shown by its value."""
     return schemas.Labels(
-        tiers=[_label(tier, *_TIERS.get(tier, (tier.value, ""))) for tier in Tier],
-        lanes=[_label(lane, *_LANES.get(lane, (lane.value, ""))) for lane in Lane],
+        tiers=[_label("tier", tier.value, language) for tier in Tier],
+        lanes=[_label("lane", lane.value, language) for lane in Lane],
+        zone=zone,
     )
 
 
-def _label(name: str, label: str, meaning: str) -> schemas.Label:
-    return schemas.Label(name=name, label=label, meaning=meaning)
+def _label(kind: str, name: str, language: Language) -> schemas.Label:
+    said = texts(language)
+    key = f"{kind}.{name}"
+    return schemas.Label(name=name, label=said.get(key, name), meaning=said.get(f"{key}.meaning", ""))

@@ -152,7 +152,8 @@ def _bound(each: socket.socket, address: Any) -> socket.socket:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # connections inherit it
         if each.family == socket.AF_INET6:
-            each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # `::` stands for the addresses of both families; a name has a socket for each of its addresses
+            each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         each.bind(address)
     except BaseException:
         each.close()

@@ -47,12 +47,16 @@ def document(operations: Sequence[Endpoint]) -> dict[str, object]:
 
 def _described(operation: Endpoint) -> dict[str, object]:
     content = {EVENT_STREAM: {"schema": {"type": "string"}}} if operation.streams else _json(operation.answer)
+    if operation.texts:
+        content |= {"text/plain": {"schema": {"type": "string"}}}
     described: dict[str, object] = {
         "operationId": operation.handler.__name__,
         "summary": operation.summary,
         "responses": {"200": {"description": "OK", "content": content}}
         | {str(status): _problem(status) for status in sorted({*operation.problems, *operation.usual_problems})},
     }
+    if operation.texts:
+        described["responses"] |= {"304": {"description": "It is what If-None-Match names"}}  # type: ignore[operator]
     if operation.params is not None:
         described["parameters"] = _parameters(operation.params, operation.path)
     if operation.body is not None:

@@ -1,4 +1,4 @@
-"""The console's files, served as they are in console/: a page, its style sheet, and its scripts as ES modules."""
+"""The console's files, served as they are in console/: a page, its style sheet, texts, and scripts as ES modules."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,7 +13,15 @@ POLICY = (
 """The page's Content-Security-Policy: only files of this server are run or shown."""
 
 PAGE = "console.html"
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+ROUTES = ("/", "/boards", "/users", "/windows", "/dead-letters", "/patterns", "/system")
+"""Where the console's page is; its script shows the part that the address names."""
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
 
 
 class ConsoleFile(NamedTuple):

@@ -22,6 +22,8 @@ class Peers:
     def address_of(self, request: web.Request) -> str:
         """Of the client: the last one that a trusted proxy names, else whoever has connected."""
         address = request.remote or ""
+        if (connected := _parsed(address)) is not None:
+            address = str(connected)  # an IPv4 address as such, also where one socket serves both families
         named = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
         while self.is_proxy(address) and named and (before := _parsed(named.pop())) is not None:
             address = str(before)

@@ -6,6 +6,7 @@ available is an error only if HTTP_PORT names it.
 
 import asyncio
 import json
+from dataclasses import asdict
 from urllib.parse import quote
 
 from aiohttp import web
@@ -19,7 +20,7 @@ from infrastructure.http.endpoint import BODY_BYTES, Endpoint, json_text, told_a
 from infrastructure.http.failures import FailureLog, server_log
 from infrastructure.http.guard import refuse_forms, refuse_other_sites
 from infrastructure.http.listening import Listener
-from infrastructure.http.page import PAGE, POLICY, console_files
+from infrastructure.http.page import PAGE, POLICY, ROUTES, console_files
 from infrastructure.operations.health import PipelineHealth
 
 INSTANCE_HEADER = "Pomocore-Instance"
@@ -48,7 +49,7 @@ async def readyz(request: web.Request) -> web.Response:
     """200 if Redis, store and patterns are usable and the consumers take work; else 503 with the reasons."""
     checks = await request.app[STATE].checks()
     ok = all(check.ok for check in checks.values())
-    document = {name: {"ok": check.ok, "why": check.why} for name, check in checks.items()}
+    document = {name: asdict(check) for name, check in checks.items()}
     return _json({"ok": ok, "checks": document}, ok)
 
 
@@ -112,7 +113,7 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
         api.peers.refuse_other_hosts(request)
         return await handler(request)
 
-    middlewares = [told_as_problems(FailureLog()), ours_alone]
+    middlewares = [told_as_problems(FailureLog(), lambda error: state.in_words(error)), ours_alone]
     app = web.Application(client_max_size=BODY_BYTES, middlewares=middlewares)
     app[STATE] = state
     operations = api.endpoints
@@ -124,13 +125,15 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
         return web.Response(text=described, content_type="application/json")
 
     beside = {
-        "/": console,
+        **dict.fromkeys(ROUTES, console),
         "/console/{file}": console,
         "/openapi.json": openapi_json,
         "/healthz": healthz,
         "/readyz": readyz,
         "/metrics": metrics,
     }
+    beside["/users/{userId}"] = api.cards.page
+    beside["/analytics"] = api.analytics.page
     for path, handler in beside.items():
         app.router.add_get(path, bounded(handler))
     for operation in operations:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -27,16 +27,22 @@ class Console:
     page: Page
     pipeline: Pipeline
     address: str
+    browser: Browser
     errors: list[str] = field(default_factory=list)
 
-    def door(self) -> AbstractAsyncContextManager[str | None]:
+    @asynccontextmanager
+    async def door(self) -> AsyncIterator[None]:
         """As of a process that has just been started."""
-        container = self.pipeline.container
+        container, stop = self.pipeline.container, asyncio.Event()
         container.api.reset()
-        return open_door(container.state(), container.api, [container.partition().consumer()], asyncio.Event())
+        async with open_door(container.state(), container.api, [container.partition().consumer()], asyncio.Event()):
+            counting = asyncio.create_task(container.counting().run(stop))
+            yield
+            stop.set()
+            await counting
 
-    async def open(self, query: str = "") -> None:
-        await self.page.goto(self.address + query)
+    async def open(self, path: str = "") -> None:
+        await self.page.goto(self.address + path)
         await self.page.wait_for_selector("#connection[data-state=live]")
 
     async def text(self, selector: str) -> str:
@@ -73,7 +79,8 @@ def admin_token() -> str | None:
 @asynccontextmanager
 async def _page(context: BrowserContext, pipeline: Pipeline, address: str) -> AsyncIterator[Console]:
     page = await context.new_page()
-    console = Console(page, pipeline, address)
+    assert context.browser is not None
+    console = Console(page, pipeline, address, context.browser)
     page.on("console", lambda said: console.errors.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: console.errors.append(str(error)))
     yield console

@@ -9,15 +9,22 @@ from axe_playwright_python.async_playwright import Axe
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal
-from domains.kernel.errors import RedisOutage
-from domains.patternClassifier.model import Tier
-from domains.pomodoro.model import Lane
-from infrastructure.http import labels
+from domains.kernel.errors import OutageKind, RedisOutage
+from domains.siteProfile.model import (
+    EvidenceKind,
+    PageFacts,
+    SiteEvidence,
+    SiteProfile,
+    SiteState,
+    VisitOutcome,
+)
+from infrastructure.composition.container import drain_cards
+from infrastructure.observing.collector_metrics import CollectorMetrics
 from infrastructure.observing.metrics import values_of
 from tests.messages import message
 from tests.page.conftest import TOKEN, Console
 
-WEEK = "?period=week&date=2025-09-02"
+WEEK = "boards?period=week&date=2025-09-02"
 SECRET = "what nobody may see"
 
 
@@ -30,6 +37,8 @@ async def unlock(console: Console, token: str = TOKEN) -> None:
     await console.page.click("#unlock")
     await console.page.fill("#token", token)
     await console.page.keyboard.press("Enter")
+    if token == TOKEN:  # until the dialog is closed, it takes what is typed
+        await console.page.wait_for_selector("#token-dialog", state="hidden")
 
 
 async def test_live_figures_agree_with_the_metrics(console: Console) -> None:
@@ -38,43 +47,45 @@ async def test_live_figures_agree_with_the_metrics(console: Console) -> None:
     await console.pipeline.process(*(message(title=f"window {n}") for n in range(40)))
     await console.pipeline.process(*(message(title=f"window {n}", app="Nobody's app") for n in range(10)))
     await console.until("#committed", "50")
+    await console.until("#tiers li:has-text('Nobody') .share", "20 %")
     metrics = await metrics_of(console)
 
     assert metrics['pomocore_messages_committed_total{lane="fast"}'] == 50
     assert metrics['pomocore_classifications_total{tier="app"}'] == 40
     assert await console.text("#tiers li:has-text('App rule') .share") == "80 %"
     assert await console.text("#tiers li:has-text('stays Uncategorized') .share") == "20 %"
-    assert await console.text("#lanes tr:has-text('Fast') td >> nth=0") == "50"
     assert await console.text("#level") == "Healthy"
     await console.until("#plot-rate .keys", "Fast lane")
-    assert await console.page.locator("#plot-rate path.series.fast").count() >= 1
+    await console.page.locator("#plot-rate path.series.fast").first.wait_for(state="attached")
+    await console.page.click("nav >> text=System")
+    await console.until("#lanes tr:has-text('Fast') td >> nth=0", "50")
     assert console.errors == []
 
 
-async def test_tiers_and_lanes_are_called_what_the_server_calls_them(
-    console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(labels._TIERS, Tier.APP, ("Rule of apps", "whatever it means"))
-    monkeypatch.setitem(labels._LANES, Lane.FAST, ("Motorway", "without a limit"))
+async def test_it_speaks_korean_to_a_korean_browser_and_english_by_the_switch(console: Console) -> None:
     await console.pipeline.process(message())
-    await console.open()
-    await console.until("#committed", "1")
+    context = await console.browser.new_context(locale="ko-KR", viewport={"width": 1440, "height": 900})
+    page = await context.new_page()
+    await page.goto(console.address)
+    await page.wait_for_selector("#level:text-is('정상')")
+    await page.wait_for_selector("#tiers li:has-text('앱 규칙') .share:text-is('100 %')")
+    assert await page.get_attribute("html", "lang") == "ko"
+    assert re.findall("[a-z]{3,}", await page.inner_text("nav")) == []
 
-    assert "whatever it means" in await console.text("#tiers li:has-text('Rule of apps')")
-    assert "without a limit" in await console.text("#lanes tr:has-text('Motorway')")
-    await console.until("#plot-rate .keys", "Motorway lane")
-    await console.page.fill("#try-app", "Visual Studio Code")
-    await console.page.press("#try-app", "Enter")
-    await console.until("#explained .tag", "Rule of apps")
-    assert console.errors == []
+    await page.click("#language")
+
+    await page.wait_for_selector("#level:text-is('Healthy')")
+    assert await page.get_attribute("html", "lang") == "en"
+    await context.close()
 
 
 async def test_who_comes_late_sees_what_was(console: Console) -> None:
     await console.pipeline.process(*(message(userId=f"user-{n}") for n in range(40)))
-    await console.open()
+    await console.open("?date=2025-09-02")
     await console.until("#committed", "40")
+    await console.until("#top caption", "40 users")
 
-    assert await console.page.locator("#plot-rate path.series.fast").count() >= 1
+    await console.page.locator("#plot-rate path.series.fast").first.wait_for(state="attached")
     assert console.errors == []
 
 
@@ -100,7 +111,7 @@ async def test_a_board_its_pages_and_a_user_on_it(console: Console) -> None:
 
 async def test_a_window_is_classified_and_explained(console: Console) -> None:
     await console.pipeline.process(message())
-    await console.open()
+    await console.open("windows")
     await console.page.fill("#try-app", "Google Chrome")
     await console.page.fill("#try-url", "https://docs.google.com/document")
     await console.page.keyboard.press("Enter")
@@ -112,7 +123,7 @@ async def test_a_window_is_classified_and_explained(console: Console) -> None:
 
 
 async def test_a_dead_letter_is_seen_unlocked_and_replayed(console: Console) -> None:
-    await console.open()
+    await console.open("dead-letters")
     await console.until("#letters", "None: every message could be processed.")
     await console.pipeline.process(message(duration="-1", title=SECRET, url=f"https://x.example/{SECRET}"))
     await console.until("#letters", "duration must be a finite number")
@@ -123,9 +134,9 @@ async def test_a_dead_letter_is_seen_unlocked_and_replayed(console: Console) -> 
     await unlock(console)
     await console.page.click("#letters summary")
     await console.until("#letters details", SECRET)
-    await console.page.click("#letters button")
-    await console.until("#told", "It is back on the stream.")
-    await console.pipeline.settled()
+    await console.page.click("#letters button:text-is('Replay')")
+    await console.until("#told", "It died again: duration must be a finite number")
+    await console.until("#letters details", "Put back 1 time before")
 
     (after,) = console.pipeline.dead_letters()
     assert after["originalId"] != before["originalId"]
@@ -133,6 +144,127 @@ async def test_a_dead_letter_is_seen_unlocked_and_replayed(console: Console) -> 
     await console.until("#unlock", "Unlock")
     await console.page.wait_for_selector("#letters button:disabled")
     assert SECRET not in await console.page.content()
+    assert console.errors == []
+
+
+async def test_a_dead_letter_is_corrected_and_commits(console: Console) -> None:
+    await console.pipeline.process(message(duration="-1"))
+    await console.open("dead-letters")
+    await unlock(console)
+    await console.page.click("#letters button:text-is('Edit'):enabled")
+    await console.page.fill("#edit-fields input[name=duration]", "-2")
+    await console.page.press("#edit-fields input[name=duration]", "Enter")
+    await console.until("#edit-error", "it would become a dead letter again")
+    await console.page.fill("#edit-fields input[name=duration]", "60")
+    await console.page.press("#edit-fields input[name=duration]", "Enter")
+    await console.until("#told", "It is committed.")
+    await console.until("#letters", "None: every message could be processed.")
+
+    assert console.pipeline.dead_letters() == []
+
+
+async def test_dead_letters_are_grouped_searched_and_dropped_by_kind(console: Console) -> None:
+    few = [message(duration="-1", userId=f"user-{n}") for n in range(3)]
+    await console.pipeline.process(*few, message(timestamp="never"))
+    await console.open("dead-letters")
+    await console.until("#letter-groups button >> nth=0", "All 4")
+    await unlock(console)
+    await console.page.fill("#letter-search", "user-2")
+    await console.page.wait_for_selector("#letters .items:not(:has(> li:nth-child(2)))")
+    assert console.page.url.endswith("?q=user-2")
+    await console.page.fill("#letter-search", "")
+    await console.page.click("#letter-groups button:has-text('duration')")
+    await console.page.wait_for_selector("#letters .items:not(:has(> li:nth-child(4))) > li:nth-child(3)")
+    console.page.on("dialog", lambda dialog: dialog.accept())
+    await console.page.click("#letters-drop")
+    await console.until("#told", "3 deleted.")
+    await console.until("#letter-groups button >> nth=0", "All 1")
+
+    (left,) = console.pipeline.dead_letters()
+    assert "timestamp" in left["reason"]
+    assert console.errors == []
+
+
+async def test_who_rises_is_shown_by_itself(console: Console) -> None:
+    await console.pipeline.process(message(userId="first", duration="600"), message(userId="second", duration="60"))
+    await console.open(WEEK)
+    await console.until("#board tbody tr >> nth=0", "first")
+    await console.pipeline.process(message(userId="second", duration="1200"))
+
+    await console.until("#board tbody tr >> nth=0", "▲ 1 +20 min")
+    await console.until("#board-updated", "as of")
+    assert console.errors == []
+
+
+async def test_a_window_behind_a_score_is_corrected(console: Console) -> None:
+    await console.pipeline.process(message(duration="60", app="Nobody's app", title="a thesis"))
+    await console.open("boards?category=Uncategorized&period=day&date=2025-09-02")
+    await unlock(console)
+    await console.page.click("#board button.link")
+    await console.until("#drill-windows tr", "a thesis")
+    await console.page.select_option("#drill-windows select", "Education")
+    await console.until("#told", "Education from now on")
+    await console.page.click("nav >> text=Windows")
+    await console.until("#corrections", "→ Education")
+
+    await console.page.click("#corrections button")
+    await console.until("#told", "It is being undone.")
+    assert console.errors == []
+
+
+async def test_a_users_day_is_shown_to_who_may_see_it(console: Console) -> None:
+    await console.pipeline.process(message(userId="user-1", duration="600"))
+    await console.open("users?user=user-1&date=2025-09-02")
+    await console.until("#user-problem", "Only the user and administrators may see this.")
+    await unlock(console)
+    await console.until("#user-card h1", "user-1")
+    await console.until("#user-card .figure", "10 min")
+    await console.page.click("#user-card nav a >> nth=0")
+    await console.page.wait_for_url("**date=2025-09-01*")
+    await console.until("#user-card nav", "2025-09-01")
+    await console.open("users?user=user-1&date=2025-09-02")
+    await console.page.click("#user-problem a")
+    await console.until("#drill-title", "What made user-1's 10 min")
+    await console.until("#drill-windows tr", "Visual Studio Code")
+
+
+async def test_the_address_says_what_is_shown_and_back_leads_back(console: Console) -> None:
+    await console.open()
+    for name in ("Boards", "Windows", "Patterns", "System"):
+        await console.page.click(f"nav >> text={name}")
+        await console.page.wait_for_selector(f".page:not([hidden])[data-page={name.lower()}]")
+        assert console.page.url == console.address + name.lower()
+    await console.page.go_back()
+    await console.page.wait_for_selector(".page:not([hidden])[data-page=patterns]")
+    assert await console.page.locator(".page:not([hidden])").count() == 1
+    assert console.errors == []
+
+
+async def test_patterns_are_found(console: Console) -> None:
+    await console.pipeline.process(message())
+    await console.open("patterns?q=github.com")
+    await console.until("#patterns details[open]", "github.com")
+    await console.page.fill("#pattern-search", "no such pattern")
+    await console.until("#patterns", "No pattern has this in it.")
+    assert console.errors == []
+
+
+async def test_plots_share_a_cursor_that_the_keyboard_moves(console: Console) -> None:
+    await console.pipeline.process(*(message(title=f"window {n}") for n in range(40)))
+    await console.open()
+    await console.until("#committed", "40")
+    for span in ("1h", "24h", "30d", "5m"):
+        await console.page.check(f"#span input[value='{span}']", force=True)
+        await console.page.locator("#plot-rate path.series.fast").first.wait_for(state="attached")
+    await console.page.wait_for_selector("#plot-backlog .keys b:text-is('0')")
+    await console.page.focus("#plot-rate svg")
+    await console.page.keyboard.press("ArrowLeft")
+    await console.page.wait_for_selector("#plot-latency .values:visible")
+    said = await console.page.get_attribute("#plot-rate svg", "aria-valuetext")
+    assert said is not None
+    assert "Fast lane" in said
+    await console.page.keyboard.press("Escape")
+    assert await console.page.locator(".values:visible").count() == 0
     assert console.errors == []
 
 
@@ -148,8 +280,8 @@ async def test_a_wrong_token_opens_nothing(console: Console) -> None:
 
 @pytest.mark.parametrize("admin_token", [None])
 async def test_without_a_token_in_the_settings_it_says_so(console: Console) -> None:
-    await console.open()
-    await console.until(".locked-note", "ADMIN_TOKEN is not set")
+    await console.open("dead-letters")
+    await console.until("#letters-title ~ .caption", "ADMIN_TOKEN is not set")
 
     assert await console.page.is_hidden("#unlock")
 
@@ -159,13 +291,52 @@ async def test_a_proposal_is_accepted(console: Console) -> None:
     evidence = Evidence(40, 9, {"SNS": 1})
     proposal = PatternProposal("a1", PatternKind.DOMAIN, "linear.app", "Development", evidence)
     await console.pipeline.container.proposals().save_all([proposal])
-    await console.open()
+    await console.open("patterns")
     await unlock(console)
+    await console.page.click("#proposals button:enabled:has-text('What would move?')")
+    await console.until("#proposals .preview", "It would move nothing.")
     await console.page.click("#proposals button:enabled:has-text('Accept')")
     await console.until("#proposals", "None.")
 
     patterns = await console.pipeline.container.category_patterns().find_all()
     assert any("linear.app" in pattern.domain_patterns for pattern in patterns)
+
+
+async def test_the_run_over_the_focus_cards_is_shown_as_it_goes(console: Console) -> None:
+    container = console.pipeline.container
+    await console.open("system")
+    await console.until("#instances", "pomodoro")
+    assert await console.page.is_hidden("#cards-card")
+
+    await container.card_runs().start()
+    await console.page.reload()
+    await console.until("#cards", "Under way: 0 users")
+    await drain_cards(container)
+
+    await console.until("#cards", "All cards were last made at")
+    assert console.errors == []
+
+
+async def test_sites_are_shown_with_what_they_say_where_there_are_any(console: Console) -> None:
+    await console.open("patterns")
+    await console.until("#proposals", "None.")
+    assert await console.page.is_hidden("#sites-card")
+    profiles = console.pipeline.container.site_profiles()
+    await profiles.begin_visit("moonlit.io", 1.8e9, 0.0)
+    evidence = (SiteEvidence(EvidenceKind.MANIFEST, "games", "Game", 0.85),)
+    facts = PageFacts("<b>Moonlit</b>")
+    found = SiteProfile(
+        "moonlit.io", 1.8e9, SiteState.CONCLUDED, VisitOutcome.PAGE, "", facts, "Game", 0.85, evidence
+    )
+    await profiles.save(found)
+
+    await unlock(console)
+
+    await console.until("#sites", "moonlit.io → Game")
+    await console.page.click("#sites summary")
+    await console.until("#sites details", "web app manifest (85 %): games")
+    assert "<b>Moonlit</b>" in await console.text("#sites summary")
+    assert console.errors == []
 
 
 async def test_it_survives_that_the_server_goes_and_comes_back(shut_console: Console) -> None:
@@ -175,11 +346,11 @@ async def test_it_survives_that_the_server_goes_and_comes_back(shut_console: Con
         await console.page.fill("#board-user", "user-1")
         await console.until("#board", "not on this board")
     await console.until("#lost", "trying again")
+    assert await console.page.title() == "Disconnected · Pomocore"
     assert await console.text("#connection") == "Disconnected"
     await console.pipeline.process(message(), message())
     async with console.door():
         await console.page.wait_for_selector("#connection[data-state=live]")
-        await console.until("#committed", "2")
         await console.until("#board", "rank 1 of 1")  # what was chosen stays
         assert await console.page.is_hidden("#lost")
 
@@ -189,61 +360,70 @@ async def test_what_is_down_is_said(console: Console, monkeypatch: pytest.Monkey
     await console.until("#level", "Healthy")
 
     async def gone() -> None:
-        raise RedisOutage("no route to it")
+        raise RedisOutage("no route to it", OutageKind.UNREACHABLE)
 
     for name in ("streams", "ping"):
         monkeypatch.setattr(console.pipeline.container.figures(), name, gone)
     await console.until("#level", "Down")
-    await console.until("#problems", "redis: no route to it")
+    await console.until("#problems", "does not answer, since")
+    assert await console.page.title() == "Down · Pomocore"
+    await console.page.click("nav >> text=System")
     await console.until("#checks li", "not usable")
     monkeypatch.undo()
-    await console.until("#level", "Healthy")
-    assert console.errors == []
+    await console.page.wait_for_selector("link[rel=icon][href='/console/icon.svg']", state="attached")
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_nothing_stands_in_anybodys_way(console: Console, scheme: Any, width: int) -> None:
+PAGES = {
+    "": ("#tiers li", "#plot-rate svg"),
+    WEEK: ("#board table",),
+    "users?user=user-1&date=2025-09-02": ("#user-card .figure",),
+    "windows?app=Visual+Studio+Code": ("#explained .verdict",),
+    "dead-letters": ("#letters li",),
+    "patterns?q=github": ("#proposals li", "#patterns details"),
+    "system": ("#instances table", "#settings table"),
+}
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("en-US", "light"), ("ko-KR", "dark")])
+async def test_nothing_stands_in_anybodys_way(console: Console, scheme: Any, language: str) -> None:
     proposal = PatternProposal("a1", PatternKind.APP, "Linear", "Development", Evidence(40, 9, {"SNS": 1}))
     await console.pipeline.container.proposals().save_all([proposal])
     await console.pipeline.process(*(message(userId=f"user-{n}") for n in range(20)), message(duration="-1"))
-    await console.page.emulate_media(color_scheme=scheme)
-    await console.page.set_viewport_size({"width": width, "height": 900})
-    await console.open(WEEK)
-    await console.page.fill("#try-app", "Visual Studio Code")
-    await console.page.press("#try-app", "Enter")
-    for selector in ("#explained .verdict", "#board table", "#letters li", "#proposals li"):
-        await console.page.wait_for_selector(selector)
-    await unlock(console)
-    await console.page.wait_for_selector("#letters button:enabled")
-    found = await Axe().run(console.page)
-
-    serious = [it for it in found.response["violations"] if it["impact"] in ("serious", "critical")]
-    assert serious == [], found.generate_report()
-    assert await console.page.evaluate("() => document.documentElement.scrollWidth") == width
-    assert console.errors == []
+    context = await console.browser.new_context(locale=language, color_scheme=scheme)
+    page = await context.new_page()
+    await page.add_init_script(f"sessionStorage.setItem('pomocore-token', '{TOKEN}')")
+    for path, selectors in PAGES.items():
+        await page.goto(console.address + path)
+        for selector in ("#connection[data-state=live]", *selectors):
+            await page.locator(selector).first.wait_for()
+        for width in (390, 1440):
+            await page.set_viewport_size({"width": width, "height": 900})
+            found = await Axe().run(page)
+            serious = [it for it in found.response["violations"] if it["impact"] in ("serious", "critical")]
+            assert serious == [], (path, width, found.generate_report())
+            assert await page.evaluate("() => document.documentElement.scrollWidth") == width, path
+    await context.close()
 
 
 async def test_it_is_used_with_the_keyboard_alone(console: Console) -> None:
     await console.pipeline.process(message(duration="-1"))
-    await console.open(WEEK)
+    await console.open("dead-letters")
     await console.page.wait_for_selector("#letters li")
     keyboard = console.page.keyboard
     await keyboard.press("Tab")
     assert await focused(console) == "Skip to the figures"
-    await keyboard.press("Tab")
-    assert await focused(console) == "Unlock"
+    await tab_to(console, "Unlock")
     await keyboard.press("Enter")
     await keyboard.type(TOKEN)
     await keyboard.press("Enter")
     await console.page.wait_for_selector("#unlock:text-is('Lock')")
-    await keyboard.press("Tab")
+    await tab_to(console, "Dark")
     await keyboard.press("Enter")
     assert await console.page.get_attribute("html", "data-theme") == "dark"
+    await console.page.wait_for_selector("#letters button:enabled")
     await tab_to(console, "Replay")
     await keyboard.press("Enter")
-    await console.until("#told", "It is back on the stream.")
-    await console.pipeline.settled()
+    await console.until("#told", "It died again")
     assert console.errors == []
 
 
@@ -257,3 +437,18 @@ async def tab_to(console: Console, text: str) -> None:
         if re.fullmatch(text, await focused(console)):
             return
     raise AssertionError(f"{text} is not to be reached")
+
+
+async def test_a_collector_in_the_process_has_its_card(console: Console) -> None:
+    await console.open("system")
+    await console.until("#instances", "pomodoro")
+    assert not await console.page.is_visible("#collector-card")
+    metrics = CollectorMetrics(console.pipeline.container.registry())
+    metrics.accepted(40, 0.001)
+    metrics.answered("202")
+    metrics.answered("413")
+
+    await console.until("#collector div:has-text('Events accepted')", "40")
+    assert await console.text("#collector div:has-text('Posts refused') dd") == "1"
+    metrics.outage("archive", OSError("away"))
+    await console.until("#collector-text", "waits for the archive")

@@ -1,5 +1,7 @@
 // The way to the API.
 
+import { t } from "./texts.js";
+
 export const TOKEN = "pomocore-token";
 
 class ApiError extends Error {
@@ -9,16 +11,22 @@ class ApiError extends Error {
   }
 }
 
-/** The document behind `path`; throws ApiError, also where nobody answers (status 0). */
-export async function ask(path, { body, token = sessionStorage.getItem(TOKEN) } = {}) {
+/** The answer's headers and body come from `path`; throws ApiError, also where nobody answers (status 0). */
+async function answered(path, { body, token = sessionStorage.getItem(TOKEN) } = {}) {
   const headers = {};
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const options = body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) };
   const answer = await fetch(path, options).catch(() => {
-    throw new ApiError(0, "the server does not answer");
+    throw new ApiError(0, t("no-answer"));
   });
-  const document = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new ApiError(answer.status, document.detail ?? answer.statusText);
-  return document;
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({}));
+  throw new ApiError(answer.status, problem.detail ?? answer.statusText);
 }
+
+/** The JSON behind `path`. */
+export const ask = async (path, options) => (await answered(path, options)).json();
+
+/** The HTML behind `path`. */
+export const askPage = async (path) => (await answered(path)).text();

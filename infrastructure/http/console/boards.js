@@ -1,45 +1,66 @@
-// The boards: category and period, page by page, or around one user.
+// The boards: category and period, page by page, or around one user; and the windows behind a score.
 
+import { change, isOpen } from "./access.js";
 import { ask } from "./api.js";
-import { $, empty, failed, make, say } from "./elements.js";
-import { number, plural, spent } from "./format.js";
+import { $, empty, failed, make, say, table } from "./elements.js";
+import { clock, number, spent } from "./format.js";
+import { labels } from "./labels.js";
+import { page, setQuery } from "./router.js";
+import { t } from "./texts.js";
 
 const BOARD_SIZE = 10;
+const ROSE_SECONDS = 20;
 const boardAt = { page: 0, asked: 0 };
 const chosenPeriod = () => document.querySelector("input[name=period]:checked").value;
+let known;
 
-/** Fills the form, the first time, and shows the board that is chosen. */
-export async function startBoards() {
-  if ($("board-category").options.length === 0) await fillBoardForm();
-  await showBoard();
+/** {overall, today, categories}, asked for once a day. */
+export async function loadCategories() {
+  if (!known || Date.now() - known.asked > 60_000) known = { ...(await ask("/api/categories")), asked: Date.now() };
+  return known;
 }
 
-/** With what the address asks for: ?category=…&period=…&date=… */
-async function fillBoardForm() {
-  const given = new URLSearchParams(location.search);
-  const { overall, today, categories } = await ask("/api/categories");
-  $("board-category").replaceChildren(
-    make("option", { value: overall }, "work (all of it)"),
-    ...categories.map(({ name }) => make("option", { value: name }, name)),
-  );
-  const wanted = given.get("category");
-  if ([...$("board-category").options].some((option) => option.value === wanted))
-    $("board-category").value = wanted;
-  const period = document.querySelector(`input[name=period][value="${CSS.escape(given.get("period") ?? "week")}"]`);
-  if (period) period.checked = true;
-  $("board-date").value = given.get("date") ?? today;
-  if (!$("board-date").value) $("board-date").value = today;
+page("boards", { open: (given) => openBoards(given), refresh: () => showBoard() });
+
+async function openBoards(given) {
+  try {
+    const { overall, today, categories } = await loadCategories();
+    if ($("board-category").options.length === 0)
+      $("board-category").replaceChildren(
+        make("option", { value: overall }, t("boards.work")),
+        ...categories.map(({ name }) => make("option", { value: name }, name)),
+      );
+    const names = [...$("board-category").options].map((option) => option.value);
+    $("board-category").value = names.includes(given.get("category")) ? given.get("category") : overall;
+    const wanted = CSS.escape(given.get("period") ?? "week");
+    (document.querySelector(`input[name=period][value="${wanted}"]`) ?? { checked: true }).checked = true;
+    $("board-date").value = given.get("date") ?? today;
+    if (!$("board-date").value) $("board-date").value = today;
+    $("board-user").value = given.get("user") ?? "";
+    boardAt.page = Math.max(0, Number.parseInt(given.get("page") ?? "1", 10) - 1 || 0);
+    $("drill").hidden = true;
+    await showBoard();
+    if (given.has("drill")) await drill(place(), given.get("drill"));
+  } catch (error) {
+    $("board").replaceChildren(failed(error));
+  }
 }
+
+const place = () => ({
+  category: $("board-category").value,
+  period: chosenPeriod(),
+  date: $("board-date").value,
+  user: $("board-user").value.trim(),
+});
 
 async function showBoard() {
-  const [period, date, user] = [chosenPeriod(), $("board-date").value, $("board-user").value.trim()];
+  const { category, period, date, user } = place();
   if (!date) return;
   const asked = ++boardAt.asked;
-  const query = user ? { period, date, distance: 5 } : { period, date, page: boardAt.page, size: BOARD_SIZE };
-  const path = `/api/boards/${encodeURIComponent($("board-category").value)}`;
+  const asks = user ? { period, date, distance: 5 } : { period, date, page: boardAt.page, size: BOARD_SIZE };
   const whose = user ? `/users/${encodeURIComponent(user)}` : "";
   try {
-    const board = await ask(`${path}${whose}?${new URLSearchParams(query)}`);
+    const board = await ask(`/api/boards/${encodeURIComponent(category)}${whose}?${new URLSearchParams(asks)}`);
     if (asked === boardAt.asked) drawBoard(board); // else another answer is waited for
   } catch (error) {
     if (asked === boardAt.asked) $("board").replaceChildren(failed(error));
@@ -47,56 +68,126 @@ async function showBoard() {
 }
 
 function drawBoard(board) {
-  const place = board.user?.rank
-    ? `rank ${number(board.user.rank)} of ${number(board.total)}`
-    : "not on this board";
-  const parts = board.user ? [make("p", { class: "caption" }, `${board.user.userId}: ${place}`)] : [];
-  if (board.content.length) parts.push(boardTable(board));
-  else if (!board.user)
-    parts.push(empty(`Nobody is on this board: ${periodName(board)}. ‹ and › step through time.`));
+  const { user, total } = board;
+  const own = user?.rank
+    ? t("boards.place", { user: user.userId, rank: user.rank, total })
+    : t("boards.no-place", { user: user?.userId });
+  const parts = user ? [make("p", { class: "caption" }, own)] : [];
+  if (board.content.length) parts.push(boardTable(board, true));
+  else if (!user) parts.push(empty(t("boards.nobody", { period: periodName(board) })));
   $("board").replaceChildren(...parts);
-  const last = board.user ? 0 : Math.max(0, Math.ceil(board.total / board.size) - 1);
+  const last = user ? 0 : Math.max(0, Math.ceil(total / board.size) - 1);
   $("board-pages").hidden = last === 0;
   $("page-before").disabled = boardAt.page === 0;
   $("page-after").disabled = boardAt.page >= last;
-  say("page-shown", `Page ${boardAt.page + 1} of ${last + 1}`);
+  say("page-shown", t("page.shown", { page: boardAt.page + 1, last: last + 1 }));
+  say("board-updated", t("updated", { time: clock(Date.now() / 1000) }));
 }
 
-function boardTable(board) {
+// Who rose since the board was last looked at, for some seconds
+
+const seen = new Map();
+
+function risen(board, row) {
+  const key = [board.category, board.period, board.date, row.userId].join("\n");
+  const before = seen.get(key);
+  const grown = before && row.score > before.score;
+  const rose = grown ? { by: before.rank - row.rank, more: row.score - before.score, at: Date.now() } : before?.rose;
+  seen.set(key, { rank: row.rank, score: row.score, rose });
+  return rose && Date.now() - rose.at < ROSE_SECONDS * 1000 ? rose : null;
+}
+
+function riseMark(rose) {
+  if (!rose) return null;
+  const up = rose.by > 0 ? `▲ ${number(rose.by)} ` : "";
+  return make("span", { class: "tag good", title: rose.by > 0 ? t("boards.rose", { n: rose.by }) : null }, up + `+${spent(rose.more)}`);
+}
+
+/** Rows in which `drills` says whether a user's name opens the windows behind the score. */
+export function boardTable(board, drills = false) {
   const highest = Math.max(...board.content.map((row) => row.score), 1);
   const rows = board.content.map((row) => {
     const bar = make("i");
     bar.style.width = `${Math.max(0, (100 * row.score) / highest)}%`;
+    const label = t("boards.drill", { user: row.userId });
+    const name = drills
+      ? make("button", { type: "button", class: "link", "aria-label": label, onclick: () => openDrill(board, row.userId) }, row.userId)
+      : row.userId;
     return make(
       "tr",
       { class: row.userId === board.user?.userId ? "own" : "" },
       make("td", { class: "rank" }, number(row.rank)),
-      make("td", {}, row.userId),
+      make("td", {}, name, " ", riseMark(risen(board, row))),
       make("td", { class: "meter", "aria-hidden": "true" }, bar),
       make("td", { class: "number" }, spent(row.score)),
     );
   });
   const head = (name, classes = "") => make("th", { scope: "col", class: classes }, name);
-  const heads = [head("Rank"), head("User"), make("td", { class: "meter" }), head("Time", "number")];
-  const caption = make(
-    "caption",
-    { class: "note" },
-    `${board.category}, ${periodName(board)}: ${plural(board.total, "user")}`,
-  );
+  const heads = [head(t("boards.rank")), head(t("user")), make("td", { class: "meter" }), head(t("time"), "number")];
+  const about = `${board.category}, ${periodName(board)}: ${t("users", { n: board.total })}`;
   return make(
     "table",
     { class: "board" },
-    caption,
+    make("caption", { class: "note" }, about),
     make("thead", {}, make("tr", {}, ...heads)),
     make("tbody", {}, ...rows),
   );
 }
 
+// What made these hours
+
+function openDrill(board, userId) {
+  setQuery({ ...place(), page: boardAt.page ? boardAt.page + 1 : "", drill: userId });
+  drill(board, userId);
+}
+
+async function drill({ category, period, date }, userId) {
+  $("drill").hidden = false;
+  say("drill-title", t("boards.drill", { user: userId }));
+  const again = () => drill({ category, period, date }, userId);
+  try {
+    const path = `/api/boards/${encodeURIComponent(category)}/users/${encodeURIComponent(userId)}/windows`;
+    const [{ content, score }] = await Promise.all([ask(`${path}?${new URLSearchParams({ period, date })}`), loadCategories()]);
+    say("drill-title", t("drill.title", { user: userId, time: spent(score) }));
+    const rows = content.map((window) => drillRow(window, again));
+    const heads = [t("app"), t("title"), t("category"), t("time")];
+    $("drill-windows").replaceChildren(rows.length ? table(heads, rows, false) : empty(t("drill.none")));
+  } catch (error) {
+    $("drill-windows").replaceChildren([401, 403].includes(error.status) ? empty(t("users.refused")) : failed(error));
+  }
+  $("drill").scrollIntoView({ block: "nearest" });
+}
+
+function drillRow(window, again) {
+  const { app, host, title, category, seconds, tier } = window;
+  const name = title || host || app;
+  const shown = isOpen() && app ? correcting(window, name, again) : category;
+  return make(
+    "tr",
+    {},
+    make("td", {}, app, host ? make("small", {}, host) : null),
+    make("td", {}, title ?? ""),
+    make("td", {}, shown, make("small", {}, labels.tiers[tier]?.label ?? tier ?? "")),
+    make("td", { class: "number" }, spent(seconds)),
+  );
+}
+
+function correcting({ logId, category }, name, again) {
+  const options = known.categories.map((it) => make("option", { value: it.name, selected: it.name === category }, it.name));
+  const correct = (event) => {
+    const chosen = event.target.value;
+    const done = t("corrections.done", { window: name, category: chosen });
+    change("/api/corrections", done, again, { logId, category: chosen }).then(showBoard);
+  };
+  return make("select", { "aria-label": t("drill.correct", { window: name }), onchange: correct }, ...options);
+}
+
+// Periods
+
 function periodName({ period, date }) {
   if (period === "day") return date;
-  return period === "month"
-    ? date.slice(0, 7)
-    : `${shifted(date, -weekday(date))} to ${shifted(date, 6 - weekday(date))}`;
+  if (period === "month") return date.slice(0, 7);
+  return t("boards.week", { first: shifted(date, -weekday(date)), last: shifted(date, 6 - weekday(date)) });
 }
 
 const atMidnight = (date) => new Date(`${date}T00:00:00Z`);
@@ -109,7 +200,7 @@ function shifted(date, days) {
 }
 
 /** One day, week or month earlier (-1) or later (1). */
-export function step(direction) {
+function step(direction) {
   const date = $("board-date").value;
   if (!date) return;
   const ofMonth = () => {
@@ -124,8 +215,14 @@ export function step(direction) {
 
 function turnTo(page) {
   boardAt.page = page;
+  $("drill").hidden = true;
+  setQuery({ ...place(), page: page ? page + 1 : "" });
   showBoard();
 }
 
-export const showFirstPage = () => turnTo(0);
-export const turn = (pages) => turnTo(boardAt.page + pages);
+$("board-form").addEventListener("submit", (event) => event.preventDefault());
+$("board-form").addEventListener("input", () => turnTo(0));
+$("earlier").addEventListener("click", () => step(-1));
+$("later").addEventListener("click", () => step(1));
+$("page-before").addEventListener("click", () => turnTo(boardAt.page - 1));
+$("page-after").addEventListener("click", () => turnTo(boardAt.page + 1));

@@ -1,23 +1,34 @@
-// Listening to the server, and everything that happens on a click.
+// Listening to the server, and what stands on every page.
 
-import { showFirstPage, startBoards, step, turn } from "./boards.js";
-import { $, failed, say } from "./elements.js";
-import { showState, takeHistory } from "./figures.js";
+import { refreshAccess, toggleLock, unlock } from "./access.js";
+import "./boards.js";
+import "./letters.js";
+import "./patterns.js";
+import "./system.js";
+import "./users.js";
+import "./windows.js";
+import { $, say } from "./elements.js";
+import { showState } from "./figures.js";
+import { clock } from "./format.js";
 import { loadLabels } from "./labels.js";
-import { followLetters, refreshAccess, toggleLock, unlock } from "./letters.js";
+import { followLetters } from "./letters.js";
+import { takeBacklog } from "./plots.js";
+import { refreshShown, show, startRouting } from "./router.js";
+import { followSystem } from "./system.js";
+import { fillTexts, switchLanguage, t } from "./texts.js";
 import { applyTheme, switchTheme, systemIsDark } from "./theme.js";
-import { classify } from "./windows.js";
 
 const RETRY_SECONDS = [1, 2, 4, 8];
 const SILENT_SECONDS = 15;
+const REFRESH_SECONDS = 5;
 const stream = { source: null, tries: 0, heard: Date.now(), live: false, retry: null };
 
 function listen() {
   stream.source = new EventSource("/api/events");
-  stream.source.addEventListener("history", (event) => takeHistory(JSON.parse(event.data)));
+  stream.source.addEventListener("history", (event) => takeBacklog(JSON.parse(event.data)));
   stream.source.addEventListener("state", (event) => hear(JSON.parse(event.data)));
-  stream.source.addEventListener("end", () => lose("The pipeline is stopping."));
-  stream.source.onerror = () => lose("The pipeline does not answer.");
+  stream.source.addEventListener("end", () => lose(t("lost.stopping")));
+  stream.source.onerror = () => lose(t("lost.no-answer"));
 }
 
 async function hear(state) {
@@ -27,22 +38,24 @@ async function hear(state) {
   try {
     await loadLabels();
   } catch (error) {
-    lose(`Its labels could not be loaded: ${error.message}.`);
+    lose(t("lost.labels", { error: error.message }));
   }
   if (source.readyState === EventSource.CLOSED) return;
   if (!stream.live) enliven();
   showState(state);
   followLetters(state);
+  followSystem(state);
+  showLevel(state.level);
 }
 
+/** Asks anew for what is shown: at the beginning, and after an outage. */
 function enliven() {
   stream.live = true;
   $("connection").dataset.state = "live";
-  say("connection", "Live, every second");
+  say("connection", t("live"));
   $("lost").hidden = true;
   document.body.classList.remove("stale");
   $("main").setAttribute("aria-busy", "false");
-  startBoards().catch((error) => $("board").replaceChildren(failed(error)));
   refreshAccess();
 }
 
@@ -52,31 +65,40 @@ function lose(why) {
   stream.live = false;
   const seconds = RETRY_SECONDS[Math.min(stream.tries++, RETRY_SECONDS.length - 1)];
   $("connection").dataset.state = "lost";
-  say("connection", "Disconnected");
-  say("lost", `${why} The figures are those of ${new Date(stream.heard).toLocaleTimeString()}; trying again …`);
+  say("connection", t("disconnected"));
+  say("lost", t("lost", { why, time: clock(stream.heard / 1000) }));
   $("lost").hidden = false;
   document.body.classList.add("stale");
+  showLevel("down", t("disconnected"));
   clearTimeout(stream.retry);
   stream.retry = setTimeout(listen, seconds * 1000);
 }
 
 function watchSilence() {
-  if (stream.live && Date.now() - stream.heard > SILENT_SECONDS * 1000) lose("Nothing was heard for a while.");
+  if (stream.live && Date.now() - stream.heard > SILENT_SECONDS * 1000) lose(t("lost.silent"));
+}
+
+/** The tab's title and icon, which are seen from other tabs. */
+function showLevel(level, name = t(`level.${level}`)) {
+  const title = level === "healthy" ? "Pomocore" : `${name} · Pomocore`;
+  if (document.title === title) return;
+  document.title = title;
+  document.querySelector("link[rel=icon]").href = level === "healthy" ? "/console/icon.svg" : `/console/icon-${level}.svg`;
 }
 
 $("theme").addEventListener("click", switchTheme);
+$("language").addEventListener("click", switchLanguage);
 systemIsDark.addEventListener("change", applyTheme);
 $("unlock").addEventListener("click", toggleLock);
 $("token-form").addEventListener("submit", unlock);
 $("token-cancel").addEventListener("click", () => $("token-dialog").close());
-$("try").addEventListener("submit", classify);
-$("board-form").addEventListener("submit", (event) => event.preventDefault());
-$("board-form").addEventListener("input", showFirstPage);
-$("earlier").addEventListener("click", () => step(-1));
-$("later").addEventListener("click", () => step(1));
-$("page-before").addEventListener("click", () => turn(-1));
-$("page-after").addEventListener("click", () => turn(1));
 
+fillTexts();
+say("connection", t("connecting"));
+say("language", t("language"));
 applyTheme();
+startRouting();
+show();
 setInterval(watchSilence, 1000);
+setInterval(() => stream.live && refreshShown(), REFRESH_SECONDS * 1000);
 listen();

@@ -1,5 +1,7 @@
 // Elements of the page, and how they are filled with texts.
 
+import { t } from "./texts.js";
+
 export const $ = (id) => document.getElementById(id);
 
 /** An element with attributes and children; texts are always text, never HTML. */
@@ -20,7 +22,9 @@ export function say(id, text) {
 }
 
 export const empty = (text) => make("p", { class: "empty" }, text);
-export const failed = (error) => make("p", { class: "error", role: "alert" }, `It could not be loaded: ${error.message}`);
+/** What could not be loaded. During an outage (503) the overview says why. */
+export const failure = ({ status, message }) => (status === 503 ? t("unavailable") : t("failed", { error: message }));
+export const failed = (error) => make("p", { class: "error", role: "alert" }, failure(error));
 
 let forgetting;
 
@@ -31,8 +35,16 @@ export function tell(text) {
   forgetting = setTimeout(() => say("told", ""), 6000);
 }
 
-/** A table; all columns but the first hold numbers. */
-export function table(heads, rows) {
-  const cells = heads.map((head, index) => make("th", { scope: "col", class: index ? "number" : "" }, head));
+/** A table; all columns but the first hold numbers, unless `numbers` is false. */
+export function table(heads, rows, numbers = true) {
+  const cells = heads.map((head, index) => make("th", { scope: "col", class: index && numbers ? "number" : "" }, head));
   return make("table", {}, make("thead", {}, make("tr", {}, ...cells)), make("tbody", {}, ...rows));
+}
+
+/** A list in place of the old one; a focus on it stays on the item's neighbour. */
+export function replaceList(id, items, ifNone) {
+  const buttons = [...$(id).querySelectorAll("button")];
+  const focused = buttons.indexOf(document.activeElement);
+  $(id).replaceChildren(items.length ? make("ul", { class: "items" }, ...items) : empty(ifNone));
+  if (focused >= 0) [...$(id).querySelectorAll("button")].at(Math.min(focused, items.length - 1))?.focus();
 }

@@ -1,38 +1,40 @@
-// Numbers, shares and times as a person reads them.
+// Numbers, shares and times as a person reads them, in the language of the page and the boards' time zone.
 
-const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const precise = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+import { labels } from "./labels.js";
+import { language, number, t } from "./texts.js";
 
-export function number(value) {
-  if (value == null) return "–";
-  return (Math.abs(value) < 10 && !Number.isInteger(value) ? precise : whole).format(value);
-}
+const shares = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
 
 export function percent(share) {
-  if (share > 0 && share < 0.001) return "<0.1 %";
-  return `${precise.format(share * 100)} %`;
+  return share > 0 && share < 0.001 ? "<0.1 %" : `${shares.format(share * 100)} %`;
 }
 
 /** Seconds as one number with the unit that suits it. */
 export function duration(seconds) {
   if (seconds == null) return "–";
-  if (seconds === 0) return "0 s";
-  if (seconds < 1) return `${number(seconds * 1000)} ms`;
-  if (seconds < 120) return `${number(seconds)} s`;
-  if (seconds < 7200) return `${number(seconds / 60)} min`;
-  return seconds < 172_800 ? `${number(seconds / 3600)} h` : `${number(seconds / 86_400)} days`;
+  if (seconds > 0 && seconds < 1) return t("unit.ms", { n: seconds * 1000 });
+  if (seconds < 120) return t("unit.s", { n: seconds });
+  if (seconds < 7200) return t("unit.min", { n: Math.round(seconds / 60) });
+  return seconds < 172_800
+    ? t("unit.h", { n: Math.round(seconds / 3600) })
+    : t("unit.days", { n: Math.round(seconds / 86_400) });
 }
 
-/** Seconds as a person counts hours: 31 h 05 min. */
+/** Seconds as a person counts hours: 31 h 5 min. */
 export function spent(seconds) {
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 1) return `${Math.floor(seconds)} s`;
-  const rest = minutes % 60;
-  return minutes < 60
-    ? `${minutes} min`
-    : `${number(Math.floor(minutes / 60))} h ${String(rest).padStart(2, "0")} min`;
+  if (minutes < 1) return t("unit.s", { n: Math.floor(seconds) });
+  if (minutes < 60) return t("unit.min", { n: minutes });
+  return t("unit.h-min", { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }
 
-export const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+export const perSecond = (value) => t("unit.per-second", { n: value });
 
-export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+const shown = (options) => (seconds) =>
+  new Intl.DateTimeFormat(language, { timeZone: labels.zone, hourCycle: "h23", ...options }).format(seconds * 1000);
+
+/** A moment, in seconds since 1970. */
+export const moment = shown({ dateStyle: "medium", timeStyle: "medium" });
+export const clock = shown({ timeStyle: "medium" });
+
+export { number };

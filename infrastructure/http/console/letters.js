@@ -1,169 +1,172 @@
-// What needs a hand: dead letters and proposed patterns, and the token that both want for changes.
+// Dead letters: by kind, searched, page by page; put back, changed, or dropped, with what became of them.
 
-import { TOKEN, ask } from "./api.js";
-import { $, empty, failed, make, say, tell } from "./elements.js";
+import { action, change, isOpen } from "./access.js";
+import { ask } from "./api.js";
+import { $, empty, failed, make, replaceList, say, tell } from "./elements.js";
 import { sumOfStreams } from "./figures.js";
-import { moment, number, percent, plural } from "./format.js";
+import { moment, number } from "./format.js";
+import { isShown, page, setQuery } from "./router.js";
+import { has, t } from "./texts.js";
 
-let access = "off";
+const PAGE_SIZE = 20;
+/** So much of a reason may be searched for. */
+const REASON_LENGTH = 300;
+const list = { group: {}, text: "", letters: [], next: null, total: 0, shown: "", asked: 0 };
 
-const LOCKED = {
-  off: "Changes are switched off: ADMIN_TOKEN is not set.",
-  locked: "Unlock to do so.",
-  open: "",
-};
+page("dead-letters", {
+  open: (given) => {
+    list.group = given.has("kind") ? { kind: given.get("kind"), reason: given.get("reason") ?? "" } : {};
+    list.text = given.get("q") ?? "";
+    $("letter-search").value = list.text;
+    list.shown = "";
+    return showLetters();
+  },
+  refresh: () => list.letters.length <= PAGE_SIZE && showLetters(), // who has paged on is not thrown back
+});
 
-/** Asks whether the token, where there is one, is still right, and shows what follows from it. */
-export async function refreshAccess() {
+const chosen = () => ({ ...list.group, ...(list.text && { q: list.text }) });
+
+async function showLetters(before = null) {
+  const asked = ++list.asked;
+  const query = new URLSearchParams({ ...chosen(), limit: PAGE_SIZE, ...(before && { before }) });
   try {
-    access = (await ask("/api/access")).changes;
+    const [found, summary] = await Promise.all([ask(`/api/dead-letters?${query}`), ask("/api/dead-letters/summary")]);
+    if (asked !== list.asked) return;
+    list.letters = before ? [...list.letters, ...found.content] : found.content;
+    list.next = found.next;
+    list.total = summary.total;
+    showGroups(summary.groups);
+    const seen = JSON.stringify([isOpen(), list.letters]);
+    const none = t(list.group.kind || list.text ? "letters.none-found" : "letters.none");
+    if (seen !== list.shown) replaceList("letters", list.letters.map(letterItem), none);
+    list.shown = seen;
+    $("letters-more").hidden = list.next === null;
   } catch (error) {
-    if (error.status !== 401) return;
-    sessionStorage.removeItem(TOKEN);
-    access = "locked";
-  }
-  $("unlock").hidden = access === "off";
-  say("unlock", access === "open" ? "Lock" : "Unlock");
-  for (const note of document.querySelectorAll(".locked-note")) note.textContent = LOCKED[access];
-  await Promise.all([showLetters(), showProposals()]);
-}
-
-export function toggleLock() {
-  if (access !== "open") {
-    say("token-error", "");
-    $("token-dialog").showModal();
-    return;
-  }
-  sessionStorage.removeItem(TOKEN);
-  refreshAccess();
-}
-
-export async function unlock(event) {
-  event.preventDefault();
-  try {
-    await ask("/api/access", { token: $("token").value });
-  } catch (error) {
-    say("token-error", error.status === 401 ? "This is not the token." : error.message);
-    return;
-  }
-  sessionStorage.setItem(TOKEN, $("token").value);
-  $("token").value = "";
-  $("token-dialog").close();
-  await refreshAccess();
-}
-
-/** Changes something by POST, says so, and shows `list` anew. */
-async function change(path, done, list) {
-  try {
-    await ask(path, { body: {} });
-    tell(done);
-  } catch (error) {
-    tell(`It did not work: ${error.message}`);
-    if (error.status === 401) refreshAccess();
-  }
-  await list();
-}
-
-const action = (text, label, run) =>
-  make(
-    "button",
-    { type: "button", class: "quiet", "aria-label": label, disabled: access !== "open", onclick: run },
-    text,
-  );
-
-/** A list in place of the old one; a focus on it stays on the item's neighbour. */
-function replaceList(id, items, ifNone) {
-  const buttons = [...$(id).querySelectorAll("button")];
-  const focused = buttons.indexOf(document.activeElement);
-  $(id).replaceChildren(items.length ? make("ul", { class: "items" }, ...items) : empty(ifNone));
-  if (focused >= 0) [...$(id).querySelectorAll("button")].at(Math.min(focused, items.length - 1))?.focus();
-}
-
-// Dead letters
-
-let shownLetters = "";
-
-async function showLetters() {
-  try {
-    const { content } = await ask("/api/dead-letters?limit=10");
-    const seen = JSON.stringify([access, content]);
-    if (seen !== shownLetters)
-      replaceList("letters", content.map(letterItem), "None: every message could be processed.");
-    shownLetters = seen;
-  } catch (error) {
-    shownLetters = "";
+    list.shown = "";
     $("letters").replaceChildren(failed(error));
   }
 }
 
+function showGroups(groups) {
+  const all = { label: t("letters.all"), count: list.total, group: {} };
+  const found = groups.map(({ kind, reason, count }) => ({ label: `${kindName(kind)}: ${reason}`, count, group: { kind, reason: reason.slice(0, REASON_LENGTH) } }));
+  const buttons = [all, ...found].map(({ label, count, group }) => {
+    const pressed = String(group.kind === list.group.kind && group.reason === list.group.reason);
+    const attributes = { type: "button", class: "quiet", "aria-pressed": pressed, onclick: () => choose({ group }) };
+    return make("button", attributes, `${label} `, make("b", {}, number(count)));
+  });
+  const focused = [...$("letter-groups").children].indexOf(document.activeElement);
+  $("letter-groups").replaceChildren(...(groups.length ? buttons : []));
+  if (focused >= 0) $("letter-groups").children[Math.min(focused, buttons.length - 1)]?.focus();
+  const none = !isOpen() || !list.letters.length || !(list.group.kind || list.text);
+  for (const id of ["letters-replay", "letters-drop"]) $(id).disabled = none;
+}
+
+const kindName = (kind) => (has(`died.${kind}`) ? t(`died.${kind}`) : kind);
+
+function choose(what) {
+  Object.assign(list, what);
+  setQuery(chosen());
+  showLetters();
+}
+
 function letterItem(letter) {
-  const about = [
-    letter.userId || "no user",
-    moment.format(letter.time * 1000),
-    plural(letter.deliveries, "try", "tries"),
-  ];
-  const replay = () => change(`/api/dead-letters/${letter.id}/replay`, "It is back on the stream.", showLetters);
-  const button = action("Replay", `Replay the message of ${letter.userId || "no user"}, ${letter.id}`, replay);
-  button.disabled ||= letter.truncated;
+  const whose = { user: letter.userId || t("letters.no-user"), id: letter.id };
+  const about = [whose.user, moment(letter.time), t("tries", { n: letter.deliveries })];
+  const button = (verb, run) => action(t(`letters.${verb}`), t(`letters.${verb}.label`, whose), run);
+  const replay = button("replay", () => change(`/api/dead-letters/${letter.id}/replay`, outcomeText, showLetters));
+  const edit = button("edit", () => openEditor(letter));
+  const drop = button("drop", () => change("/api/dead-letters/drop", t("letters.dropped"), showLetters, { ids: [letter.id] }));
+  replay.disabled ||= letter.truncated;
+  edit.disabled ||= letter.truncated || !letter.fields;
   return make(
     "li",
     {},
     make("div", { class: "what" }, letter.reason, make("small", {}, about.join(" · "))),
-    make("span", { class: "tag warn" }, letter.kind.replaceAll("_", " ")),
-    button,
+    make("span", { class: "tag warn" }, kindName(letter.kind)),
+    make("span", { class: "buttons" }, replay, edit, drop),
     letter.fields ? letterFields(letter) : null,
+    letter.history?.length ? letterHistory(letter.history) : null,
   );
+}
+
+const outcomeText = ({ outcome, why }) => t(`letters.${outcome}`, { why });
+
+function letterHistory(history) {
+  const rows = history.map(({ parked, kind, reason, replayed }) =>
+    make("li", {}, `${moment(parked)}: ${kindName(kind)}, ${reason} → ${t("letters.replayed", { time: moment(replayed) })}`),
+  );
+  return make("details", {}, make("summary", {}, t("letters.history", { n: history.length })), make("ol", {}, ...rows));
 }
 
 function letterFields(letter) {
   const rows = Object.entries(letter.fields).map(([name, value]) =>
     make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)),
   );
-  const note = letter.truncated ? " (cut because of their size: it cannot be put back)" : "";
-  return make("details", {}, make("summary", {}, `Fields${note}`), make("table", {}, make("tbody", {}, ...rows)));
+  const summary = t(letter.truncated ? "letters.fields-cut" : "letters.fields");
+  return make("details", {}, make("summary", {}, summary), make("table", {}, make("tbody", {}, ...rows)));
 }
 
-let letterCount = null;
+// All of a kind
 
-/** The list is asked for anew when its length has changed. */
-export function followLetters(state) {
-  const count = sumOfStreams(state, "dead_letters");
-  say("letter-count", count ? number(count) : "");
-  if (letterCount !== null && letterCount !== count) showLetters();
-  letterCount = count;
+/** Changes all that are chosen, some hundred a request; what comes back meanwhile is not changed again. */
+async function changeAll(verb) {
+  if (!confirm(t(`letters.sure-${verb}`, { what: [list.group.kind && kindName(list.group.kind), list.group.reason, list.text].filter(Boolean).join(", ") }))) return;
+  const told = { committed: 0, died: 0, waiting: 0, dropped: 0 };
+  let until = {};
+  let more = true;
+  const done = (answer) => {
+    ({ more } = answer);
+    until = { until: answer.until };
+    told.dropped += answer.dropped ?? 0;
+    for (const [name, count] of Object.entries(answer.counts ?? {})) told[name] = (told[name] ?? 0) + count;
+    return t(verb === "drop" ? "letters.deleted" : "letters.done", { n: told.dropped, ...told });
+  };
+  while (more) more = (await change(`/api/dead-letters/${verb}`, done, null, { ...chosen(), ...until })) && more;
+  await showLetters();
 }
 
-// Proposals
+// Edit and replay
 
-async function showProposals() {
+let edited = null;
+
+function openEditor(letter) {
+  edited = letter;
+  say("edit-error", "");
+  const fields = Object.entries(letter.fields).map(([name, value]) =>
+    make("label", {}, name, make("input", { name, value, autocomplete: "off" })),
+  );
+  $("edit-fields").replaceChildren(...fields);
+  $("edit-dialog").showModal();
+}
+
+async function replayEdited(event) {
+  event.preventDefault();
+  const fields = Object.fromEntries(new FormData($("edit-form")));
   try {
-    const { content } = await ask("/api/proposals");
-    const waiting = content.filter(({ status }) => status === "proposed").slice(0, 20);
-    const none = "None. python -m cmd.patterns propose looks for some.";
-    replaceList("proposals", waiting.map(proposalItem), none);
+    const answer = await ask(`/api/dead-letters/${edited.id}/replay`, { body: { fields } });
+    $("edit-dialog").close();
+    tell(outcomeText(answer));
+    await showLetters();
   } catch (error) {
-    $("proposals").replaceChildren(failed(error));
+    say("edit-error", error.message);
   }
 }
 
-function proposalItem({ id, kind, pattern, category, answers, share }) {
-  const decide = (verb, done) => () =>
-    change(`/api/proposals/${encodeURIComponent(id)}/${verb}`, `${pattern}: ${done}.`, showProposals);
-  return make(
-    "li",
-    {},
-    make(
-      "div",
-      { class: "what" },
-      make("code", {}, pattern),
-      ` → ${category}`,
-      make("small", {}, `${kind}, ${plural(answers, "answer")} of the LLM, ${percent(share)} of them agree`),
-    ),
-    make(
-      "span",
-      { class: "buttons" },
-      action("Accept", `Accept ${pattern} for ${category}`, decide("accept", "a pattern from now on")),
-      action("Reject", `Reject ${pattern}`, decide("reject", "not proposed again")),
-    ),
-  );
+let count = null;
+
+/** The number beside the page's name; the list is asked for anew when it has changed. */
+export function followLetters(state) {
+  const now = sumOfStreams(state, "dead_letters");
+  say("letter-count", now ? number(now) : "");
+  if (count !== null && count !== now && isShown("dead-letters")) showLetters();
+  count = now;
 }
+
+$("letter-form").addEventListener("submit", (event) => event.preventDefault());
+$("letter-search").addEventListener("input", () => choose({ text: $("letter-search").value.trim() }));
+$("letters-replay").addEventListener("click", () => changeAll("replay"));
+$("letters-drop").addEventListener("click", () => changeAll("drop"));
+$("letters-more").addEventListener("click", () => showLetters(list.next));
+$("edit-form").addEventListener("submit", replayEdited);
+$("edit-cancel").addEventListener("click", () => $("edit-dialog").close());

@@ -1,9 +1,10 @@
-// Moving plots of the last minutes, drawn by hand in SVG.
+// A plot with axes and a cursor, drawn by hand in SVG.
 
 import { $, make } from "./elements.js";
 
-export const PLOT = { width: 400, height: 130, top: 16, bottom: 18, seconds: 300, gap: 15 };
+const SIZE = { height: 170, top: 10, bottom: 22, left: 52, right: 6 };
 const SVG = "http://www.w3.org/2000/svg";
+const TICK_PIXELS = 70;
 
 function svg(tag, attributes = {}, text = "") {
   const element = document.createElementNS(SVG, tag);
@@ -19,111 +20,119 @@ function roundedUp(value) {
 }
 
 export class Plot {
-  /** `series`: {fast: {label, of}, …}, where `of` is the value at a point, null where there is none. */
-  constructor(id, series, { unit, least }) {
-    this.series = Object.entries(series);
+  /** `onCursor` is called with the index of the point under the pointer or chosen by the arrow keys, or null. */
+  constructor(id, label, { unit, least, onCursor }) {
     this.unit = unit;
     this.least = least;
-    this.points = [];
+    this.onCursor = onCursor;
+    this.view = { times: [], ticks: [], series: [], moment: String };
     this.cursor = null;
-    this.picture = svg("svg", { role: "img", preserveAspectRatio: "none" });
+    this.picture = svg("svg", { role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": 0 });
+    this.card = make("div", { class: "values", hidden: true });
     this.keys = make("div", { class: "keys" });
-    $(id).replaceChildren(this.picture, this.keys);
-    this.picture.addEventListener("pointermove", (event) => this.point(event));
-    this.picture.addEventListener("pointerleave", () => this.point(null));
-    new ResizeObserver(() => this.draw(this.points)).observe($(id));
+    $(id).replaceChildren(this.picture, this.card, this.keys);
+    this.picture.addEventListener("pointermove", (event) => this.onCursor(this.nearest(event)));
+    this.picture.addEventListener("pointerleave", () => this.onCursor(null));
+    this.picture.addEventListener("blur", () => this.onCursor(null));
+    this.picture.addEventListener("keydown", (event) => this.step(event));
+    new ResizeObserver(() => this.draw()).observe($(id));
   }
 
-  point(event) {
-    if (event === null) this.cursor = null;
-    else {
-      const box = this.picture.getBoundingClientRect();
-      this.cursor = (1 - (event.clientX - box.left) / box.width) * PLOT.seconds;
-    }
-    this.draw(this.points);
+  nearest({ clientX }) {
+    const { times } = this.view;
+    const at = clientX - this.picture.getBoundingClientRect().left;
+    const distance = (index) => Math.abs(this.x(times[index]) - at);
+    return times.reduce((best, _, index) => (best === null || distance(index) < distance(best) ? index : best), null);
   }
 
-  draw(points) {
-    this.points = points;
-    this.width = this.picture.clientWidth || PLOT.width; // in pixels, so that no text is stretched
-    this.picture.setAttribute("viewBox", `0 0 ${this.width} ${PLOT.height}`);
-    const values = points.flatMap((point) => this.series.map(([, { of }]) => of(point) ?? 0));
-    const highest = roundedUp(Math.max(this.least, ...values));
-    this.picture.replaceChildren(...this.frame(highest));
-    for (const [name, { of }] of this.series) this.picture.append(...this.curve(name, of, highest));
-    const shown = this.shownPoint();
-    if (shown && this.cursor !== null) this.picture.append(this.cursorAt(shown));
-    this.describe(shown);
+  step(event) {
+    const last = this.view.times.length - 1;
+    const now = this.cursor ?? last;
+    const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last, Escape: null }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    this.onCursor(to === null ? null : Math.min(Math.max(to, 0), last));
   }
 
-  x(point) {
-    return this.width * (1 - point.age / PLOT.seconds);
+  /** `view`: {times, ticks: [[time, text], …], series: [{name, label, values, drawn}, …], moment}; values may be null. */
+  show(view, cursor) {
+    Object.assign(this, { view, cursor });
+    this.draw();
   }
 
-  y(value, highest) {
-    const room = PLOT.height - PLOT.top - PLOT.bottom;
-    return PLOT.top + room * (1 - value / highest);
+  draw() {
+    const { times, series } = this.view;
+    this.width = this.picture.clientWidth || 400; // in pixels, so that no text is stretched
+    this.picture.setAttribute("viewBox", `0 0 ${this.width} ${SIZE.height}`);
+    const drawn = series.filter((it) => it.drawn !== false);
+    this.highest = roundedUp(Math.max(this.least, ...drawn.flatMap(({ values }) => values.map((value) => value ?? 0))));
+    this.picture.replaceChildren(...this.frame(), ...drawn.flatMap((it) => this.curve(it)));
+    this.picture.setAttribute("aria-valuemax", Math.max(times.length - 1, 0));
+    this.describe();
   }
 
-  frame(highest) {
-    const lines = [0, highest / 2, highest].map((value) => {
-      const y = this.y(value, highest);
-      return svg("line", { class: "grid", x1: 0, x2: this.width, y1: y, y2: y });
+  x(time) {
+    const { times } = this.view;
+    const share = times.length > 1 ? (time - times[0]) / (times.at(-1) - times[0]) : 1;
+    return SIZE.left + share * (this.width - SIZE.left - SIZE.right);
+  }
+
+  y(value) {
+    return SIZE.top + (SIZE.height - SIZE.top - SIZE.bottom) * (1 - value / this.highest);
+  }
+
+  frame() {
+    const levels = [0, this.highest / 2, this.highest].flatMap((value) => [
+      svg("line", { class: "grid", x1: SIZE.left, x2: this.width, y1: this.y(value), y2: this.y(value) }),
+      svg("text", { x: SIZE.left - 6, y: this.y(value) + 4, "text-anchor": "end" }, this.unit(value)),
+    ]);
+    const { ticks } = this.view;
+    const every = Math.ceil((ticks.length * TICK_PIXELS) / Math.max(this.width - SIZE.left, 1));
+    const moments = ticks.filter((_, index) => index % every === 0).flatMap(([time, text]) => [
+      svg("line", { class: "grid", x1: this.x(time), x2: this.x(time), y1: this.y(0), y2: this.y(0) + 4 }),
+      svg("text", { x: Math.min(this.x(time), this.width - TICK_PIXELS / 4), y: SIZE.height - 5, "text-anchor": "middle" }, text),
+    ]);
+    return [...levels, ...moments];
+  }
+
+  /** A line for each stretch without a gap; a lone point is a dot. */
+  curve({ name, values }) {
+    const stretches = [[]];
+    values.forEach((value, index) => {
+      if (value === null) stretches.push([]);
+      else stretches.at(-1).push(`${this.x(this.view.times[index]).toFixed(1)},${this.y(value).toFixed(1)}`);
     });
-    const foot = PLOT.height - 4;
-    return [
-      ...lines,
-      svg("text", { x: 0, y: PLOT.top - 5 }, this.unit(highest)),
-      svg("text", { x: 0, y: foot }, "5 min ago"),
-      svg("text", { x: this.width, y: foot, "text-anchor": "end" }, "now"),
-    ];
+    return stretches
+      .filter((points) => points.length)
+      .map((points) =>
+        svg("path", { class: `series ${name} ${points.length > 1 ? "" : "dot"}`, d: `M${points.join("L")}h0` }),
+      );
   }
 
-  /** A line and the area below it for each stretch without a longer gap. */
-  curve(name, of, highest) {
-    const shapes = [];
-    for (const stretch of this.stretches(of)) {
-      const line = stretch.map((p) => `${this.x(p).toFixed(1)},${this.y(of(p), highest).toFixed(1)}`).join("L");
-      const [first, last] = [this.x(stretch[0]), this.x(stretch.at(-1))];
-      const floor = this.y(0, highest);
-      shapes.push(svg("path", { class: `area ${name}`, d: `M${first},${floor}L${line}L${last},${floor}Z` }));
-      shapes.push(svg("path", { class: `series ${name} ${stretch.length > 1 ? "" : "dot"}`, d: `M${line}h0` }));
-    }
-    return shapes;
-  }
-
-  stretches(of) {
-    const found = [];
-    let before = null;
-    for (const point of this.points.filter((it) => of(it) !== null)) {
-      if (before === null || before.age - point.age > PLOT.gap) found.push([]);
-      found.at(-1).push(point);
-      before = point;
-    }
-    return found;
-  }
-
-  shownPoint() {
-    if (this.cursor === null) return this.points.at(-1);
-    const distance = (point) => Math.abs(point.age - this.cursor);
-    return this.points.reduce((best, point) => (best && distance(best) <= distance(point) ? best : point), null);
-  }
-
-  cursorAt(point) {
-    const x = this.x(point);
-    return svg("line", { class: "cursor", x1: x, x2: x, y1: PLOT.top, y2: PLOT.height - PLOT.bottom });
-  }
-
-  describe(point) {
-    const value = (of) => (point ? (of(point) === null ? "–" : this.unit(of(point))) : "–");
-    const when = this.cursor === null ? "now" : `${Math.round(point?.age ?? 0)} s ago`;
+  describe() {
+    const { times, series, moment } = this.view;
+    const last = times.length - 1;
+    const said = (values, index) => (values[index] == null ? "–" : this.unit(values[index]));
+    const swatch = (name) => make("i", { class: `swatch ${name}` });
     this.keys.replaceChildren(
-      ...this.series.map(([name, { label, of }]) =>
-        make("span", {}, make("i", { class: `swatch ${name}` }), `${label} `, make("b", {}, value(of))),
+      ...series.map(({ name, label, values }) =>
+        make("span", {}, swatch(name), `${label} `, make("b", {}, said(values, last))),
       ),
-      this.cursor === null ? "" : make("span", {}, when),
     );
-    const words = this.series.map(([, { label, of }]) => `${label} ${value(of)}`).join(", ");
-    this.picture.setAttribute("aria-label", `${when}: ${words}`);
+    const at = this.cursor ?? last;
+    const words = series.map(({ label, values }) => `${label} ${said(values, at)}`);
+    this.picture.setAttribute("aria-valuenow", Math.max(at, 0));
+    this.picture.setAttribute("aria-valuetext", [times.length ? moment(times[at]) : "–", ...words].join(", "));
+    this.card.hidden = this.cursor === null || !times.length;
+    if (this.card.hidden) return;
+    const x = this.x(times[at]);
+    const line = { class: "cursor", x1: x, x2: x, y1: SIZE.top, y2: SIZE.height - SIZE.bottom };
+    this.picture.append(svg("line", line));
+    const rows = series.map(({ name, label, values }) =>
+      make("div", {}, swatch(name), `${label} `, make("b", {}, said(values, at))),
+    );
+    this.card.replaceChildren(make("div", { class: "when" }, moment(times[at])), ...rows);
+    this.card.style.left = `${x < this.width / 2 ? x + 10 : x - 10}px`;
+    this.card.classList.toggle("before", x >= this.width / 2);
   }
 }

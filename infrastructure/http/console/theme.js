@@ -1,6 +1,7 @@
 // Light and dark.
 
 import { $, say } from "./elements.js";
+import { t } from "./texts.js";
 
 const THEME = "pomocore-theme";
 export const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
@@ -8,8 +9,7 @@ export const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 export function applyTheme() {
   const theme = localStorage.getItem(THEME) ?? (systemIsDark.matches ? "dark" : "light");
   document.documentElement.dataset.theme = theme;
-  say("theme", theme === "dark" ? "Light" : "Dark");
-  $("theme").setAttribute("aria-label", `Switch to ${theme === "dark" ? "light" : "dark"} colours`);
+  say("theme", t(theme === "dark" ? "theme.light" : "theme.dark"));
 }
 
 export function switchTheme() {

@@ -1,0 +1,193 @@
+// The deployment: its parts and instances, lanes, LLM, collector, cards, tasks, changes, and settings.
+
+import { ask } from "./api.js";
+import { $, empty, failed, make, say, table } from "./elements.js";
+import { byLabel, metric, sum, sumOfStreams } from "./figures.js";
+import { duration, moment, number } from "./format.js";
+import { labels } from "./labels.js";
+import { isShown, page } from "./router.js";
+import { has, t } from "./texts.js";
+
+page("system", { open: () => Promise.all([showSystem(), showCards()]) });
+
+const tag = (good, text) => make("span", { class: `tag ${good ? "good" : "bad"}` }, text);
+const cell = (...content) => make("td", {}, ...content);
+const numberCell = (text) => make("td", { class: "number" }, text);
+
+function showLanes(metrics) {
+  const rows = Object.entries(labels.lanes).map(([lane, { label, meaning }]) => {
+    const batches = metrics[metric("batch_seconds_count", "lane", lane)] ?? 0;
+    const mean = batches ? duration(metrics[metric("batch_seconds_sum", "lane", lane)] / batches) : "–";
+    const name = make("th", { scope: "row" }, make("i", { class: `swatch ${lane}` }), label);
+    name.append(make("small", { class: "note" }, ` ${meaning}`));
+    const committed = number(metrics[metric("messages_committed_total", "lane", lane)] ?? 0);
+    return make("tr", {}, name, numberCell(committed), numberCell(mean));
+  });
+  $("lanes").replaceChildren(table([t("lanes.lane"), t("tile.committed"), t("lanes.mean")], rows));
+}
+
+const pairsOf = (pairs) =>
+  pairs.map(([name, value]) => make("div", {}, make("dt", {}, t(name)), make("dd", {}, value)));
+
+function showLlm(state) {
+  const { metrics } = state;
+  const requests = byLabel(metrics, "llm_requests_total");
+  const all = sum(Object.values(requests));
+  const deferred = sumOfStreams(state, "deferred") ?? 0;
+  say("llm-text", t(state.llm ? "llm.on" : "llm.off"));
+  const pairs = [
+    ["llm.requests", number(all)],
+    ["llm.failed", number(all - (requests.answered ?? 0))],
+    ["llm.tokens", number(metrics.pomocore_llm_tokens_total)],
+    ["llm.cost", number(metrics.pomocore_llm_cost_total)],
+    ["llm.pauses", number(sum(Object.values(byLabel(metrics, "llm_pauses_total"))))],
+    ["llm.later", number(deferred)],
+  ];
+  $("llm").replaceChildren(...pairsOf(state.llm || all || deferred ? pairs : []));
+}
+
+/** Of the collector in this process, if there is one. */
+function showCollector(metrics) {
+  const accepted = metrics.pomocore_collect_accepted_events_total;
+  $("collector-card").hidden = accepted == null;
+  if (accepted == null) return;
+  const posts = byLabel(metrics, "collect_requests_total");
+  const away = byLabel(metrics, "collect_outage");
+  const waits = [away.redis ? t("collector.stream") : null, away.archive ? t("collector.archive") : null].filter(Boolean);
+  const what = waits.length > 1 ? t("collector.and", { one: waits[0], other: waits[1] }) : waits[0];
+  say("collector-text", what ? t("collector.waits", { what }) : t("collector.runs"));
+  const oldest = Math.max(...Object.values(byLabel(metrics, "collect_oldest_seconds")));
+  const pairs = [
+    ["collector.accepted", number(accepted)],
+    ["collector.published", number(metrics.pomocore_collect_published_events_total)],
+    ["collector.stored", number(metrics.pomocore_collect_stored_events_total)],
+    ["collector.refused", number(sum(Object.values(posts)) - (posts[202] ?? 0))],
+    ["collector.spool", t("unit.mb", { n: (metrics.pomocore_collect_spool_bytes ?? 0) / 1e6 })],
+    ["collector.oldest", duration(oldest)],
+  ];
+  $("collector").replaceChildren(...pairsOf(pairs));
+}
+
+const partName = (name) => (has(`part.${name}`) ? t(`part.${name}`) : name);
+
+function showParts(state) {
+  const checks = Object.entries(state.checks).map(([name, check]) => {
+    const word = check.ok ? "parts.usable" : name in state.breakers ? "parts.waited-for" : "parts.not-usable";
+    const why = check.ok ? null : make("small", {}, check.why);
+    return make("li", {}, make("span", {}, partName(name)), tag(check.ok, t(word)), why);
+  });
+  const openings = sum(Object.values(byLabel(state.metrics, "breaker_openings_total")));
+  const breakers = openings ? t("parts.outages", { n: openings }) : t("parts.no-outage");
+  const patterns = t("parts.patterns", { n: state.metrics.pomocore_patterns ?? 0 });
+  $("checks").replaceChildren(
+    ...checks,
+    make("li", {}, make("span", {}, t("parts.breakers")), breakers),
+    make("li", {}, make("span", {}, t("parts.in-use")), patterns),
+  );
+  const instances = state.streams.flatMap((stream) => stream.instances);
+  const rows = instances.sort((one, other) => one.name.localeCompare(other.name)).map(instanceRow);
+  const heads = [t("parts.instance"), t("tile.working"), t("parts.asked")];
+  $("instances").replaceChildren(rows.length ? table(heads, rows) : empty(t("parts.no-instance")));
+}
+
+function instanceRow({ name, pending, idle_seconds }) {
+  const asked = t("ago", { time: duration(idle_seconds) });
+  return make("tr", {}, cell(make("code", {}, name)), numberCell(number(pending)), numberCell(asked));
+}
+
+export function followSystem(state) {
+  if (!isShown("system")) return;
+  showLanes(state.metrics);
+  showLlm(state);
+  showCollector(state.metrics);
+  showParts(state);
+}
+
+/** The run over everyone's focus cards, as it goes. */
+async function showCards() {
+  try {
+    const run = await ask("/api/cards/run");
+    $("cards-card").hidden = !run.underWay && !run.lastEnd;
+    $("cards").replaceChildren(make("p", {}, run.underWay ? goingOn(run) : t("cards.last", { time: moment(run.lastEnd ?? 0) })));
+  } catch (error) {
+    $("cards").replaceChildren(failed(error));
+  }
+}
+
+function goingOn({ users, written, unchanged, boardsLeft, chunksLeft }) {
+  const left = boardsLeft ? t("cards.boards", { n: boardsLeft }) : t("cards.chunks", { n: chunksLeft });
+  return t("cards.under-way", { users: t("users", { n: users }), written, unchanged, left });
+}
+
+// What /api/system tells: stores, tasks, settings; and the changes
+
+async function showSystem() {
+  try {
+    const [system, audit] = await Promise.all([ask("/api/system"), ask("/api/audit?limit=30")]);
+    say("version", system.version);
+    $("stores").replaceChildren(...system.stores.map(storeItem));
+    showTasks(system);
+    showAudit(audit.content);
+    showSettings(system.settings);
+  } catch (error) {
+    $("tasks").replaceChildren(failed(error));
+  }
+}
+
+function storeItem({ server, address, ok, words }) {
+  const state = tag(ok, t(ok ? "parts.usable" : "parts.not-usable"));
+  return make("li", {}, make("span", {}, server), state, make("code", {}, address), words ? make("small", {}, words) : null);
+}
+
+function showTasks({ tasks, runs }) {
+  const rows = tasks.map(({ name, help, schedule, next, lastRun }) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, make("code", {}, name), make("small", { class: "note" }, help)),
+      cell(lastRun ? statusOf(lastRun) : "–", lastRun ? make("small", { class: "note" }, moment(lastRun.started)) : ""),
+      cell(schedule ? make("code", {}, schedule) : "–", next ? make("small", { class: "note" }, t("tasks.next", { time: moment(next) })) : ""),
+    ),
+  );
+  const history = (runs ?? []).slice(0, 30).map((run) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, make("code", {}, run.task)),
+      cell(statusOf(run), run.data?.reason ? make("small", {}, run.data.reason) : ""),
+      cell(moment(run.started), run.ended ? make("small", { class: "note" }, duration(run.ended - run.started)) : ""),
+    ),
+  );
+  const heads = [t("tasks.task"), t("tasks.status"), t("tasks.when")];
+  const earlier = history.length ? make("details", {}, make("summary", {}, t("tasks.history")), table(heads, history, false)) : "";
+  $("tasks").replaceChildren(table([t("tasks.task"), t("tasks.last"), t("tasks.schedule")], rows, false), earlier);
+}
+
+function statusOf({ status, ended }) {
+  const classes = status === "failed" ? "bad" : status === "completed" ? "good" : ended ? "" : "warn";
+  return make("span", { class: `tag ${classes}` }, t(`status.${status}`));
+}
+
+function showAudit(entries) {
+  const rows = entries.map(({ time, who, what, item, outcome }) =>
+    make("tr", {}, cell(moment(time)), cell(who), cell(what, make("small", { class: "note" }, [item, outcome].filter(Boolean).join(": ")))),
+  );
+  const heads = [t("tasks.when"), t("audit.who"), t("audit.what")];
+  $("audit").replaceChildren(rows.length ? table(heads, rows, false) : empty(t("audit.none")));
+}
+
+function showSettings(settings) {
+  const row = ({ name, value, isSet, secret, unit, description }) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, make("code", {}, name), make("small", { class: "note" }, description)),
+      cell(secret && isSet ? t("settings.secret") : [value ?? "–", value && unit].filter(Boolean).join(" ")),
+    );
+  const heads = [t("settings.name"), t("settings.value")];
+  const [set, others] = [settings.filter((it) => it.isSet), settings.filter((it) => !it.isSet)];
+  $("settings").replaceChildren(
+    table(heads, set.map(row), false),
+    make("details", {}, make("summary", {}, t("settings.others", { n: others.length })), table(heads, others.map(row), false)),
+  );
+}

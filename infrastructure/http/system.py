@@ -1,0 +1,148 @@
+"""What runs where, with which settings, and who changed what: the console's page for those who operate it."""
+
+import re
+from contextlib import suppress
+from datetime import datetime
+from time import time
+
+from aiohttp import web
+
+from domains.kernel.errors import RedisOutage
+from domains.operations.model import Change, TaskRun
+from domains.operations.ports import AuditPort, TaskQueuePort
+from infrastructure.command_line import VERSION
+from infrastructure.http import schemas
+from infrastructure.http.endpoint import Endpoint
+from infrastructure.http.guard import Guard
+from infrastructure.operations.health import PipelineHealth
+from infrastructure.operations.outages import server_of
+from infrastructure.operations.task_registry import TASKS
+from infrastructure.settings import Settings, describe_settings, is_secret
+
+_RUNS = 100
+_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+
+
+class SystemApi:
+    def __init__(
+        self, settings: Settings, state: PipelineHealth, tasks: TaskQueuePort, audit: AuditPort, guard: Guard
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._tasks = tasks
+        self._audit = audit
+        self._guard = guard
+
+    async def system(self, request: web.Request) -> schemas.System:
+        runs: list[TaskRun] | None = None
+        with suppress(RedisOutage):  # the stores say so
+            runs = await self._tasks.runs(_RUNS)
+        return schemas.System(
+            version=VERSION,
+            zone=self._settings.timezone,
+            time=time(),
+            instances=self._instances(),
+            stores=await self._stores(),
+            settings=_settings(self._settings),
+            tasks=self._described_tasks(runs or []),
+            runs=None if runs is None else [_run(run) for run in runs],
+        )
+
+    async def audit(self, request: web.Request, query: schemas.AuditQuery) -> schemas.Audit:
+        admitted = self._guard.admits(request)
+        changes, following = await self._audit.page(query.limit, query.before)
+        return schemas.Audit(content=[_change(change, admitted) for change in changes], next=following)
+
+    def _instances(self) -> list[schemas.SystemInstance]:
+        return [
+            schemas.SystemInstance(
+                name=instance.name,
+                stream=stream.stream,
+                pending=instance.pending,
+                idle_seconds=instance.idle_seconds,
+                alive=instance.idle_seconds <= self._settings.silence_allowed,
+                here=instance.name == self._settings.consumer_name,
+            )
+            for stream in self._state.gauges.streams or ()
+            for instance in stream.instances
+        ]
+
+    async def _stores(self) -> list[schemas.StoreDocument]:
+        await self._state.checks()
+        outages, made = self._state.outages, list[schemas.StoreDocument]()
+        for service in ("redis", "store"):
+            (name, address), outage = server_of(service, self._settings), outages.get(service)
+            document = schemas.StoreDocument(service=service, server=name, address=address, ok=outage is None)
+            if outage is not None:
+                document.kind, document.since = outage.kind.value, outage.since
+                document.words = outage.in_words(self._settings)
+            made.append(document)
+        return made
+
+    def _described_tasks(self, runs: list[TaskRun]) -> list[schemas.TaskDocument]:
+        from infrastructure.operations.schedule import next_time  # apscheduler is only for schedules
+
+        schedule, now = self._settings.schedule if self._settings.commands else {}, datetime.now(self._settings.zone)
+        return [
+            schemas.TaskDocument(
+                name=task.name,
+                help=task.help,
+                schedule=schedule.get(task.name),
+                next=next_time(schedule[task.name], now) if task.name in schedule else None,
+                last_run=next((_run(run) for run in runs if run.task == task.name), None),
+            )
+            for task in TASKS.values()
+        ]
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                "GET", "/api/system", self.system,
+                "Instances, stores, settings without secrets, and tasks with their history", schemas.System,
+            ),
+            Endpoint(
+                "GET", "/api/audit", self.audit, "Who changed what, the latest first; with the token, all of it",
+                schemas.Audit, schemas.AuditQuery, access="more",
+            ),
+        ]  # fmt: skip
+
+
+def _settings(settings: Settings) -> list[schemas.SettingDocument]:
+    """Without secrets: also an address may have a password."""
+    made = []
+    for name, default, unit, description in describe_settings():
+        field, secret = name.lower(), is_secret(name.lower())
+        value = getattr(settings, field)
+        shown = None if secret or value is None else _CREDENTIALS.sub("…@", str(value))
+        made.append(
+            schemas.SettingDocument(
+                name=name,
+                value=shown,
+                default=default or None,
+                is_set=field in settings.model_fields_set and value is not None,
+                secret=secret,
+                unit=unit,
+                description=description,
+            )
+        )
+    return made
+
+
+def _run(run: TaskRun) -> schemas.TaskRun:
+    ended = None if run.ended is None else _unix(run.ended)
+    return schemas.TaskRun(**run._asdict() | {"started": _unix(run.started), "ended": ended})
+
+
+def _unix(moment: str) -> float:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except (ValueError, OverflowError):  # anybody may publish anything
+        return 0.0
+
+
+def _change(change: Change, admitted: bool) -> schemas.ChangeDocument:
+    document = schemas.ChangeDocument(time=change.time, who=change.who, what=change.what)
+    if admitted:
+        document.item, document.outcome = change.item, change.outcome
+    return document
