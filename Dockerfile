@@ -18,7 +18,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     APP_ENV=prod
-RUN useradd --system --uid 10001 --no-create-home pomocore
+RUN useradd --system --uid 10001 --no-create-home pomocore && install -d -o pomocore /data
 LABEL org.opencontainers.image.title="Pomocore data pipeline" org.opencontainers.image.licenses="MIT"
 USER 10001
 STOPSIGNAL SIGTERM

@@ -6,7 +6,7 @@ RUNNABLE := .venv/.runnable
 INSTALLED := .venv/.installed
 JOBS ?= 3
 
-.PHONY: run test test-page check format docs install lock bench chaos chaos-long clean help
+.PHONY: run test test-page check format docs install lock bench chaos chaos-postgres chaos-long test-analytics load clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make docs        the lists of settings and metrics in docs/"
 	@echo "make bench       all benchmarks, as a table, JSON and a plot in .data;  ARGS=--quick"
 	@echo "make chaos       the fault suite for a minute;  make chaos-long ROUNDS=200 SEED=1 ARGS=--cluster"
+	@echo "make chaos-postgres   the fault suite with its documents in PostgreSQL"
 	@echo "make install     .venv from the lock;  make lock: the lock from pyproject.toml"
 
 run: $(RUNNABLE)
@@ -45,7 +46,28 @@ bench: $(INSTALLED)
 	$(BIN)/python -m bench --json .data/bench.json --plot .data/bench.png $(ARGS)
 
 chaos: $(INSTALLED)
+	TEST_DEPTH=3 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(BY_EXAMPLES)
 	$(BIN)/python -m tests.chaos --short
+	$(BIN)/python -m tests.chaos.collector --kills 10 --collectors 2
+	$(BIN)/python -m tests.chaos.sites --seconds 20
+	$(BIN)/python -m tests.chaos.cards --users 300 --kills 6
+
+chaos-postgres: $(INSTALLED)
+	$(BIN)/python -m tests.chaos --short --postgres
+	$(BIN)/python -m tests.chaos.cards --users 300 --kills 6 --postgres
+
+load: $(INSTALLED)
+	$(BIN)/python -m bench.load $(ARGS)
+
+# Superset is not part of the lock: it gets a venv of its own, of 0.9 GB
+test-analytics: $(INSTALLED)
+	$(BIN)/python -m tests.chaos.analytics --broker $(KAFKA_BROKER) --druid $(DRUID_CLUSTER) --superset .data/superset \
+		--pictures .data/pictures $(ARGS)
+
+KAFKA_BROKER ?= ../shared/tools/kafka-broker
+DRUID_CLUSTER ?= ../shared/tools/druid-cluster
+
+BY_EXAMPLES := tests/chaos tests/unit/test_rules_against_naive.py
 
 chaos-long: $(INSTALLED)
 	$(BIN)/python -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -71,7 +93,8 @@ $(INSTALLED): requirements-dev.lock $(RUNNABLE)
 # uv is needed here alone, so it is not part of the lock
 lock:
 	@$(PYTHON) -m venv .data/lock && .data/lock/bin/python -m pip install --quiet uv
-	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra otel --output-file requirements.lock
+	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra otel --extra sites --extra collect --extra kafka --extra duckdb \
+		--extra postgres 		--output-file requirements.lock
 	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra embedded \
 		--constraints requirements.lock --output-file requirements-run.lock
 	.data/lock/bin/uv pip compile pyproject.toml $(LOCK_OPTIONS) --extra embedded --group dev \

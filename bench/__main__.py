@@ -21,7 +21,7 @@ _QUICK = {"messages": 20_000, "many": None, "repeats": 1, "n_plus_one_messages":
 @app.command()
 def main(
     quick: Annotated[bool, typer.Option(help="smaller and fewer: about a minute, to see that it works")] = False,
-    only: Annotated[str, typer.Option(help="parts to run, of a (with b), c, d, e, f, g, h, i")] = ",".join(SCENARIOS),
+    only: Annotated[str, typer.Option(help="parts: a (with b), c to i, events, collect")] = ",".join(SCENARIOS),
     messages: Annotated[
         int | None, typer.Option(help="backlog of (a), (c), (f), (h) and (i) in messages; (e) uses twice as many")
     ] = None,
@@ -33,6 +33,7 @@ def main(
     order: Annotated[
         Literal["sessions", "random"], typer.Option(help="a session's spans together, as Spring sends them, or mixed")
     ] = "sessions",
+    aof: Annotated[bool, typer.Option(help="Redis writes all to its AOF, once a second to the disk")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="write all figures here")] = None,
     plot: Annotated[Path | None, typer.Option(help="draw the ratios into this PNG (needs matplotlib)")] = None,
 ) -> None:
@@ -51,7 +52,7 @@ def main(
         raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}", param_hint="--only")
     console = Console(width=None if sys.stdout.isatty() else 150)
     outcomes: dict[str, Outcome] = {}
-    with testbed() as bed, Console(stderr=True).status("") as status:
+    with testbed(aof) as bed, Console(stderr=True).status("") as status:
         for part in dict.fromkeys(parts):
             title, measure = SCENARIOS[part]
             if not sys.stderr.isatty():

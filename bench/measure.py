@@ -34,11 +34,11 @@ DATABASE = "pomocore_bench"
 
 
 class Testbed:
-    """A private redis-server (AOF off), and MongoDB: our stand-in, or the server of MONGO_TEST_URI."""
+    """A private redis-server, with or without AOF, and MongoDB: our stand-in, or the server of MONGO_TEST_URI."""
 
-    def __init__(self, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, directory: Path, stack: ExitStack, aof: bool = False) -> None:
         self.directory = directory
-        server = RedisServer(directory, "--appendonly", "no").start()
+        server = RedisServer(directory, "--appendonly", "yes" if aof else "no").start()
         stack.callback(server.stop)
         self.redis_port = server.port
         self.redis_address = server.address
@@ -95,11 +95,11 @@ class Testbed:
 
 
 @contextmanager
-def testbed() -> Iterator[Testbed]:
+def testbed(aof: bool) -> Iterator[Testbed]:
     with ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="pomocore-bench-"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        bed = Testbed(directory, stack)
+        bed = Testbed(directory, stack, aof)
         yield bed
         if bed.real_mongo:
             bed.mongo.drop_database(DATABASE)

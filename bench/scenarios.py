@@ -4,6 +4,7 @@ The two sides of a comparison are measured by turns (A B, B A, …) on the same 
 table has the median of the pairs with the lowest and the highest.
 """
 
+import compileall
 import json
 import os
 from collections.abc import Callable
@@ -17,12 +18,24 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 
 from bench.cluster import LAYOUTS, ONE, Cluster
+from bench.collect import collect
 from bench.documents import fill_sqlite
 from bench.figures import Outcome, Row, Spread, ratios_of, turns
 from bench.measure import DATABASE, Eaten, Testbed, Watch, eat, eat_on
-from bench.processes import PipelineProcess, build_go_peer, cpu_seconds, module, output_of, read_number, wait_for
+from bench.processes import (
+    ROOT,
+    PipelineProcess,
+    build_go_peer,
+    cpu_seconds,
+    module,
+    output_of,
+    peak_mb,
+    read_number,
+    wait_for,
+)
 from bench.workload import GROUP, STREAM, Kind, Order, Workload, fill_stream
 from infrastructure.process.embedded_redis import EmbeddedRedis
+from infrastructure.redis.keys import StreamKeys
 
 BATCH_MAX = 1000
 _UNKNOWN_SHARE = 0.2
@@ -235,6 +248,34 @@ def embedded(bed: Testbed, options: Options, say: Say) -> Outcome:
     return outcome
 
 
+def events(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(events): the same backlog without events, and with them: they wait in Redis, or go into DuckDB meanwhile."""
+    workload, lease = Workload(options.kind, options.order), StreamKeys(STREAM).events_lease
+    runs: dict[str, list[Eaten]] = {"without": [], "posted": [], "exported": []}
+    for turn in turns(options.repeats, tuple(runs)):
+        say(f"{turn}, {options.messages:,} messages")
+        bed.fill(workload, options.messages)
+        if turn == "posted":
+            bed.redis.set(lease, "nobody")  # so the exporter waits
+        events = "false" if turn == "without" else "true"
+        runs[turn].append(
+            eat_on(
+                bed,
+                options.messages,
+                EVENTS=events,
+                EVENTS_USER_KEY="the key of the benchmark",
+                EVENTS_MAX=str(2 * options.messages),
+            )
+        )
+    outcome = Outcome({name: [run.as_json() for run in eaten] for name, eaten in runs.items()})
+    for turn, what in (("posted", "posted"), ("exported", "posted and exported meanwhile")):
+        for name, figure, target in (("Redis CPU", "redis_us", 1.1), ("CPU", "cpu_us", None)):
+            ratio = ratios_of(*([getattr(run, figure) for run in runs[it]] for it in (turn, "without")))
+            goal = (f"≤ {target}", ratio.median <= target) if target and turn == "posted" else ()
+            outcome.rows.append(Row("events", f"{name} a message, events {what} / none", ratio.show(), *goal))
+    return outcome
+
+
 def llm_lane(bed: Testbed, options: Options, say: Say) -> Outcome:
     """(g): the latency of messages that rules decide, while 20 % of all need an LLM that behaves in several ways."""
     outcome = Outcome()
@@ -285,6 +326,30 @@ def beyond_one_node(bed: Testbed, options: Options, say: Say) -> Outcome:
     return outcome
 
 
+def start_up(bed: Testbed, options: Options, say: Say) -> Outcome:
+    """(start): what a process costs until its first read, with bytecode, as the image has it."""
+    for package in ("domains", "infrastructure", "cmd"):
+        compileall.compile_dir(ROOT / package, quiet=1)
+    seconds, megabytes = [], []
+    for repeat in range(options.repeats):
+        say(f"start {repeat + 1}")
+        bed.redis.flushall()
+        pipeline = PipelineProcess(bed.variables(), bed.log())
+        try:
+            wait_for(pipeline.has_begun, 60, "the pipeline does not begin")
+            seconds.append(cpu_seconds(pipeline.pid))
+            megabytes.append(peak_mb(pipeline.pid))
+            pipeline.stop()
+        finally:
+            pipeline.kill()
+    cpu, memory = Spread(seconds), Spread(megabytes)
+    rows = [
+        Row("start", "CPU seconds until the first read", cpu.show(), "≤ 0.45", cpu.median <= 0.45),
+        Row("start", "memory MB at the first read", memory.show(0)),
+    ]
+    return Outcome({"cpu_seconds": cpu.as_json(), "memory_mb": memory.as_json()}, rows)
+
+
 _LLM_RATE = 1000.0
 _LLM_MODES = {
     "answers": "answers in 2 s",
@@ -303,6 +368,9 @@ SCENARIOS: dict[str, tuple[str, Scenario]] = {
     "g": ("the LLM's lane", llm_lane),
     "h": ("beyond one node and one stream", beyond_one_node),
     "i": ("the Go program", go_peer),
+    "events": ("with events and without", events),
+    "collect": ("posts to the collector", collect),
+    "start": ("start-up", start_up),
 }
 
 

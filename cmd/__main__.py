@@ -12,7 +12,7 @@ from infrastructure.command_line import VERSION
 from infrastructure.process.early_signals import handle_early_signals
 
 _HERE = Path(__file__).parent
-_LONG_RUNNING = ("sample", "stream_consumer")
+_LONG_RUNNING = ("collector", "export", "sample", "stream_consumer")
 """They run until a signal ends them."""
 
 

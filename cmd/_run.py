@@ -46,13 +46,18 @@ def running_store(settings: "Settings") -> "AbstractAsyncContextManager[Containe
 
 async def note_change(container: "Container", what: str, item: str, outcome: str) -> None:
     """Notes in the audit what a person did by a command."""
+    await container.audit().note(this_user(), what, item, outcome)
+
+
+def this_user() -> str:
+    """Who runs a command, and on which machine."""
     from infrastructure.settings import HOST_NAME
 
     try:
         user = getuser()
     except (KeyError, OSError):  # in a container, a user may have a number and no name
         user = f"user {os.getuid()}"
-    await container.audit().note(f"{user} on {HOST_NAME}", what, item, outcome)
+    return f"{user} on {HOST_NAME}"
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False, settings_code: int = 2) -> None:

@@ -5,10 +5,11 @@ python -m cmd.audit
 
 from cmd._output import Json, print_json, print_tables, say, table
 from cmd._run import run, running_container, settings_or_exit
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+
+from infrastructure.observing.readable import local_time
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -23,14 +24,11 @@ def main(
 
     async def work() -> None:
         async with running_container(settings) as container:
-            changes = await container.audit().latest(limit)
+            changes, _ = await container.audit().page(limit)
         if as_json:
             print_json([change._asdict() for change in changes])
             return
-        rows = [
-            (f"{datetime.fromtimestamp(it.time, UTC):%Y-%m-%d %H:%M:%S}Z", it.who, it.what, it.item, it.outcome)
-            for it in changes
-        ]
+        rows = [(local_time(it.time, settings.zone), it.who, it.what, it.item, it.outcome) for it in changes]
         if rows:
             print_tables(table(("Time", "Who", "What", "Of what", "Outcome"), rows, whole=("Time",)))
         say(f"{len(changes)} changes")

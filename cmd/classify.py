@@ -25,6 +25,7 @@ from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.snapshot import PatternSnapshot
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.observing.printable import printable
+from infrastructure.observing.readable import duration, share
 from infrastructure.offline.offline_classifier import (
     Answer,
     OfflineClassifier,
@@ -265,13 +266,13 @@ def _print_tally(tally: Tally, seconds: float) -> None:
     _print_counts("Category", tally.categories, total)
     _print_counts("Unknown host", tally.unknown_hosts, total, _MOST_FREQUENT)
     _print_counts("Unknown app, without a host", tally.unknown_apps, total, _MOST_FREQUENT)
-    say(f"{total:,} windows in {seconds:.1f} s, {total / seconds:,.0f} a second")
+    say(f"{total:,} windows in {duration(seconds)}, {total / seconds:,.0f} a second")
 
 
 def _print_counts(heading: str, counts: Counter[str], total: int, rows: int | None = None) -> None:
     if not counts:
         return
-    cells = [(_cut(name), f"{count:,}", f"{count / total:.1%}") for name, count in counts.most_common(rows)]
+    cells = [(_cut(name), f"{count:,}", share(count / total)) for name, count in counts.most_common(rows)]
     print_tables(table((heading, "Windows", "Share"), cells, ("Windows", "Share"), min_width=50))
     if rows is not None and len(counts) > rows:
         say(f"and {len(counts) - rows:,} more")

@@ -7,23 +7,30 @@ import asyncio
 import re
 import sys
 from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import note_change, run, running_container, settings_or_exit
+from cmd._run import no_such, note_change, run, running_container, settings_or_exit
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domains.operations.model import Selection
-from domains.operations.service import chosen_letters, replay_letters
+from domains.operations.model import Entry, Replay, Selection
+from domains.operations.service import chosen_letters, grouped_letters, outcome_of, outcomes_within, replay_letters
 from domains.pomodoro.model import DeadLetterKind
 from infrastructure.observing.printable import printable
+from infrastructure.observing.readable import local_time
+
+if TYPE_CHECKING:
+    from infrastructure.composition.container import Container
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 Ids = Annotated[list[str] | None, typer.Argument(help="ids of dead letters, as `list` shows them")]
 Reason = Annotated[str, typer.Option(help="only those whose reason contains this text, in any case")]
 OlderThan = Annotated[str, typer.Option(help="only those older than this: 90s, 15m, 12h, 7d")]
+Stream = Annotated[str, typer.Option(help="only those of this stream or work queue, such as pomocore:cards:users")]
+Kind = Annotated[str, typer.Option(help="only those of this kind, as `summary` shows it")]
+Search = Annotated[str, typer.Option(help="only those with this text in their reason, user or ids, in any case")]
 All = Annotated[bool, typer.Option("--all", help="all of them")]
 
 
@@ -31,11 +38,15 @@ All = Annotated[bool, typer.Option("--all", help="all of them")]
 def list_letters(
     reason: Reason = "",
     older_than: OlderThan = "",
+    stream: Stream = "",
+    kind: Kind = "",
+    search: Search = "",
     limit: Annotated[int, typer.Option(help="greatest number of rows", min=1)] = 50,
     as_json: Json = False,
 ) -> None:
     """Shows the dead letters, oldest first."""
-    settings, selection = settings_or_exit(), _selection(None, reason, older_than)
+    settings, selection = settings_or_exit(), _selection(None, reason, older_than, stream, kind, search)
+    when = partial(local_time, zone=settings.zone)
 
     async def work() -> None:
         async with running_container(settings) as container:
@@ -43,9 +54,10 @@ def list_letters(
         if as_json:
             print_json([asdict(letter) for letter in found[:limit]])
             return
-        rows = [(it.id, _when(it.time), str(it.deliveries), it.user_id, it.reason) for it in found[:limit]]
+        rows = [(it.id, when(it.time), str(it.deliveries), it.user_id, it.stream, it.reason) for it in found[:limit]]
         if rows:
-            print_tables(table(("Id", "Time", "Tries", "User", "Reason"), rows, ("Tries",), ("Id", "Time", "User")))
+            head = ("Id", "Time", "Tries", "User", "Stream", "Reason")
+            print_tables(table(head, rows, ("Tries",), ("Id", "Time", "User")))
         say(f"{len(found)} dead letters" + (f", {limit} shown" if len(found) > limit else ""))
 
     run(work)
@@ -53,26 +65,22 @@ def list_letters(
 
 @app.command()
 def summary(reason: Reason = "", older_than: OlderThan = "", as_json: Json = False) -> None:
-    """Counts the dead letters by kind, with the time of the oldest and of the latest."""
+    """Counts the dead letters by kind and reason, with the time of the oldest and of the latest."""
     settings, selection = settings_or_exit(), _selection(None, reason, older_than)
+    when = partial(local_time, zone=settings.zone)
 
     async def work() -> None:
         async with running_container(settings) as container:
-            found = await chosen_letters(container.dead_letters(), selection)
-        kinds = {kind: [letter.time for letter in found if letter.kind is kind] for kind in DeadLetterKind}
-        counted = {kind: times for kind, times in kinds.items() if times}
+            groups = await grouped_letters(container.dead_letters(), selection)
         if as_json:
-            print_json(
-                [
-                    {"kind": kind, "count": len(times), "oldest": min(times), "latest": max(times)}
-                    for kind, times in counted.items()
-                ]
-            )
+            names = ("kind", "reason", "count", "oldest", "latest")
+            print_json([dict(zip(names, group, strict=True)) for group in groups])
             return
-        rows = [(kind, str(len(times)), _when(min(times)), _when(max(times))) for kind, times in counted.items()]
+        rows = [(it.kind, str(it.size), when(it.oldest), when(it.latest), it.reason) for it in groups]
         if rows:
-            print_tables(table(("Kind", "Count", "Oldest", "Latest"), rows, ("Count",), ("Oldest", "Latest")))
-        say(f"{len(found)} dead letters")
+            head = ("Kind", "Count", "Oldest", "Latest", "Reason")
+            print_tables(table(head, rows, ("Count",), ("Oldest", "Latest")))
+        say(f"{sum(group.size for group in groups)} dead letters")
 
     run(work)
 
@@ -81,6 +89,7 @@ def summary(reason: Reason = "", older_than: OlderThan = "", as_json: Json = Fal
 def show(letter_id: Annotated[str, typer.Argument(help="id of a dead letter")], as_json: Json = False) -> None:
     """Shows one dead letter with all fields of its message."""
     settings = settings_or_exit()
+    when = partial(local_time, zone=settings.zone)
     _check_ids([letter_id])
 
     async def work() -> None:
@@ -91,36 +100,81 @@ def show(letter_id: Annotated[str, typer.Argument(help="id of a dead letter")], 
         if as_json:
             print_json(asdict(letter))
             return
+        from infrastructure.spring.replayed_message import OUR_FIELDS, past_replays
+
         say(f"reason      {printable(letter.reason)}")
-        say(f"original id {letter.original_id}\ntries       {letter.deliveries}\ntime        {_when(letter.time)}")
+        for past in past_replays(letter.fields):
+            say(f"earlier     parked {when(past.parked)}, replayed {when(past.replayed)}: {printable(past.reason)}")
+        say(f"original id {letter.original_id}\ntries       {letter.deliveries}\ntime        {when(letter.time)}")
         say(f"fields      {'(cut because of their size)' if letter.truncated else ''}")
         for name, value in letter.fields.items():
-            say(f"  {printable(name)}: {printable(value)}")
+            if name not in OUR_FIELDS:
+                say(f"  {printable(name)}: {printable(value)}")
 
     run(work)
 
 
 @app.command()
 def replay(
-    ids: Ids = None, reason: Reason = "", older_than: OlderThan = "", everything: All = False, as_json: Json = False
+    ids: Ids = None,
+    reason: Reason = "",
+    older_than: OlderThan = "",
+    stream: Stream = "",
+    kind: Kind = "",
+    search: Search = "",
+    everything: All = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE: a field of the one message that gets another value; NAME=: none"),
+    ] = None,
+    wait: Annotated[float, typer.Option(help="seconds for which the ends are waited for", min=0)] = 3.0,
+    as_json: Json = False,
 ) -> None:
-    """Puts messages back on the stream, each exactly once. They keep the id under which they first came.
+    """Puts messages back on the stream, each exactly once, and says what became of them.
 
-    A message whose fields were cut because of their size cannot be put back; it stays.
+    They keep the id under which they first came. A message whose fields were cut because of their size cannot be put
+    back; it stays.
     """
-    settings, selection = settings_or_exit(), _selection(_check_ids(ids), reason, older_than, everything)
+    chosen = _check_ids(ids), reason, older_than, stream, kind, search, everything
+    settings, selection, changes = settings_or_exit(), _selection(*chosen), _changes(change, ids)
 
     async def work() -> None:
         async with running_container(settings) as container:
-            replayed, left = await replay_letters(container.dead_letters(), selection)
-            await note_change(container, "replayed dead letters", ", ".join(replayed), f"{len(replayed)} replayed")
+            letters = container.dead_letters()
+            replay = _corrected(container, ids or [], changes) if changes else replay_letters(letters, selection)
+            replayed, left = await replay
+            ends = await outcomes_within(letters, replayed.values(), wait)
+            died = {entry: letter for entry, letter in ends.items() if letter is not None}
+            counts = f"{len(ends) - len(died)} committed, {len(died)} died again, {len(replayed) - len(ends)} waiting"
+            what = f"corrected ({', '.join(changes)}) and replayed" if changes else "replayed"
+            outcome = f"{len(replayed)} replayed: {counts}"
+            await note_change(container, f"{what} dead letters", ", ".join(replayed), outcome)
         if as_json:
-            pairs = [{"id": letter_id, "newId": new_id} for letter_id, new_id in replayed.items()]
+            pairs = [
+                {"id": letter_id, "newId": entry.id, "outcome": outcome_of(entry, ends)}
+                for letter_id, entry in replayed.items()
+            ]
             print_json({"replayed": pairs, "truncated": len(left)})
         else:
-            say(f"{len(replayed)} replayed" + (f", {len(left)} cut by their size and left" if left else ""))
+            for entry, letter in died.items():
+                say(f"{letter.id} (was {entry.id}): {printable(letter.reason)}")
+            say(outcome + (f"; {len(left)} cut by their size and left" if left else ""))
 
     run(work)
+
+
+async def _corrected(container: "Container", ids: list[str], changes: dict[str, str | None]) -> Replay:
+    """Replays one letter with other fields. Ends with exit code 1 where that cannot work."""
+    from infrastructure.spring.replayed_message import fault_of_correction  # pydantic is slow to import
+
+    letters, (letter_id,) = container.dead_letters(), ids
+    letter = await letters.get(letter_id)
+    if letter is None or letter.truncated:
+        fail(f"{letter_id}: " + ("its fields were cut because of their size" if letter else "no such dead letter"), 1)
+    if fault := fault_of_correction(letter, changes, container.parser(), container.streams()):
+        fail(f"{letter_id}: {printable(fault)}", 1)
+    new_id = await letters.replay(letter, changes)
+    return Replay({letter_id: Entry(letter.stream, new_id)} if new_id else {}, {})
 
 
 @app.command()
@@ -128,13 +182,17 @@ def drop(
     ids: Ids = None,
     reason: Reason = "",
     older_than: OlderThan = "",
+    stream: Stream = "",
+    kind: Kind = "",
+    search: Search = "",
     everything: All = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count them")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     as_json: Json = False,
 ) -> None:
     """Deletes dead letters for good. In a terminal it asks before that."""
-    settings, selection = settings_or_exit(), _selection(_check_ids(ids), reason, older_than, everything)
+    criteria = _check_ids(ids), reason, older_than, stream, kind, search, everything
+    settings, selection = settings_or_exit(), _selection(*criteria)
 
     async def work() -> None:
         async with running_container(settings) as container:
@@ -179,13 +237,32 @@ def scores(
     run(work)
 
 
-def _selection(ids: list[str] | None, reason: str, older_than: str, everything: bool = True) -> Selection:
-    if not (ids or reason or older_than or everything):
-        fail("Say which: ids, --reason, --older-than or --all", 2)
+def _selection(
+    ids: list[str] | None,
+    reason: str,
+    older_than: str,
+    stream: str = "",
+    kind: str = "",
+    search: str = "",
+    everything: bool = True,
+) -> Selection:
+    if not (ids or reason or older_than or stream or kind or search or everything):
+        fail("Say which: ids, --kind, --reason, --search, --older-than, --stream or --all", 2)
+    if kind and kind not in set(DeadLetterKind):
+        no_such("kind of dead letters", kind, list(DeadLetterKind))
     try:
-        return Selection(ids or (), reason, older_than)
+        return Selection(ids or (), reason, older_than, stream, kind, search)
     except ValueError as error:
         fail(f"--older-than {error}", 2)
+
+
+def _changes(changes: list[str] | None, ids: list[str] | None) -> dict[str, str | None]:
+    if changes and len(ids or ()) != 1:
+        fail("--set corrects one message: give its id", 2)
+    pairs = [change.partition("=") for change in changes or ()]
+    if wrong := [name for name, sign, _ in pairs if not (name and sign)]:
+        fail(f"--set {wrong[0]}: not NAME=VALUE", 2)
+    return {name: value or None for name, _, value in pairs}
 
 
 def _check_ids(ids: list[str] | None) -> list[str] | None:
@@ -193,10 +270,6 @@ def _check_ids(ids: list[str] | None) -> list[str] | None:
         if not re.fullmatch(r"\d{1,20}-\d{1,20}", letter_id):
             fail(f"{letter_id}: not an id such as 1756771234000-0", 2)
     return ids
-
-
-def _when(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 if __name__ == "__main__":

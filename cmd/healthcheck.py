@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from infrastructure.observing.readable import duration
+
 if TYPE_CHECKING:
     from infrastructure.settings import Settings
 
@@ -40,8 +42,8 @@ async def _check(settings: Settings) -> int:
     if silent is None:
         fail("no consumer of this host has ever asked for work", 1)
     if silent > allowed:
-        fail(f"the consumer has not asked for work for {silent:.0f} s (allowed: {allowed:.0f} s)", 1)
-    say(f"alive: asked for work {silent:.1f} s ago")
+        fail(f"the consumer has not asked for work for {duration(silent)} (allowed: {duration(allowed)})", 1)
+    say(f"alive: asked for work {duration(silent)} ago")
     return 0
 
 

@@ -17,6 +17,7 @@ import typer
 from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
 from domains.kernel.resilience import pause
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
+from infrastructure.cards.words import duration
 from infrastructure.observing.printable import printable
 from infrastructure.process.signals import stop_on_signals
 
@@ -61,7 +62,9 @@ def main(
         else:
             print_board(board, period, day, rows, highlight=user)
             if own is not None:
-                place = f"rank {own.rank} of {total}, {spent(own.score)}" if own.rank else "not on this board"
+                place = (
+                    f"rank {own.rank} of {total}, {duration(own.score, 'en')}" if own.rank else "not on this board"
+                )
                 say(f"{printable(own.user_id)}: {place}")
 
     run(lambda: _show(settings, board, user, limit, every if watch else None, show))
@@ -108,19 +111,13 @@ def print_board(board: str, period: Period, day: date, rows: list[LeaderboardRes
     title = f"{board}  ({first})" if first == last else f"{board}  ({first} to {last})"
     say(title)
     if rows:
-        cells = [(str(row.rank), row.user_id, spent(row.score)) for row in rows]
+        cells = [(str(row.rank), row.user_id, duration(row.score, "en")) for row in rows]
         board_table = table(("Rank", "User", "Time"), cells, ("Rank", "Time"), ("User",), min_width=40)
         for row, made in zip(rows, board_table.rows, strict=True):
             made.style = "bold" if row.user_id == highlight else None
         print_tables(board_table)
     elif not highlight:
         say("nobody yet")
-
-
-def spent(seconds: float) -> str:
-    """Seconds as hours, minutes and seconds: 1:02:03."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ from domains.categoryPattern import decisions
 from domains.categoryPattern.model import CategoryPattern, PatternProposal, ProposalStatus
 from domains.categoryPattern.ports import PatternProposalRepositoryPort
 from domains.patternClassifier.proposing import ProposalLimits, propose_patterns
+from domains.siteProfile.model import SiteState
 from infrastructure.observing.printable import printable
+from infrastructure.observing.readable import share
 from infrastructure.patterns.lint import lint
 from infrastructure.patterns.pattern_file import (
     DEFAULT_PATTERNS,
@@ -75,6 +77,8 @@ def propose(
                     again,
                     lambda answers: bar.update(task, completed=answers),
                     stores.pattern_additions(),
+                    stores.site_profiles().find_all([SiteState.CONCLUDED]),
+                    await stores.correction_store().find_all(),
                 )
         if as_json:
             counted = {"answers": found.answers, "unknownCategory": found.unknown, "forgotten": found.forgotten}
@@ -90,7 +94,8 @@ def propose(
         if found.forgotten:
             say(f"{found.forgotten} rare hosts and apps were left out, because there are too many")
         if settings.pattern_auto_accept:
-            say(f"{number} accepted (PATTERN_AUTO_ACCEPT)")
+            accepted = sum(each.status is ProposalStatus.ACCEPTED for each in found.proposals)
+            say(f"{accepted} accepted (PATTERN_AUTO_ACCEPT)")
 
     run(work)
 
@@ -105,7 +110,7 @@ def list_proposals(
     """Shows the proposals with their evidence: undecided ones first, then ordered by answers.
 
     Answers: how often the LLM named this category for windows that the pattern matches. Windows: how many different
-    windows these were.
+    windows these were. Site: how sure the site's own page makes us, if it has a profile (SITE_PROFILES).
     """
     settings = settings_or_exit()
 
@@ -339,22 +344,37 @@ def _document(proposal: PatternProposal) -> dict[str, Any]:
         "share": round(evidence.share, 4),
         "others": dict(evidence.others),
         "examples": list(evidence.examples),
-    }
+    } | ({"site": evidence.site} if evidence.site else {})
 
 
 def _print_table(proposals: Sequence[PatternProposal]) -> None:
-    columns = ("Id", "Status", "Kind", "Pattern", "Category", "Answers", "Windows", "Share", "Others", "Seen as")
+    columns = (
+        "Id",
+        "Status",
+        "Kind",
+        "Pattern",
+        "Category",
+        "Answers",
+        "Windows",
+        "Share",
+        "Site",
+        "Others",
+        "Seen as",
+    )
     rows = [
         (
             *(proposal.id, proposal.status, proposal.kind, proposal.pattern, proposal.category),
-            *(str(proposal.evidence.answers), str(proposal.evidence.windows), f"{proposal.evidence.share:.1%}"),
+            *(str(proposal.evidence.answers), str(proposal.evidence.windows), share(proposal.evidence.share)),
+            share(proposal.evidence.site) if proposal.evidence.site else "",
             ", ".join(f"{name} {count}" for name, count in proposal.evidence.others.items()),
             ", ".join(proposal.evidence.examples),
         )
         for proposal in proposals
     ]
     if rows:
-        print_tables(table(columns, rows, ("Answers", "Windows", "Share"), ("Id", "Status", "Kind", "Pattern")))
+        print_tables(
+            table(columns, rows, ("Answers", "Windows", "Share", "Site"), ("Id", "Status", "Kind", "Pattern"))
+        )
 
 
 def _print_done(verb: str, proposals: Sequence[PatternProposal], as_json: bool) -> None:

@@ -14,17 +14,27 @@ import asyncio
 from cmd._output import progress, say
 from cmd._run import run, settings_or_exit
 from cmd.leaderboard import print_board
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
+from domains.kernel.errors import TaskRefused
+from domains.kernel.resilience import pause
 from domains.leaderboard.model import OVERALL_BOARD, Period, board_key
 from infrastructure.process.signals import reload_on_signal, stop_on_signals
 from infrastructure.sample import SAMPLE_START
 
 _TOP = 5
+_LOOK_SECONDS = 0.1
 _LAST_DAY = SAMPLE_START + timedelta(days=6)
+
+_POST = """\
+  curl {0}/collect -H 'Content-Type: application/json' -d '{{"userId": "me", "app": "Figma", "duration": 90,
+    "timestamp": 1757200000, "session": 1, "sessionDate": "{1}"}}'
+"""
 
 if TYPE_CHECKING:
     from infrastructure.composition.container import Container
@@ -54,18 +64,21 @@ async def _run_sample(settings: Settings, exit_when_done: bool) -> int:
 
     stop, reload = stop_on_signals(), reload_on_signal()
     say(describe_stores(settings))
-    async with running_pipeline(settings, stop, reload) as (container, address):
+    async with running_pipeline(settings, stop, reload) as (container, address, collector):
         if address is not None:
             say(f"Watch it in your browser: {address}/?period=week&date={_LAST_DAY}")
         await _feed(container, stop)
         if not stop.is_set():
             await _print_boards(container)
+            await _make_cards(container, address, stop)
         if exit_when_done or stop.is_set():
             stop.set()
         else:
             configure_logging(settings)
             say("\nStill consuming; Ctrl-C stops. In another terminal, for example:")
             say(f"  .venv/bin/python -m cmd.leaderboard Development --period week --date {_LAST_DAY}")
+            if collector is not None:
+                say(_POST.format(collector, _LAST_DAY))
     return 0
 
 
@@ -82,6 +95,17 @@ async def _feed(container: Container, stop: asyncio.Event) -> None:
         async for fed in feed.run(stop):
             bars.update(publishing, completed=fed.published)
             bars.update(working, completed=fed.committed)
+
+
+async def _make_cards(container: Container, address: str | None, stop: asyncio.Event) -> None:
+    """Everyone's focus cards of the sample's last week, and where to look at the best user's."""
+    with suppress(TaskRefused):  # a run is under way, and makes them
+        run = await container.card_runs().start(_LAST_DAY)
+        while not stop.is_set() and not (await container.card_runs().progress(run))[0]:
+            await pause(stop, _LOOK_SECONDS)
+    best = await container.leaderboard().top(board_key(OVERALL_BOARD, Period.WEEK, _LAST_DAY), 1)
+    if address is not None and best:
+        say(f"\nThe best user's week: {address}/users/{quote(best[0].user_id, safe='')}?date={_LAST_DAY}")
 
 
 async def _print_boards(container: Container) -> None:

@@ -19,6 +19,7 @@ from rich.text import Text
 from domains.kernel.resilience import pause
 from domains.operations.model import DEGRADED, DOWN, HEALTHY
 from infrastructure.observing.printable import printable
+from infrastructure.observing.readable import duration
 from infrastructure.process.signals import stop_on_signals
 
 CODES = {HEALTHY: 0, DEGRADED: 1, DOWN: 2}
@@ -94,7 +95,10 @@ def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> l
     level = document["level"]
     parts: list[Table | Text] = [Text(level, style=f"bold {_COLOURS[level]}")]
     parts += [Text(f"  {printable(problem)}") for problem in document["problems"]]
-    checks = [(name, "ok" if check["ok"] else "no", check["why"]) for name, check in document["checks"].items()]
+    checks = [
+        (name, "ok" if check["ok"] else "no", check["cause"] or check["why"])
+        for name, check in document["checks"].items()
+    ]
     parts.append(table(("Check", "", "Why not"), checks))
     if document["streams"]:
         parts += [_streams(document["streams"]), _instances(document["streams"])]
@@ -111,7 +115,7 @@ def _streams(streams: list[dict[str, Any]]) -> Table:
             _count(it["entries"]),
             ("" if it["undelivered_exact"] else "about ") + _count(it["undelivered"]),
             _count(it["pending"]),
-            f"{max(it['oldest_undelivered_seconds'], it['oldest_pending_seconds']):.0f} s",
+            duration(max(it["oldest_undelivered_seconds"], it["oldest_pending_seconds"])),
             *(_count(it[name]) for name in ("dead_letters", "failed_scores", "deferred")),
         )
         for it in streams
@@ -122,7 +126,7 @@ def _streams(streams: list[dict[str, Any]]) -> Table:
 def _instances(streams: list[dict[str, Any]]) -> Table:
     numbers = ("Pending", "Last asked for work")
     rows = [
-        (it["name"], _count(it["pending"]), f"{it['idle_seconds']:.1f} s ago")
+        (it["name"], _count(it["pending"]), f"{duration(it['idle_seconds'])} ago")
         for it in sorted((it for stream in streams for it in stream["instances"]), key=lambda it: str(it["name"]))
     ]
     return table(("Instance", *numbers), rows, numbers, ("Instance",))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infrastructure.observing.readable import share
+
 if TYPE_CHECKING:  # only this command loads scikit-learn, and only after checking that it is installed
     from infrastructure.local_classifier.linear import LinearModel, ModelCard
     from infrastructure.local_classifier.training import Measures
@@ -55,7 +57,8 @@ def main(
 async def _train(
     settings: Settings, output: Path, precision: float, patterns_only: bool, seed: int, as_json: bool
 ) -> int:
-    from infrastructure.local_classifier.past_answers import Answer, past_answers
+    from domains.patternClassifier.questions import Questions
+    from infrastructure.local_classifier.past_answers import Answer, past_answers, site_texts
     from infrastructure.local_classifier.training import labelled_windows, train
     from infrastructure.patterns.pattern_file import default_patterns
 
@@ -65,6 +68,7 @@ async def _train(
         async with running_store(settings) as container:
             patterns = await container.category_patterns().find_all() or patterns
             answers = await past_answers(container.categorized_data(), patterns, container.questions())
+            answers += await site_texts(container.site_profiles(), Questions(container.privacy()))
     windows, of_patterns = labelled_windows(patterns, answers)
     _say(f"{of_patterns} windows from patterns, {len(windows) - of_patterns} from answers")
     model, result = await asyncio.to_thread(train, windows, precision, seed, _say)
@@ -92,15 +96,16 @@ def _save(model: LinearModel, output: Path) -> int:
 def _print(card: ModelCard, result: Measures) -> None:
     numbers = ("Windows", "Decided", "Right", "Precision")
     rows = [
-        (name, str(it.windows), str(it.named), str(it.right), f"{it.right / it.named:.0%}" if it.named else "")
+        (name, str(it.windows), str(it.named), str(it.right), share(it.right / it.named) if it.named else "")
         for name, it in result.categories.items()
     ]
     print_tables(table(("Category", *numbers), rows, numbers))
     say(
         f"On {result.windows} windows of sites and apps not seen in training (trained on {card.trained_on}):\n"
-        f"decided  {result.decided}, {result.coverage:.1%} (coverage), from a confidence of {card.threshold:.2f} on\n"
-        f"right    {result.right}, {result.precision:.1%} of these (precision)\n"
-        f"best guess right in {result.accuracy:.1%} of all, were it to decide everything"
+        f"decided  {result.decided}, {share(result.coverage)} (coverage), "
+        f"from a confidence of {card.threshold:.2f} on\n"
+        f"right    {result.right}, {share(result.precision)} of these (precision)\n"
+        f"best guess right in {share(result.accuracy)} of all, were it to decide everything"
     )
 
 

@@ -1,11 +1,15 @@
 """Servers and settings that the suites share. The header says which MongoDB a run talks to."""
 
+import asyncio
 import logging
+import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import structlog
 from pymongo import MongoClient
@@ -14,7 +18,7 @@ from infrastructure.composition.container import Container, running_container
 from infrastructure.process.embedded_redis import find_redis_server
 from infrastructure.settings import Settings
 from tests.browser import find_browser
-from tests.servers import RedisServer, documented_user, mongo_kind, mongo_server
+from tests.servers import RedisServer, documented_user, find_postgres, mongo_kind, mongo_server, postgres_server
 
 REDIS_PASSWORD = "s3cret-of-pomocore"
 _NO_BROWSER = "none on PATH, so the tests of the console page do not run; with a Chromium, make test-page runs them"
@@ -77,6 +81,30 @@ def mongo_database(mongo_uri: str) -> Iterator[str]:
     yield name
     with MongoClient(mongo_uri) as client:
         client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if find_postgres() is None and "POSTGRES_TEST_URL" not in os.environ:
+        pytest.skip("no PostgreSQL on this machine, and no POSTGRES_TEST_URL")
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server_url: str) -> Iterator[str]:
+    """The URL of a schema that belongs to this test."""
+    name = f"test_{uuid4().hex[:12]}"
+
+    async def execute(statement: str) -> None:
+        connection = await asyncpg.connect(postgres_server_url)
+        await connection.execute(statement)
+        await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:  # where a loop is running, no other may run in its thread
+        thread.submit(lambda: asyncio.run(execute(f"CREATE SCHEMA {name}"))).result()
+        yield f"{postgres_server_url}?search_path={name}"
+        thread.submit(lambda: asyncio.run(execute(f"DROP SCHEMA {name} CASCADE"))).result()
 
 
 @pytest.fixture

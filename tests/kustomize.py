@@ -80,7 +80,7 @@ def _merged(old: Any, new: Any) -> Any:
 def _rename(manifest: Manifest, kustomization: dict[str, Any]) -> None:
     if "namespace" in kustomization and manifest["kind"] != "Namespace":
         manifest["metadata"]["namespace"] = kustomization["namespace"]
-    if manifest["kind"] == "Deployment":
+    if manifest["kind"] in ("Deployment", "StatefulSet"):
         for container in manifest["spec"]["template"]["spec"]["containers"]:
             for image in kustomization.get("images", []):
                 if container["image"] == image["name"]:

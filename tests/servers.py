@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -234,3 +235,53 @@ def _until(answers: object, error: type[Exception], what: str) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def find_postgres() -> Path | None:
+    """Where the programs of a PostgreSQL server are, if there is one on this machine."""
+    on_path = [Path(found).resolve().parent] if (found := shutil.which("initdb")) else []
+    places = [*on_path, *sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
+    needed = ("initdb", "postgres", "pg_isready")
+    whole = [place for place in places if all((place / name).exists() for name in needed)]
+    return whole[-1] if whole else None
+
+
+@contextmanager
+def postgres_server(directory: Path) -> Iterator[str]:
+    """POSTGRES_TEST_URL, or the URL of a private server, which refuses to run as root: root starts it as postgres."""
+    if url := os.environ.get("POSTGRES_TEST_URL"):
+        yield url
+        return
+    programs, port, as_other = find_postgres(), free_port(), list[str]()
+    assert programs is not None
+    home = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # pytest's own directories are closed to other users
+    if os.getuid() == 0:
+        shutil.chown(home, "postgres")
+        as_other = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"]
+    initdb = [
+        *as_other,
+        str(programs / "initdb"),
+        "-D",
+        f"{home}/data",
+        "-A",
+        "trust",
+        "-U",
+        "postgres",
+        "-E",
+        "UTF8",
+    ]
+    subprocess.run([*initdb, "--no-sync"], check=True, stdout=subprocess.DEVNULL)
+    options = ["-D", f"{home}/data", "-p", str(port), "-k", str(home), "-c", "listen_addresses=127.0.0.1"]
+    server = subprocess.Popen(
+        [*as_other, str(programs / "postgres"), *options, "-c", "fsync=off"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        ask = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        _until(lambda: subprocess.run(ask, check=True), subprocess.CalledProcessError, "PostgreSQL")
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+        shutil.rmtree(home, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from time import time
 from typing import Protocol
 
 from domains.categoryPattern.model import (
@@ -72,7 +73,7 @@ async def accept(
 
     A proposal that was accepted before is added again, in case an administrator has removed its pattern.
     """
-    accepted = [replace(proposal, status=ProposalStatus.ACCEPTED) for proposal in chosen]
+    accepted = [replace(proposal, status=ProposalStatus.ACCEPTED, decided=time()) for proposal in chosen]
     await add(accepted, patterns)
     await proposals.save_all(
         accepted
@@ -89,7 +90,7 @@ async def reject(
     """
     if accepted := [each.id for each in chosen if each.status is ProposalStatus.ACCEPTED]:
         raise AlreadyAccepted(accepted)
-    rejected = [replace(proposal, status=ProposalStatus.REJECTED) for proposal in chosen]
+    rejected = [replace(proposal, status=ProposalStatus.REJECTED, decided=time()) for proposal in chosen]
     await proposals.save_all(rejected)
     return rejected
 

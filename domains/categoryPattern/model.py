@@ -86,23 +86,31 @@ class Evidence:
     `answers` counts the answers that name the pattern's category, `windows` the different windows among them (1000
     means 1000 or more), and `others` the remaining answers by the category that they name. `examples` are up to 3
     hosts or apps as they were seen, the most frequent first. None of it contains titles.
+
+    `site` is evidence of another kind: the confidence (0 to 1) with which the site's own page speaks for the
+    category; 0 where there is no such page. `corrections` is the number of windows that persons have given the
+    category. A proposal may rest on either alone, without any answer.
     """
 
     answers: int
     windows: int
     others: Mapping[str, int]
     examples: tuple[str, ...] = ()
+    site: float = 0.0
+    corrections: int = 0
 
     @property
     def share(self) -> float:
-        return self.answers / (self.answers + sum(self.others.values()))
+        """The share of all answers that name the pattern's category; 0 where there are no answers."""
+        return self.answers / ((self.answers + sum(self.others.values())) or 1)
 
 
 @dataclass(frozen=True, slots=True)
 class PatternProposal:
     """A pattern that the LLM's answers suggest.
 
-    Each host or app has at most one, so `id` is derived from the host or app.
+    Each host or app has at most one, so `id` is derived from the host or app. `decided` is when it was last
+    accepted or rejected (Unix seconds); 0: never, or by an earlier version.
     """
 
     id: str
@@ -111,3 +119,4 @@ class PatternProposal:
     category: str
     evidence: Evidence
     status: ProposalStatus = ProposalStatus.PROPOSED
+    decided: float = 0.0

@@ -21,8 +21,28 @@ class PipelineError(Exception):
     """Base of all errors that a port may raise."""
 
 
+class OutageKind(StrEnum):
+    """What is wrong with the server.
+
+    In the order of the members: no answer, not for our user or password, no writes, no room, still loading its data,
+    something else where one of our keys belongs, or something unforeseen.
+    """
+
+    UNREACHABLE = "unreachable"
+    FORBIDDEN = "forbidden"
+    READ_ONLY = "read_only"
+    FULL = "full"
+    STARTING = "starting"
+    WRONG_TYPE = "wrong_type"
+    UNUSABLE = "unusable"
+
+
 class Outage(PipelineError):
     """A server cannot be used now; the same call may work later."""
+
+    def __init__(self, message: str = "", kind: OutageKind = OutageKind.UNUSABLE) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class StoreOutage(Outage):

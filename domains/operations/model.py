@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from time import time
 from typing import NamedTuple
 
@@ -49,20 +50,73 @@ class StoredDeadLetter(LetterSummary):
     fields: Mapping[str, str]
 
 
-class Selection:
-    """Selects letters by their id, by a text in their reason (in any case) and by age (such as 90s, 15m, 12h, 7d).
+class PastReplay(NamedTuple):
+    """An earlier life of a dead letter: when and why it was parked, and when it was put back (Unix seconds)."""
 
-    An empty criterion selects all. Raises ValueError if `older_than` is not such a time.
+    parked: float
+    kind: str
+    reason: str
+    replayed: float
+
+
+class LetterGroup(NamedTuple):
+    """Letters of one kind and one public reason, and when the oldest and the latest was parked (Unix seconds)."""
+
+    kind: DeadLetterKind
+    reason: str
+    size: int
+    oldest: float
+    latest: float
+
+
+class LetterPage(NamedTuple):
+    """Letters, latest first, and the cursor from which on to look for more; None if there are no more."""
+
+    letters: Sequence[LetterSummary]
+    next: str | None
+
+
+class Selection:
+    """Selects letters by id, text in their reason, age (such as 90s, 15m, 12h, 7d), stream and kind.
+
+    `text` is looked for in reason, user and ids, as `reason` is in any case. `public` looks in no reason that quotes.
+    `until` selects what was parked up to then (Unix seconds). An empty criterion selects all. Raises ValueError if
+    `older_than` is not such a time.
     """
 
-    def __init__(self, ids: Collection[str] = (), reason: str = "", older_than: str = "") -> None:
+    def __init__(
+        self,
+        ids: Collection[str] = (),
+        reason: str = "",
+        older_than: str = "",
+        stream: str = "",
+        kind: str = "",
+        text: str = "",
+        until: float = inf,
+        public: bool = False,
+    ) -> None:
         self._ids = frozenset(ids)
+        self._stream = stream
+        self._kind = kind
         self._reason = reason.casefold()
-        self._before = time() - _seconds(older_than) if older_than else float("inf")
+        self._text = text.casefold()
+        self._until = min(until, time() - _seconds(older_than) if older_than else inf)
+        self._public = public
 
     def __contains__(self, letter: LetterSummary) -> bool:
-        by_id = not self._ids or letter.id in self._ids
-        return by_id and self._reason in letter.reason.casefold() and letter.time < self._before
+        if self._ids and letter.id not in self._ids:
+            return False
+        if self._stream not in ("", letter.stream) or self._kind not in ("", letter.kind):
+            return False
+        if letter.time > self._until:
+            return False
+        if not (self._reason or self._text):
+            return True
+        reasons = letter.public_reason if self._public else f"{letter.public_reason}\n{letter.reason}"
+        if self._reason and self._reason not in reasons.casefold():
+            return False
+        searched = (reasons, letter.user_id, letter.id, letter.original_id)
+        return not self._text or self._text in "\n".join(searched).casefold()
 
 
 class Change(NamedTuple):
@@ -75,11 +129,37 @@ class Change(NamedTuple):
     outcome: str
 
 
-class Replay(NamedTuple):
-    """The result of replaying letters: {letter id: new entry id}, and {letter id: why it was not replayed}."""
+class ChangePage(NamedTuple):
+    """Changes, latest first, and the cursor from which on to look for more; None if there are no more."""
 
-    replayed: Mapping[str, str]
+    changes: Sequence[Change]
+    next: str | None
+
+
+class Entry(NamedTuple):
+    """An entry of a stream."""
+
+    stream: str
+    id: str
+
+
+class Replay(NamedTuple):
+    """The result of replaying letters: {letter id: its new entry}, and {letter id: why it was not replayed}."""
+
+    replayed: Mapping[str, Entry]
     left: Mapping[str, str]
+
+
+class Outcome(StrEnum):
+    """What became of a replayed message: it is a dead letter again, or it is still on its way."""
+
+    COMMITTED = "committed"
+    DIED = "died"
+    WAITING = "waiting"
+
+
+Outcomes = Mapping[Entry, LetterSummary | None]
+"""Of replayed messages that are no longer on their way: the letter that one has become, None if it was committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +238,20 @@ class TaskStatus:
     task: str
     id: str | int | None
     time: str
+    data: Mapping[str, object]
+
+
+class TaskRun(NamedTuple):
+    """How a task went. Times are ISO 8601 in UTC; `ended` is None while it runs, or if its instance has died.
+
+    `data` are those of its end.
+    """
+
+    task: str
+    id: str | int | None
+    status: TaskState
+    started: str
+    ended: str | None
     data: Mapping[str, object]
 
 

@@ -3,21 +3,29 @@
 Methods may be cancelled at any await, and are safe to repeat: a letter is replayed, dropped or sent only once.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from domains.kernel.errors import Outage
+from domains.operations.counters import Bucket, Flush, Resolution, Totals
 from domains.operations.model import (
-    Change,
+    ChangePage,
+    Entry,
     FailedScore,
+    LetterPage,
     LetterSummary,
+    Outcomes,
     StoredDeadLetter,
     StreamFigures,
+    TaskRun,
     TaskStatus,
     Turn,
 )
+
+NO_CHANGES: Mapping[str, str | None] = MappingProxyType({})
 
 
 class DeadLettersPort(Protocol):
@@ -26,17 +34,27 @@ class DeadLettersPort(Protocol):
     def all(self) -> AsyncIterator[LetterSummary]:
         """All letters, the oldest of each partition first, without loading all into memory."""
 
-    async def latest(self, limit: int, wanted: Callable[[LetterSummary], bool]) -> list[LetterSummary]:
-        """The latest `limit` wanted letters, latest first, among the last few thousand of each partition."""
+    async def page(
+        self, limit: int, wanted: Callable[[LetterSummary], bool], before: str | None = None
+    ) -> LetterPage:
+        """The latest `limit` wanted letters, or of those behind the cursor `before` the latest.
+
+        It looks at a few thousand letters and may return fewer, even none: the cursor then says where to go on.
+        Raises ValueError if the cursor is none.
+        """
 
     async def get(self, letter_id: str) -> StoredDeadLetter | None: ...
 
-    async def replay(self, letter: LetterSummary) -> str | None:
+    async def replay(self, letter: LetterSummary, changes: Mapping[str, str | None] = NO_CHANGES) -> str | None:
         """Puts the message back on its stream, once, however often it is called. Returns its new entry id.
 
         Returns None if the letter no longer exists. The message carries the id under which it first came, so that its
-        documents keep their ids. A letter with truncated fields must not be replayed.
+        documents keep their ids, and its past. Fields in `changes` get another value, or none. A letter with
+        truncated fields must not be replayed.
         """
+
+    async def outcomes(self, replayed: Collection[Entry]) -> Outcomes:
+        """What became of those that are no longer on their way."""
 
     async def drop(self, letters: Sequence[LetterSummary]) -> int:
         """Deletes letters for good. Returns how many of them existed."""
@@ -107,7 +125,10 @@ class TaskQueuePort(Protocol):
         """Changes `Turn.patterns`, so that every instance loads the patterns within about a second."""
 
     async def publish(self, status: TaskStatus) -> None:
-        """Publishes a status to the current listeners."""
+        """Publishes a status to the current listeners. Begin and end of the last few hundred tasks are kept."""
+
+    async def runs(self, limit: int) -> list[TaskRun]:
+        """The last tasks of which begin or end was published, the latest first."""
 
     def statuses(self) -> AbstractAsyncContextManager[AsyncIterator[TaskStatus]]:
         """The statuses that are published from now on. Messages of another form are skipped."""
@@ -119,8 +140,20 @@ class AuditPort(Protocol):
     async def note(self, who: str, what: str, item: str, outcome: str) -> None:
         """Notes a change that was made or tried. Never raises: what was done is done."""
 
-    async def latest(self, limit: int) -> list[Change]:
-        """The latest changes, the latest first. Raises RedisOutage."""
+    async def page(self, limit: int, before: str | None = None) -> ChangePage:
+        """The latest changes, or of those behind the cursor `before` the latest. Raises RedisOutage."""
+
+
+class CountersPort(Protocol):
+    """What all instances together have done."""
+
+    async def add(self, flush: Flush) -> None:
+        """Adds to the totals and to the buckets of the flush's time, once, however often it is called."""
+
+    async def totals(self) -> Totals: ...
+
+    async def history(self, resolution: Resolution, now: float) -> Sequence[Bucket]:
+        """The buckets up to the one of `now`, oldest first; those in which nothing was counted are empty."""
 
 
 class TaskObserver:

@@ -2,8 +2,11 @@
 
 | tier        | who decides                                                | waited for                       |
 |-------------|------------------------------------------------------------|----------------------------------|
+| correction  | a person (`corrections.py`)                                | microseconds, with its batch     |
 | url, app,   | the rules (`rules.py` says which of them wins), where they | microseconds, with its batch     |
 | title       | decide for good                                            |                                  |
+| site        | what its page said, of a site that no rule knows           | microseconds, where this process |
+|             | (`domains/siteProfile`)                                    | remembers it; else slow lane     |
 | memory      | what the LLM answered to this process                      | microseconds, with its batch     |
 | cache       | what the LLM answered to any instance (Redis)              | in the slow lane                 |
 | documents   | what `categorized_data` says of exactly this window        | in the slow lane                 |
@@ -25,12 +28,13 @@ from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.kernel.errors import NoPatterns, PipelineError
 from domains.kernel.resilience import Breaker, cancel_all
 from domains.kernel.window import Window
+from domains.patternClassifier.corrections import CorrectedWindows, CorrectionRepositoryPort
 from domains.patternClassifier.llm_queue import LLMQueue
 from domains.patternClassifier.model import Classification, Tier
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.questions import Question, Questions
 from domains.patternClassifier.snapshot import PatternSnapshot
-from domains.patternClassifier.tiers import AnswerMemory, SlowTier
+from domains.patternClassifier.tiers import AnswerMemory, FastTier, SlowTier
 
 _QUESTIONS = 4096
 """Windows whose question is kept at hand: each is needed three times on the way to the LLM."""
@@ -39,7 +43,8 @@ _QUESTIONS = 4096
 class PatternClassifier:
     """Classifies windows. `load` before anything else, and again whenever the patterns may have changed.
 
-    `memory` holds the LLM's answers, which come by `llm_queue`; `tiers` are asked before it. `defaults` are saved
+    `memory` holds the LLM's answers, which come by `llm_queue`; `tiers` are asked before it; `sites` is the
+    one of them that also knows things at once. `defaults` are saved
     where the store has no patterns at all. `snapshot_of` makes of the store's patterns what classifies. `if_none` is
     what an operator is told where there are none.
     """
@@ -55,6 +60,8 @@ class PatternClassifier:
         llm_queue: LLMQueue | None = None,
         snapshot_of: Callable[[Sequence[CategoryPattern]], PatternSnapshot] = PatternSnapshot,
         if_none: str = "the store has no category patterns",
+        sites: FastTier | None = None,
+        corrections: CorrectionRepositoryPort | None = None,
     ) -> None:
         self._patterns = patterns
         self._observer = observer
@@ -64,8 +71,11 @@ class PatternClassifier:
         self._memory = memory
         self._tiers = tiers
         self._llm_queue = llm_queue
-        self._snapshot_of = snapshot_of
+        self.snapshot_of = snapshot_of
         self._if_none = if_none
+        self._sites = sites
+        self._correction_store = corrections
+        self.corrections = CorrectedWindows()
         self.snapshot = PatternSnapshot([])
 
     @property
@@ -78,7 +88,7 @@ class PatternClassifier:
         return self._llm_queue is not None and self._questions.may_leave(window)
 
     async def load(self) -> None:
-        """Takes the patterns from the store, creating `Uncategorized` where it is missing.
+        """Takes the patterns and corrections from the store, creating `Uncategorized` where it is missing.
 
         Raises StoreOutage, and NoPatterns where there are no others.
 
@@ -91,9 +101,11 @@ class PatternClassifier:
         if all(pattern.category != UNCATEGORIZED for pattern in patterns):
             await self._patterns.save_all([CategoryPattern(category_id(UNCATEGORIZED), UNCATEGORIZED)])
             patterns = await self._patterns.find_all()
+        if self._correction_store is not None:
+            self.corrections = CorrectedWindows(await self._correction_store.find_all())
         if patterns == self.snapshot.patterns:
             return
-        self.snapshot = await asyncio.to_thread(self._snapshot_of, patterns)  # a large set takes its time
+        self.snapshot = await asyncio.to_thread(self.snapshot_of, patterns)  # a large set takes its time
         self._observer.patterns_loaded(self.snapshot.rules.size, self.snapshot.rules.problems)
 
     async def keep_fresh(self, stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:
@@ -110,9 +122,17 @@ class PatternClassifier:
                 except PipelineError as cause:
                     self._observer.patterns_not_loaded(cause)
 
+    def corrected(self, user_id: str, window: Window) -> Classification | None:
+        """What a person has said of the window of a user; of anybody's ('')."""
+        if not self.corrections or (name := self.corrections.category(user_id, window)) is None:
+            return None
+        return self.snapshot.by_tier[Tier.CORRECTION].get(name)
+
     def at_once(self, window: Window) -> Classification | None:
         """What can be said in microseconds; None where a slow tier has to be asked."""
         found = self.snapshot.by_rules(window)
+        if found is None and self._sites is not None:
+            found = self._sites.at_once(window, self.snapshot)
         if found is None and self._llm_queue is not None and self._memory is not None:
             name = self._memory.get(self._question(window))
             found = None if name is None else self.snapshot.answered(name, window, Tier.MEMORY)

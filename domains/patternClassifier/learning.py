@@ -1,5 +1,8 @@
 """Patterns that the LLM's answers suggest: a category that it keeps giving to a host or an app becomes a rule.
 
+What a site's own page says is evidence of another kind: it confirms a proposal, or leads to one by itself, which is
+never accepted without a person, since the page is the site's own.
+
 A window with a URL is evidence for its host, and one without a URL for its app. A pattern is proposed only for a host
 or an app that was seen itself, and never for an unseen parent of a host: without a list of public suffixes,
 `example.com` cannot be told from `github.io`, whose children belong to different people. A pattern also matches hosts
@@ -9,10 +12,11 @@ below its own, and versions and editions of its app, so the answers for these mu
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal, ProposalStatus
 from domains.kernel.window import Window
@@ -26,6 +30,21 @@ _SUBJECTS = 200_000
 _WINDOWS = 1000
 _SPELLINGS = 20
 _EXAMPLES = 3
+_CORRECTED_WINDOWS = 3
+"""So many windows of a host or an app that persons gave the same category suffice for a proposal."""
+_SURE_OF_SITE = 0.85
+"""Confidence in a site's profile that suffices for a proposal."""
+
+
+class ProfiledSite(Protocol):
+    """A registrable domain, and the category that its own page speaks for."""
+
+    @property
+    def site(self) -> str: ...
+    @property
+    def category(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
 
 
 class Subject(NamedTuple):
@@ -102,6 +121,9 @@ class AnswerCounts:
             self._forget()
         self.tallies.setdefault(subject, Tally()).add(name, category, hash(window))
 
+    def is_private(self, host: str) -> bool:
+        return self._privacy.is_private_host(host)
+
     def _forget(self) -> None:
         by_answers = sorted(self.tallies, key=lambda subject: (self.tallies[subject].answers.total(), subject))
         for subject in by_answers[: (self._limit + 1) // 2]:
@@ -116,6 +138,8 @@ def propose(
     min_answers: int,
     min_share: float,
     again: bool = False,
+    sites: Iterable[ProfiledSite] = (),
+    corrected: AnswerCounts | None = None,
 ) -> list[PatternProposal]:
     """The patterns to propose now, including those that are proposed already; in a stable order.
 
@@ -123,6 +147,10 @@ def propose(
     answers, and of the answers for everything that the pattern would match. Subjects that `rules` decide are left
     out, and so are unsuitable patterns. A pattern that was rejected, or accepted and then removed by an
     administrator, is left out unless its answers have doubled, its category has changed, or `again` is set.
+
+    `corrected` counts what persons said: where they gave a few windows of a subject one category and no other, it is
+    proposed, whatever the answers say. `sites` confirm proposals. One that is sure enough is proposed by itself,
+    unless answers speak against it.
     """
     tallies = {subject: tally for subject, tally in counts.tallies.items() if not _decided(rules, subject, tally)}
     enough = {subject for subject, tally in tallies.items() if max(tally.answers.values()) >= min_answers}
@@ -143,7 +171,54 @@ def propose(
             and not _is_covered(subject, category, proposed)
         ):
             proposed[subject] = found
+    for profile in sites:
+        subject = Subject(PatternKind.DOMAIN, profile.site)
+        if (answered := proposed.get(subject)) is not None:
+            if answered.category == profile.category:
+                evidence = replace(answered.evidence, site=profile.confidence)
+                proposed[subject] = replace(answered, evidence=evidence)
+        elif (alone := _of_site(subject, profile, counts, rules)) is not None and (
+            again or not _is_settled(before.get(alone.id), alone)
+        ):
+            proposed[subject] = alone
+    for subject, tally in corrected.tallies.items() if corrected is not None else ():
+        said = _of_persons(subject, tally, counts)
+        if (
+            said is not None
+            and not _decided(rules, subject, tally)
+            and (again or not _is_settled(before.get(said.id), said))
+        ):
+            proposed[subject] = said
     return list(proposed.values())
+
+
+def _of_persons(subject: Subject, corrected: Tally, counts: AnswerCounts) -> PatternProposal | None:
+    """The proposal that rests on corrections; None where they are few, not of one mind, or fit no pattern."""
+    category, said = corrected.evidence()
+    pattern = subject.key if subject.kind is PatternKind.DOMAIN else corrected.usual_names[0]
+    unsuitable = category in CATEGORIES_WITHOUT_PATTERNS or any(pattern_problems(subject.kind, pattern))
+    if said.others or said.windows < _CORRECTED_WINDOWS or unsuitable:
+        return None
+    answers = dict(counts.tallies[subject].answers) if subject in counts.tallies else {}
+    own = answers.pop(category, 0)
+    windows = len(counts.tallies[subject].windows[category]) if own else 0
+    evidence = Evidence(own, windows, answers, said.examples, corrections=said.windows)
+    return PatternProposal(_id_of(subject), subject.kind, pattern, category, evidence)
+
+
+def _of_site(subject: Subject, profile: ProfiledSite, counts: AnswerCounts, rules: RuleSet) -> PatternProposal | None:
+    """The proposal that rests on a site's profile; None where it is not sure, not needed, or contradicted."""
+    match = rules.match("", f"https://{profile.site}/")
+    unsuitable = profile.category in CATEGORIES_WITHOUT_PATTERNS or any(pattern_problems(subject.kind, subject.key))
+    if match is not None or unsuitable or profile.confidence < _SURE_OF_SITE or counts.is_private(profile.site):
+        return None
+    evidence = Evidence(0, 0, {}, (profile.site,), profile.confidence)
+    if (tally := counts.tallies.get(subject)) is not None:
+        category, answers = tally.evidence()
+        if category != profile.category:
+            return None
+        evidence = replace(answers, site=profile.confidence)
+    return PatternProposal(_id_of(subject), subject.kind, subject.key, profile.category, evidence)
 
 
 def _with_narrower(tallies: Mapping[Subject, Tally], wanted: Collection[Subject]) -> dict[Subject, Tally]:
@@ -166,7 +241,7 @@ def _decided(rules: RuleSet, subject: Subject, tally: Tally) -> bool:
 def _is_settled(before: PatternProposal | None, found: PatternProposal) -> bool:
     if before is None or before.status is ProposalStatus.PROPOSED or before.category != found.category:
         return False
-    return found.evidence.answers < 2 * before.evidence.answers
+    return found.evidence.answers < max(1, 2 * before.evidence.answers)
 
 
 def _is_covered(subject: Subject, category: str, proposed: Mapping[Subject, PatternProposal]) -> bool:

@@ -6,8 +6,13 @@ from typing import NamedTuple
 
 
 class Tier(StrEnum):
-    """Who decides a window's category, from the cheapest to the dearest (see `classifier.py`)."""
+    """Who decides a window's category, from the cheapest to the dearest (see `classifier.py`).
 
+    CORRECTION is what a person has said of a window. SITE is what is known of a whole site: from the table of known
+    sites, or from its profile.
+    """
+
+    CORRECTION = "correction"
     URL = "url"
     APP = "app"
     SITE = "site"
@@ -23,8 +28,8 @@ class Tier(StrEnum):
 
 OF_LLM = frozenset({Tier.MEMORY, Tier.CACHE, Tier.LLM})
 """The tiers that pass on what the LLM has answered."""
-OF_RULES = frozenset({Tier.URL, Tier.APP, Tier.SITE, Tier.TITLE, Tier.PROVISIONAL})
-"""The tiers at which a pattern decides."""
+KNOWN = frozenset({Tier.URL, Tier.APP, Tier.SITE, Tier.TITLE})
+"""The tiers at which what is in front is known, whoever has it there."""
 
 
 class PauseReason(StrEnum):

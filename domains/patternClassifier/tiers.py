@@ -35,6 +35,13 @@ class SlowTier(Protocol):
         """What it knows of `windows`. May raise Outage or StoreRefused."""
 
 
+class FastTier(SlowTier, Protocol):
+    """A slow tier that remembers, so that some windows need not wait."""
+
+    def at_once(self, window: Window, snapshot: PatternSnapshot) -> Classification | None:
+        """What it remembers of a window that no rule decides. Takes microseconds."""
+
+
 class AnswerMemory:
     """The LLM's answers: in this process the `limit` used last, each for `seconds` at most, and in `cache`, if any.
 

@@ -4,7 +4,7 @@ The slow lane asks the slow tiers: those behind the rules, and the LLM. It colle
 single message would cost as much as a batch.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -13,7 +13,7 @@ from typing import TypeVar
 from domains.kernel.resilience import Breaker
 from domains.kernel.window import Window
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.model import Classification
+from domains.patternClassifier.model import KNOWN, Classification
 from domains.pomodoro.capacity import ConsumerContext, Gathering
 from domains.pomodoro.isolation import Isolation
 from domains.pomodoro.model import (
@@ -121,8 +121,16 @@ class Lanes:
                 await self._context.redis.run(lambda: self._commits.deferring(deferring))
             failed = await self._stage(Stage.WRITE, self._context.store, lambda: self._batches.write(decided))
             good = [item for item in decided if item.span.message.entry_id not in failed] if failed else decided
-            self._context.observer.classified(Counter([item.classification.tier for item in good]))
-            await self._commit(self._batches.commit_of(good), started, lane)
+            tiers = Counter([item.classification.tier for item in good])
+            self._context.observer.classified(tiers)
+            if not tiers.keys() <= KNOWN:
+                unknown = [it.span.message for it in good if it.classification.tier not in KNOWN]
+                self._context.observer.unknown_windows([(message.window, message.user_id) for message in unknown])
+            if (await self._commit(self._batches.commit_of(good), started, lane)).messages:
+                seconds = defaultdict[str, float](float)
+                for (message, _), classification, _ in good:
+                    seconds[classification.category] += message.duration
+                self._context.observer.categorised(seconds)
         except Exception as cause:
             self._isolation.halve([item.span.message for item in decided], cause)
             return

@@ -220,6 +220,33 @@ class DeferredMessage:
     pomodoro_usage_log_id: str
     session: Session | None = None
     """None for one that an earlier version has deferred."""
+    tier: str = ""
+    """Which tier named the interim category; empty where nobody asks."""
+    source: str = ""
+
+
+class Posting(NamedTuple):
+    """Seconds that a commit counts for a user and category, or, where they are negative, takes back.
+
+    The sum of all postings of a category on some days equals its boards of these days. `day` is the local date on
+    whose boards they count, `session_date` that of the session, both as yyyy-MM-dd; the latter may be empty. `app`
+    and `host` are what others may see of the window. commit.lua knows the place of `day`.
+    """
+
+    user_id: str
+    log_id: str
+    day: str
+    timestamp: float
+    seconds: float
+    session_date: str
+    session: int
+    category: str
+    work: bool
+    tier: str
+    app: str
+    host: str
+    source: str
+    is_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,18 +259,24 @@ class Move:
     from_boards: Sequence[str] = ()
     to_boards: Sequence[str] = ()
     session: Session | None = None
+    postings: Sequence[Posting] = ()
+    """Two, if any: the old category's and the new one's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What one commit acknowledges: messages that raise boards, ends and deferred ones among them, and dead letters;
-    and the moves of messages that were deferred."""
+    and the moves of messages that were deferred.
+
+    `postings` has those of the messages by entry id, or nothing where nobody wants them.
+    """
 
     entries: Sequence[LeaderboardEntry] = ()
     ends: Sequence[SessionEnd] = ()
     dead_letters: Sequence[DeadLetter] = ()
     deferred: Sequence[DeferredMessage] = ()
     moves: Sequence[Move] = ()
+    postings: Mapping[str, Posting] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ First the documents, then the boards, which are recomputed from the logs. So it 
 often it was interrupted.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
 from domains.kernel.window import Window
 from domains.leaderboard.model import Period
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.model import Classification
+from domains.patternClassifier.model import Classification, Tier
 from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, start_of_day
 from domains.pomodoro.ports import (
     CategorizedDataRepositoryPort,
@@ -64,25 +64,37 @@ class PeriodReclassification:
 
         Raises Outage and StoreRefused; what was written before stays written.
         """
-        zone, done = self._boards.zone, Changed(0, 0, 0, 0, {})
+        zone = self._boards.zone
         start, end = (start_of_day(day, zone).timestamp() for day in (first, last + timedelta(days=1)))
-        waiting = await self._waiting()
-        async for logs in self._logs.find_in_period(start, end):
+        return await self.decide_logs(self._logs.find_in_period(start, end), dry_run, progress)
+
+    async def decide_logs(
+        self,
+        pages: AsyncIterator[list[PomodoroUsageLog]],
+        dry_run: bool,
+        progress: Callable[[Changed], Awaitable[None]],
+        moved: Callable[[PomodoroUsageLog, str, str], None] = lambda log, before, now: None,
+    ) -> Changed:
+        """The same for the logs in `pages`. Calls moved(log, category before, category now) for each that changes."""
+        done, waiting = Changed(0, 0, 0, 0, {}), await self._waiting()
+        corrected = self._classifier.corrected
+        async for logs in pages:
             found = await self._categorized.find_by_ids({log.categorized_data_id for log in logs})
             now = await self._decided(found.values())
             changes = [
-                _Change(log, data, now[data.id])
+                _Change(log, data, decided)
                 for log in logs
                 if (data := found.get(log.categorized_data_id)) is not None
                 and log.category_id is not None
                 and log.id not in waiting
-                and now[data.id].category_id != log.category_id
+                and (decided := corrected(log.user_id, data.window) or now[data.id]).category_id != log.category_id
             ]
             made = changes if dry_run else await self._write(changes)
             names = {pattern.id: pattern.category for pattern in self._classifier.snapshot.patterns}
             for log, _, decided in made:
                 move = names.get(log.category_id or "", "?"), decided.category
                 done.moved[move] = done.moved.get(move, 0.0) + log.duration
+                moved(log, *move)
             done = done._replace(
                 logs=done.logs + len(logs),
                 changed=done.changed + len(made),
@@ -94,14 +106,12 @@ class PeriodReclassification:
 
     async def rebuild(
         self,
-        first: date,
-        last: date,
+        days: Iterable[date],
         wanted: Callable[[Period, date], bool],
         progress: Callable[[Rebuilt], Awaitable[None]],
     ) -> int:
-        """Recomputes the boards of the periods that hold a day from `first` to `last`. Returns how many there are."""
-        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        starts = dict.fromkeys((period, period.days(day)[0]) for day in days for period in Period)
+        """Recomputes the boards of the periods that hold one of `days`. Returns how many there are."""
+        starts = dict.fromkeys((period, period.days(day)[0]) for day in sorted(days) for period in Period)
         boards = 0
         for period, start in starts:
             if wanted(period, start):
@@ -135,11 +145,19 @@ class PeriodReclassification:
         return decided | {id_: further.get(window) or snapshot.fallback(window) for id_, window in left.items()}
 
     async def _write(self, changes: Sequence[_Change]) -> list[_Change]:
-        """Writes the windows, then the logs of those that the store took. Returns the changes that it took."""
-        failures = await self._categorized.update_category_all(_updates(changes, lambda change: change.data.id))
+        """Writes the windows, then the logs of those that the store took. Returns the changes that it took.
+
+        A correction changes logs alone.
+        """
+        of_tiers = [change for change in changes if change.decided.tier is not Tier.CORRECTION]
+        failures = await self._categorized.update_category_all(_updates(of_tiers, lambda change: change.data.id))
         good = [change for change in changes if change.data.id not in failures]
         failures = await self._logs.update_category_all(_updates(good, lambda change: change.log.id))
         return [change for change in good if change.log.id not in failures]
+
+
+def days_between(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def _updates(changes: Iterable[_Change], id_of: Callable[[_Change], str]) -> list[CategoryUpdate]:

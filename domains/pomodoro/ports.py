@@ -125,6 +125,9 @@ class CategorizedDataRepositoryPort(Protocol):
     async def find_by_ids(self, ids: Collection[str]) -> dict[str, CategorizedData]:
         """{id: document} of those that are there, in one query."""
 
+    async def find_of_window(self, window: Window) -> list[CategorizedData]:
+        """All documents of exactly this window, in any order, in one query."""
+
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         """Up to `limit` documents of these categories, the highest ids first: of Spring's, the newest."""
 
@@ -159,6 +162,20 @@ class PomodoroUsageLogRepositoryPort(Protocol):
     async def find_by_session(self, user_id: str, session_date: date, session: int) -> list[PomodoroUsageLog]:
         """The logs of a session by timestamp, as Spring's scoring reads them."""
 
+    async def find_of_users(self, user_ids: Collection[str], start: float, end: float) -> list[PomodoroUsageLog]:
+        """The logs of these users from `start` on and before `end` (Unix seconds), in any order, in one query."""
+
+    def find_of_windows(
+        self, data_ids: Collection[str], user_id: str | None = None
+    ) -> AsyncIterator[list[PomodoroUsageLog]]:
+        """The logs that point at these documents, of a user or of all, page by page, in any order.
+
+        It reads all logs of the user, or all of the store: no index helps.
+        """
+
+    async def find_by_ids(self, ids: Collection[str]) -> list[PomodoroUsageLog]:
+        """Those of the logs that there are, in any order, in one query."""
+
     async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
         """Those of `sessions` that have a log without a category, in one query."""
 
@@ -191,6 +208,9 @@ class BoardRebuildPort(Protocol):
     Until `swap` the boards stay as they are.
     """
 
+    posted: Mapping[str, str]
+    """The last entry of the events of each stream when the rebuild began."""
+
     def ensure_possible(self) -> None:
         """Raises TaskRefused where the boards cannot be rebuilt at all."""
 
@@ -212,10 +232,12 @@ class BoardRebuildPort(Protocol):
     async def put(self, board: str, scores: Mapping[str, float]) -> None:
         """What the board (its key) was when the rebuild began: seconds by user, of one user at least."""
 
-    async def swap(self, boards: Iterable[str]) -> int:
+    async def swap(self, boards: Iterable[str], days: Iterable[date] = ()) -> int:
         """Puts all of `boards`, with what was committed meanwhile, in the place of the old ones, in one step.
 
-        Those without scores are gone then, and so is what was kept for replay of them. Returns how many there are.
+        Those without scores are gone then, and so is what was kept for replay of them. Where events are posted, it
+        notes in the same step that those of `days` have to be compared with the logs. Returns how many boards there
+        are.
         """
 
     async def abandon(self) -> None:
@@ -249,6 +271,12 @@ class ConsumerObserver:
 
     def classified(self, tier_counts: Mapping[Tier, int]) -> None:
         """How many messages of a batch each tier has decided. Told once a batch, with what was written."""
+
+    def categorised(self, seconds: Mapping[str, float]) -> None:
+        """The seconds of a batch by category. Told once a batch that was committed."""
+
+    def unknown_windows(self, windows: Sequence[tuple[Window, str]]) -> None:
+        """Windows, each with its user, of which neither a rule nor a site's profile knows what they show."""
 
     def batch_committed(self, result: CommitResult, seconds: float, lane: Lane = Lane.FAST) -> None: ...
 

@@ -74,13 +74,14 @@ class LeaderboardRebuild:
         bounds = {period: period.days(day) for period in periods}
         rebuild = self._make()
         await rebuild.begin()
-        renewing = asyncio.create_task(_renew(rebuild))
+        renewing = asyncio.create_task(keep_renewed(rebuild))
         try:
             sums = Sums(self._calendar, bounds)
             done = await self._count(rebuild, sums, progress)
             for board, scores in sums.boards.items():
                 await rebuild.put(board, {user: score.value for user, score in scores.items()})
-            return done._replace(boards=await rebuild.swap({*sums.boards, *await self._all_boards(periods, day)}))
+            boards = {*sums.boards, *await self._all_boards(periods, day)}
+            return done._replace(boards=await rebuild.swap(boards, sums.days))
         except Exception:
             with suppress(RedisOutage):
                 await rebuild.abandon()
@@ -148,6 +149,7 @@ class Sums:
         self.boards: dict[str, dict[str, Sum]] = {}
         first, last = min(first for first, _ in bounds.values()), max(last for _, last in bounds.values())
         ends = first, last + timedelta(days=1)
+        self.days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         self.range = [start_of_day(day, calendar.zone).timestamp() for day in ends]
 
     def add(self, category: str, timestamp: float, user_id: str, seconds: float) -> None:
@@ -166,7 +168,7 @@ def _add(sums: Sums, logs: Sequence[PomodoroUsageLog], names: dict[str | None, s
     return len(logs) - len(known)
 
 
-async def _renew(rebuild: BoardRebuildPort) -> None:
+async def keep_renewed(rebuild: BoardRebuildPort) -> None:
     """Renews the rebuild until cancelled, or until it has expired, which `swap` then reports."""
     with suppress(TaskRefused):
         while True:

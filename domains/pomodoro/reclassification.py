@@ -9,11 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from domains.kernel.errors import Outage, StoreRefused
 from domains.kernel.resilience import pause
-from domains.kernel.window import Window
 from domains.leaderboard.ports import LeaderboardCachePort
 from domains.leaderboard.service import BoardCalendar, Boards
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.model import Classification
+from domains.patternClassifier.model import Classification, Tier
 from domains.pomodoro.model import CategoryUpdate, Commit, DeferredMessage, Move
 from domains.pomodoro.ports import (
     CategorizedDataRepositoryPort,
@@ -22,6 +21,7 @@ from domains.pomodoro.ports import (
     DeferredMessagesPort,
     PomodoroUsageLogRepositoryPort,
 )
+from domains.pomodoro.posting import Postings
 
 _AT_ONCE = 200
 _LEASE_SECONDS = 30.0
@@ -44,7 +44,9 @@ class Reclassification:
         calendar: BoardCalendar,
         observer: ConsumerObserver,
         interval_seconds: float,
+        postings: Postings | None = None,
     ) -> None:
+        self._postings = postings
         self._deferred = deferred
         self._commits = commits
         self._classifier = classifier
@@ -83,25 +85,28 @@ class Reclassification:
 
     async def _reclassify(self, messages: Sequence[DeferredMessage]) -> int:
         answers = await self._answers(messages)
-        answered = [message for message in messages if message.window in answers]
+        answered = [message for message in messages if message.id in answers]
         failures = await self._write(answered, answers) if answered else {}
         settled = [m for m in answered if not {m.categorized_data_id, m.pomodoro_usage_log_id} & failures.keys()]
         return await self._move(settled, answers) if settled else 0
 
-    async def _answers(self, messages: Sequence[DeferredMessage]) -> dict[Window, Classification]:
-        """Answers from the cheapest tier that knows the window.
+    async def _answers(self, messages: Sequence[DeferredMessage]) -> dict[str, Classification]:
+        """Answers from the cheapest tier that knows the window, by the message's id.
 
-        It may be the rules, if patterns were added meanwhile.
+        It may be the rules, if patterns were added meanwhile, or a person.
         """
-        windows = {message.window for message in messages}
+        corrected = {it.id: found for it in messages if (found := self._classifier.corrected(it.user_id, it.window))}
+        left = [message for message in messages if message.id not in corrected]
+        windows = {message.window for message in left}
         answers = {window: found for window in windows if (found := self._classifier.at_once(window))}
         answers |= await self._classifier.further(windows - answers.keys())
-        return answers | await self._classifier.ask(
-            (message.window, message.user_id) for message in messages if message.window not in answers
+        answers |= await self._classifier.ask(
+            (message.window, message.user_id) for message in left if message.window not in answers
         )
+        return corrected | {it.id: answers[it.window] for it in left if it.window in answers}
 
     async def _write(
-        self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]
+        self, messages: Sequence[DeferredMessage], answers: Mapping[str, Classification]
     ) -> dict[str, str]:
         """Writes the category of the documents, even if it is unchanged: another delivery may have written its own.
 
@@ -109,13 +114,14 @@ class Reclassification:
         """
         data, logs = [], []
         for message in messages:
-            _, category_id, is_llm_based, _ = answers[message.window]
-            data.append(CategoryUpdate([message.categorized_data_id], category_id, is_llm_based))
+            _, category_id, is_llm_based, tier = answers[message.id]
+            if tier is not Tier.CORRECTION:
+                data.append(CategoryUpdate([message.categorized_data_id], category_id, is_llm_based))
             logs.append(CategoryUpdate([message.pomodoro_usage_log_id], category_id, is_llm_based))
         failures = await self._categorized.update_category_all(data)
         return failures | await self._logs.update_category_all(logs)
 
-    async def _move(self, messages: Sequence[DeferredMessage], answers: Mapping[Window, Classification]) -> int:
+    async def _move(self, messages: Sequence[DeferredMessage], answers: Mapping[str, Classification]) -> int:
         await self._commits.commit(Commit())  # on a cluster, scores of these messages may still be in the outbox
         counted = await self._leaderboard.having(
             {
@@ -124,17 +130,17 @@ class Reclassification:
                 for board in self._boards(message, message.category).keys
             }
         )
-        moves = [self._move_of(message, answers[message.window].category, counted) for message in messages]
+        moves = [self._move_of(message, answers[message.id], counted) for message in messages]
         result = await self._commits.commit(Commit(moves=moves))
         self._observer.reclassified(result)
         return result.moved
 
-    def _move_of(self, message: DeferredMessage, category: str, counted: Collection[tuple[str, str]]) -> Move:
+    def _move_of(self, message: DeferredMessage, found: Classification, counted: Collection[tuple[str, str]]) -> Move:
         """The move of one message.
 
         Periods whose boards Spring has archived and deleted are left out: they must not come back.
         """
-        old, new = self._boards(message, message.category), self._boards(message, category)
+        old, new = self._boards(message, message.category), self._boards(message, found.category)
         periods = [period for period, boards in old.by_period.items() if (boards[0], message.user_id) in counted]
         left = [board for period in periods for board in old.by_period[period]]
         raised = [board for period in periods for board in new.by_period[period]]
@@ -145,6 +151,7 @@ class Reclassification:
             [board for board in left if board not in raised],
             [board for board in raised if board not in left],
             message.session,
+            self._postings.moved(message, found) if self._postings else (),
         )
 
     def _boards(self, message: DeferredMessage, category: str) -> Boards:

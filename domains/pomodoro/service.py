@@ -9,7 +9,7 @@ from typing import NamedTuple
 from domains.kernel.window import Window
 from domains.leaderboard.service import Aggregation, BoardCalendar
 from domains.patternClassifier.classifier import PatternClassifier
-from domains.patternClassifier.model import Classification
+from domains.patternClassifier.model import Classification, Tier
 from domains.pomodoro.model import (
     CategorizedData,
     CategoryUpdate,
@@ -17,11 +17,13 @@ from domains.pomodoro.model import (
     DeferredMessage,
     PomodoroPatternClassifyMessage,
     PomodoroUsageLog,
+    Posting,
     SessionEnd,
     categorized_data_id,
     usage_log_id,
 )
 from domains.pomodoro.ports import CategorizedDataRepositoryPort, PomodoroUsageLogRepositoryPort
+from domains.pomodoro.posting import Postings, source_of
 
 _SENT_SECONDS = 2
 """How long after its creation a log may be on the stream at the latest, unless it is repeated."""
@@ -69,8 +71,9 @@ class WriteSet:
                 ids = groups[classification, deferred] = [], []
             ids[0].append(message.categorized_data_id)
             ids[1].append(message.pomodoro_usage_log_id)
-        for ((_, category_id, is_llm_based, _), deferred), (data_ids, log_ids) in groups.items():
-            self.data_updates.append(CategoryUpdate(data_ids, category_id, is_llm_based, deferred))
+        for ((_, category_id, is_llm_based, tier), deferred), (data_ids, log_ids) in groups.items():
+            if tier is not Tier.CORRECTION:
+                self.data_updates.append(CategoryUpdate(data_ids, category_id, is_llm_based, deferred))
             self.log_updates.append(CategoryUpdate(log_ids, category_id, is_llm_based, deferred))
 
     def failed_messages(self, failures: dict[str, str]) -> dict[str, str]:
@@ -92,7 +95,11 @@ class WriteSet:
     def _add_document(self, item: Decided, data_id: str) -> None:
         """The window's document is created, or given its category where it says something else."""
         window, document = item.span.message.window, item.span.document
-        _, category_id, is_llm_based, _ = item.classification
+        _, category_id, is_llm_based, tier = item.classification
+        if tier is Tier.CORRECTION:  # it stands above documents, which other users' windows share
+            if document is None:
+                self.new_data.setdefault(window, CategorizedData(data_id, window, None))
+            return
         if document is None:
             self.new_data.setdefault(window, CategorizedData(data_id, window, category_id, is_llm_based))
             outdated = is_llm_based  # an instance to which the LLM gave no answer may just have inserted it
@@ -152,7 +159,10 @@ class KnownWindows:
 
 
 class BatchClassification:
-    """Decides, writes and sums up batches. `stream` is the stream's key: it is part of the ids of new logs."""
+    """Decides, writes and sums up batches. `stream` is the stream's key: it is part of the ids of new logs.
+
+    With `postings`, commits tell what they count.
+    """
 
     def __init__(
         self,
@@ -161,7 +171,9 @@ class BatchClassification:
         logs: PomodoroUsageLogRepositoryPort,
         calendar: BoardCalendar,
         stream: str,
+        postings: Postings | None = None,
     ) -> None:
+        self._postings = postings
         self._classifier = classifier
         self._categorized = categorized
         self._logs = logs
@@ -193,7 +205,8 @@ class BatchClassification:
         A window without ids that already has a classified document keeps that document's category; everything
         else goes by the rules.
         """
-        if not documents:
+        corrections = self._corrections(messages)
+        if not documents and not corrections:
             found = self._classifier.all_at_once([message.window for message in messages])
             if None not in found:
                 spans = map(_new_span, zip(messages, repeat(None), strict=False))
@@ -201,7 +214,9 @@ class BatchClassification:
         decided, undecided = [], []
         for message in messages:
             document = documents.get(message.window) if message.categorized_data_id is None else None
-            classification = self._known(document) or self._classifier.at_once(message.window)
+            classification = corrections.get((message.user_id, message.window))
+            if classification is None:
+                classification = self._known(document) or self._classifier.at_once(message.window)
             span = Span(message, document)
             if classification is None:
                 undecided.append(span)
@@ -229,7 +244,7 @@ class BatchClassification:
 
     def commit_of(self, decided: Iterable[Decided]) -> Commit:
         """What committing these messages acknowledges, raises and ends."""
-        aggregation, ends, postponed = Aggregation(), [], []
+        aggregation, ends, postponed, posted = Aggregation(), [], [], dict[str, Posting]()
         boards_of, add = self._calendar.keys, aggregation.add
         for span, classification, deferred in decided:
             message = span.message
@@ -239,7 +254,10 @@ class BatchClassification:
                 ends.append(SessionEnd(message.entry_id, message.of_session))
             if deferred:
                 postponed.append(self._deferred(span, classification))
-        return Commit(aggregation.entries, ends, deferred=postponed)
+            if self._postings is not None:
+                log_id = message.pomodoro_usage_log_id or usage_log_id(self._stream, message.origin_id)
+                posted[message.entry_id] = self._postings.counted(message, log_id, classification)
+        return Commit(aggregation.entries, ends, deferred=postponed, postings=posted)
 
     def _deferred(self, span: Span, classification: Classification) -> DeferredMessage:
         message = span.message
@@ -254,7 +272,18 @@ class BatchClassification:
             categorized_data_id=data_id,
             pomodoro_usage_log_id=log_id,
             session=message.of_session,
+            tier=classification.tier if self._postings else "",
+            source=source_of(message.fields) if self._postings else "",
         )
+
+    def _corrections(
+        self, messages: Iterable[PomodoroPatternClassifyMessage]
+    ) -> dict[tuple[str, Window], Classification]:
+        """What persons have said of the windows of these users."""
+        if not self._classifier.corrections:
+            return {}
+        keys = {(message.user_id, message.window) for message in messages}
+        return {key: found for key in keys if (found := self._classifier.corrected(*key)) is not None}
 
     def _known(self, document: CategorizedData | None) -> Classification | None:
         if document is None:

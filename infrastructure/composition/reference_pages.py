@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from domains.activityEvent.quality import SourceQuality
 from domains.pomodoro.consumer import ConsumerVitals
+from domains.workQueue.model import QueueFigures
+from infrastructure.observing.collector_metrics import CollectorMetrics
 from infrastructure.observing.metrics import (
     GaugeCollector,
     LoopLag,
@@ -27,8 +30,11 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     registry = make_registry()
-    MetricsObserver(registry)
+    observer = MetricsObserver(registry)
+    observer.queue_seen(QueueFigures("", 0, 0, 0.0, 0, 0))  # these have labels from the first figures on
+    observer.quality_assessed([SourceQuality("")])
     LoopLag(registry)
+    CollectorMetrics(registry)
     vitals = ConsumerVitals(0, 0, False, False, {"read": 0.0})
     registry.register(GaugeCollector(StreamGauges(), ["stream"], lambda: [vitals]))
     rows = [(f"`{it.name}`", it.type, it.labels, it.meaning) for it in describe_metrics(registry)]

@@ -1,26 +1,34 @@
 """What an operator looks at and asks for, in memory."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from time import monotonic
 
+from domains.operations.counters import SPANS, Bucket, Flush, Resolution, Totals, starts
 from domains.operations.model import (
     LEASE_SECONDS,
+    Entry,
     FailedScore,
     Instance,
+    LetterPage,
     LetterSummary,
+    Outcomes,
     StoredDeadLetter,
     StreamFigures,
+    TaskRun,
+    TaskState,
     TaskStatus,
     Turn,
 )
+from domains.operations.ports import NO_CHANGES
+from domains.operations.service import runs_of
 from domains.pomodoro.model import DeadLetter
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.stream import InMemoryStream
-from infrastructure.spring.message_parser import ORIGIN_FIELD
+from infrastructure.spring.replayed_message import replayed_fields
 
 
 class InMemoryDeadLetters:
@@ -33,18 +41,26 @@ class InMemoryDeadLetters:
         for letter in self._summaries():
             yield letter
 
-    async def latest(self, limit: int, wanted: Callable[[LetterSummary], bool]) -> list[LetterSummary]:
-        letters = sorted(filter(wanted, self._summaries()), key=lambda letter: letter.time)
-        return letters[::-1][:limit]
+    async def page(
+        self, limit: int, wanted: Callable[[LetterSummary], bool], before: str | None = None
+    ) -> LetterPage:
+        letters = sorted(self._summaries(), key=_place, reverse=True)
+        found = [letter for letter in letters if before is None or _place(letter) < before]
+        chosen = list(filter(wanted, found))[:limit]
+        return LetterPage(chosen, _place(chosen[-1]) if chosen and chosen[-1] != found[-1] else None)
 
     async def get(self, letter_id: str) -> StoredDeadLetter | None:
         return next((letter for letter in self._kept() if letter.id == letter_id), None)
 
-    async def replay(self, letter: LetterSummary) -> str | None:
+    async def replay(self, letter: LetterSummary, changes: Mapping[str, str | None] = NO_CHANGES) -> str | None:
         whole = await self.get(letter.id)
         if whole is None or whole.truncated or not self._take(whole):
             return None
-        return self._partitions[whole.stream].add({ORIGIN_FIELD: whole.original_id, **whole.fields})
+        return self._partitions[whole.stream].add(replayed_fields(whole, changes))
+
+    async def outcomes(self, replayed: Collection[Entry]) -> Outcomes:
+        letters = {Entry(letter.stream, letter.original_id): letter for letter in self._summaries()}
+        return {entry: letters.get(entry) for entry in replayed if not self._partitions[entry.stream].needs(entry.id)}
 
     async def drop(self, letters: Sequence[LetterSummary]) -> int:
         return sum(map(self._take, letters))
@@ -64,6 +80,10 @@ class InMemoryDeadLetters:
 
     def _kept(self) -> list[StoredDeadLetter]:
         return [_stored(stream, letter) for stream in self._partitions.values() for letter in stream.dead_letters]
+
+
+def _place(letter: LetterSummary) -> str:
+    return f"{letter.time:020.9f} {letter.id} {letter.stream}"
 
 
 def _stored(stream: InMemoryStream, letter: DeadLetter) -> StoredDeadLetter:
@@ -142,6 +162,35 @@ class InMemoryStreamFigures:
         )
 
 
+class InMemoryCounters:
+    """CountersPort. Buckets are kept for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._since: float | None = None
+        self._totals = defaultdict[str, float](float)
+        self._buckets = defaultdict[tuple[int, int], defaultdict[str, float]](lambda: defaultdict(float))
+
+    async def add(self, flush: Flush) -> None:
+        if self._numbers.get(flush.process, 0) >= flush.number:
+            return
+        self._numbers[flush.process] = flush.number
+        self._since = self._since or flush.time
+        into = [self._totals]
+        into += [self._buckets[step, int(flush.time) // step * step] for step, _ in SPANS.values()]
+        for counts in into:
+            for name, value in flush.counts.items():
+                counts[name] += value
+
+    async def totals(self) -> Totals:
+        return Totals(self._since, dict(self._totals))
+
+    async def history(self, resolution: Resolution, now: float) -> Sequence[Bucket]:
+        return [
+            Bucket(start, dict(self._buckets.get((resolution.step, start), {}))) for start in starts(resolution, now)
+        ]
+
+
 class InMemoryTasks:
     """The requests and what all instances share of them."""
 
@@ -153,6 +202,7 @@ class InMemoryTasks:
         self.holder: object = None
         self.held_until = 0.0
         self.changed = asyncio.Condition()
+        self.told: list[TaskStatus] = []
         self.listeners: list[asyncio.Queue[TaskStatus]] = []
 
 
@@ -206,8 +256,13 @@ class InMemoryTaskQueue:
         self._tasks.patterns += 1
 
     async def publish(self, status: TaskStatus) -> None:
+        if status.status is not TaskState.PROGRESS:
+            self._tasks.told.append(status)
         for listener in self._tasks.listeners:
             listener.put_nowait(status)
+
+    async def runs(self, limit: int) -> list[TaskRun]:
+        return runs_of(self._tasks.told)[:limit]
 
     @asynccontextmanager
     async def statuses(self) -> AsyncIterator[AsyncIterator[TaskStatus]]:

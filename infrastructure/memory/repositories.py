@@ -8,6 +8,7 @@ from time import monotonic
 
 from domains.categoryPattern.model import CategoryPattern, PatternProposal, new_category
 from domains.kernel.window import Window
+from domains.patternClassifier.corrections import Correction, CorrectionState
 from domains.patternClassifier.model import BudgetLimit
 from domains.patternClassifier.ports import BudgetRefusal, Reservation
 from domains.patternClassifier.questions import Question
@@ -55,6 +56,30 @@ class InMemoryPatternProposalRepository:
             self.documents.pop(proposal_id, None)
 
 
+class InMemoryCorrectionRepository:
+    def __init__(self) -> None:
+        self.documents: dict[str, Correction] = {}
+
+    async def find_all(self) -> list[Correction]:
+        return sorted(self.documents.values(), key=lambda each: (-each.time, each.id))
+
+    async def save(self, correction: Correction) -> None:
+        self.documents[correction.id] = correction
+
+    async def settle(self, correction: Correction) -> bool:
+        kept = self.documents.get(correction.id)
+        if kept is None or kept.time != correction.time:
+            return False
+        if correction.state is CorrectionState.UNDOING:
+            del self.documents[correction.id]
+        else:
+            self.documents[correction.id] = correction
+        return True
+
+    async def delete(self, ids: Iterable[str]) -> int:
+        return len([each for each in ids if self.documents.pop(each, None)])
+
+
 class InMemoryCategorizedDataRepository:
     def __init__(self) -> None:
         self.documents: dict[str, CategorizedData] = {}
@@ -64,6 +89,9 @@ class InMemoryCategorizedDataRepository:
 
     async def find_by_ids(self, ids: Collection[str]) -> dict[str, CategorizedData]:
         return {id_: self.documents[id_] for id_ in ids if id_ in self.documents}
+
+    async def find_of_window(self, window: Window) -> list[CategorizedData]:
+        return [document for document in self.documents.values() if document.window == window]
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         found = [document for document in self.documents.values() if document.category_id in category_ids]
@@ -118,10 +146,24 @@ class InMemoryPomodoroUsageLogRepository:
         found = [log for log in self.documents.values() if (log.user_id, log.session_date, log.session) == wanted]
         return sorted(found, key=lambda log: (log.timestamp, log.id))
 
+    async def find_of_users(self, user_ids: Collection[str], start: float, end: float) -> list[PomodoroUsageLog]:
+        logs = self.documents.values()
+        return [log for log in logs if log.user_id in user_ids and start <= log.timestamp < end]
+
+    async def find_of_windows(
+        self, data_ids: Collection[str], user_id: str | None = None
+    ) -> AsyncIterator[list[PomodoroUsageLog]]:
+        logs = [log for log in self.documents.values() if log.categorized_data_id in data_ids]
+        if found := [log for log in logs if user_id in (None, log.user_id)]:
+            yield found
+
     async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
         logs = self.documents.values()
         open_ = {Session(log.user_id, log.session_date, log.session) for log in logs if log.category_id is None}
         return open_ & set(sessions)
+
+    async def find_by_ids(self, ids: Collection[str]) -> list[PomodoroUsageLog]:
+        return [self.documents[id_] for id_ in ids if id_ in self.documents]
 
     async def find_in_period(
         self, start: float, end: float, unreadable: Callable[[str, str], None] = lambda log_id, reason: None

@@ -14,6 +14,7 @@ from domains.pomodoro.model import (
     DeferredMessage,
     NotedEnd,
     PomodoroPatternClassifyMessage,
+    Posting,
     ReadBatch,
     Session,
     StreamState,
@@ -42,6 +43,7 @@ class InMemoryStream:
         self.parked: dict[str, float] = {}
         self.failed_scores: dict[tuple[str, str], float] = {}
         self.deferred: dict[str, DeferredMessage] = {}
+        self.events: list[list[Posting]] = []
         self.added = asyncio.Event()
         self.published: dict[str, float] = {}
         self.asked: dict[str, float] = {}
@@ -154,6 +156,10 @@ class InMemoryCommit:
         for message in commit.deferred:
             self._stream.deferring.pop(message.id, None)
         moves = [move for move in commit.moves if self._stream.deferred.pop(move.deferred_id, None)]
+        posted = [commit.postings[id_] for entry in counted for id_ in entry.message_ids if id_ in commit.postings]
+        posted += [posting for move in moves for posting in move.postings]
+        if posted:
+            self._stream.events.append(posted)
         raised, failed = self._raise(score_sums(counted, moves))
         return CommitResult(
             len(committed),

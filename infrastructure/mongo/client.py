@@ -14,14 +14,16 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     BulkWriteError,
+    ConnectionFailure,
     DocumentTooLarge,
     DuplicateKeyError,
     InvalidOperation,
+    NotPrimaryError,
     PyMongoError,
     WriteError,
 )
 
-from domains.kernel.errors import StoreOutage, StoreRefused
+from domains.kernel.errors import OutageKind, StoreOutage, StoreRefused
 from infrastructure.settings import Settings, SettingsError
 
 Document = dict[str, Any]
@@ -76,6 +78,15 @@ DATA_CODES = frozenset({2, 9, 14, 22, 121, 10334, 17280, 17419})
 too large."""
 
 
+_KINDS = {
+    **dict.fromkeys((13, 18, 8000), OutageKind.FORBIDDEN),
+    **dict.fromkeys((10058, 10107, 13435), OutageKind.READ_ONLY),
+    14031: OutageKind.FULL,
+}
+"""Unauthorized, AuthenticationFailed, AtlasError (a wrong password); three of a server that is no primary;
+OutOfDiskSpace."""
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Translates PyMongo's exceptions into StoreOutage, or into StoreRefused if the data sent are at fault."""
@@ -84,8 +95,21 @@ def translated_errors() -> Iterator[None]:
     except (BSONError, OverflowError) as cause:
         raise StoreRefused(f"{type(cause).__name__}: {cause}") from cause
     except (PyMongoError, OSError) as cause:
-        refused = isinstance(cause, _DATA_TO_BLAME) or getattr(cause, "code", None) in DATA_CODES
-        raise (StoreRefused if refused else StoreOutage)(f"{type(cause).__name__}: {_brief(cause)}") from cause
+        message, code = f"{type(cause).__name__}: {_brief(cause)}", getattr(cause, "code", None)
+        if isinstance(cause, _DATA_TO_BLAME) or code in DATA_CODES:
+            raise StoreRefused(message) from cause
+        raise StoreOutage(message, _kind_of(cause, code)) from cause
+
+
+def _kind_of(cause: Exception, code: int | None) -> OutageKind:
+    if isinstance(cause, NotPrimaryError):
+        return OutageKind.READ_ONLY
+    return OutageKind.UNREACHABLE if isinstance(cause, ConnectionFailure | OSError) else kind_of_code(code)
+
+
+def kind_of_code(code: int | None) -> OutageKind:
+    """What an error code of MongoDB says of the server."""
+    return _KINDS.get(code or 0, OutageKind.UNUSABLE)
 
 
 def _brief(cause: Exception) -> str:

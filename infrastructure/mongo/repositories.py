@@ -23,6 +23,7 @@ from domains.categoryPattern.model import (
 )
 from domains.kernel.errors import StoreOutage, StoreRefused
 from domains.kernel.window import Window
+from domains.patternClassifier.corrections import Correction, CorrectionState
 from domains.pomodoro.model import (
     CategorizedData,
     CategoryUpdate,
@@ -38,6 +39,7 @@ from infrastructure.mongo.writes import Group, Writes
 
 CATEGORY_PATTERN = "category_pattern"
 PATTERN_PROPOSAL = "pattern_proposal"
+CORRECTION = "correction"
 
 _LOOKED_UP = 5000
 """Documents in one reply to a look-up. Spring inserts one for each message, so a popular window has thousands."""
@@ -122,6 +124,41 @@ class PatternProposalRepositoryAdapter:
             await self._collection.delete_many({"_id": {"$in": list(ids)}})
 
 
+class CorrectionRepositoryAdapter:
+    """CorrectionRepositoryPort on MongoDB, in a collection that Spring does not use."""
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        self._collection = database[CORRECTION]
+        self._writes = Writes(self._collection)
+
+    async def find_all(self) -> list[Correction]:
+        with translated_errors():
+            found = self._collection.find().sort([("time", -1), ("_id", 1)])
+            return [_correction_of(document) async for document in found]
+
+    async def save(self, correction: Correction) -> None:
+        document = _correction_document(correction)
+        failures, there = await self._writes.insert([document])
+        if failures:
+            raise StoreRefused(f"{CORRECTION}: {next(iter(failures.values()))}")
+        if there:
+            with translated_errors():
+                changed = {name: it for name, it in document.items() if name != "_id"}
+                await self._collection.update_one({"_id": correction.id}, {"$set": changed})
+
+    async def settle(self, correction: Correction) -> bool:
+        unchanged = {"_id": correction.id, "time": correction.time}
+        with translated_errors():
+            if correction.state is CorrectionState.UNDOING:
+                return bool((await self._collection.delete_one(unchanged)).deleted_count)
+            changed = {"state": correction.state.value, "logs": correction.logs, "seconds": correction.seconds}
+            return bool((await self._collection.update_one(unchanged, {"$set": changed})).matched_count)
+
+    async def delete(self, ids: Iterable[str]) -> int:
+        with translated_errors():
+            return (await self._collection.delete_many({"_id": {"$in": list(ids)}})).deleted_count
+
+
 class CategorizedDataRepositoryAdapter:
     """CategorizedDataRepositoryPort on MongoDB."""
 
@@ -150,18 +187,24 @@ class CategorizedDataRepositoryAdapter:
         with translated_errors():
             documents = self._collection.find({"$or": wanted}, batch_size=_LOOKED_UP + 1)
             first = documents.sort([("categoryId", -1), ("_id", 1)]).limit(_LOOKED_UP)
-            return [_data_of(document) async for document in first]
+            return [data_of(document) async for document in first]
 
     async def find_by_ids(self, ids: Collection[str]) -> dict[str, CategorizedData]:
         with translated_errors():
             found = self._collection.find(documents_with(list(ids)), batch_size=_PAGE)
-            return {data.id: data async for document in found if (data := _data_of(document))}
+            return {data.id: data async for document in found if (data := data_of(document))}
+
+    async def find_of_window(self, window: Window) -> list[CategorizedData]:
+        query = {"app": _part(window.app), "url": _part(window.url), "title": _part(window.title)}
+        await self._create_index()
+        with translated_errors():
+            return [data_of(document) async for document in self._collection.find(query, batch_size=_PAGE)]
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         with translated_errors():
             query = {"categoryId": {"$in": [ObjectId(category_id) for category_id in category_ids]}}
             found = self._collection.find(query).sort("_id", -1).limit(limit)
-            return [_data_of(document) async for document in found]
+            return [data_of(document) async for document in found]
 
     async def _create_index(self) -> None:
         """Creates, once, the index that the look-up needs.
@@ -212,17 +255,18 @@ class CategorizedDataRepositoryAdapter:
         wanted = {"app": 1, "url": 1, "title": 1, "categoryId": 1, IS_LLM_BASED.name: 1, IS_LLM_BASED.earlier: 1}
         with translated_errors():
             async for document in self._collection.find(query, wanted, batch_size=_PAGE):
-                if (data := _data_of(document)).is_llm_based:
+                if (data := data_of(document)).is_llm_based:
                     yield data
 
 
 class PomodoroUsageLogRepositoryAdapter:
     """PomodoroUsageLogRepositoryPort on MongoDB. A date is stored as midnight in `zone`, the Spring server's zone."""
 
-    def __init__(self, database: AsyncDatabase[Document], zone: ZoneInfo) -> None:
+    def __init__(self, database: AsyncDatabase[Document], zone: ZoneInfo, create_index: bool = True) -> None:
         self._collection = database[POMODORO_USAGE_LOG]
         self._writes = Writes(self._collection)
         self._zone = zone
+        self._index_wanted = create_index
 
     async def save_all(
         self, documents: Sequence[PomodoroUsageLog], provisional: Collection[str] = frozenset()
@@ -264,9 +308,34 @@ class PomodoroUsageLogRepositoryAdapter:
         query = {"userId": user_id, "sessionDate": midnight, "session": session}
         with translated_errors():
             return [
-                _log_of(document, self._zone)
+                log_of(document, self._zone)
                 async for document in self._collection.find(query).sort([("timestamp", 1), ("_id", 1)])
             ]
+
+    async def find_of_users(self, user_ids: Collection[str], start: float, end: float) -> list[PomodoroUsageLog]:
+        query = {"userId": {"$in": list(user_ids)}, "timestamp": {"$gte": start, "$lt": end}}
+        with translated_errors():
+            if self._index_wanted:  # Spring's own begins with the user, and has no times
+                await self._collection.create_index([("userId", 1), ("timestamp", 1)])
+                self._index_wanted = False
+            found = self._collection.find(query, batch_size=_PAGE)
+            return [log_of(document, self._zone) async for document in found]
+
+    async def find_of_windows(
+        self, data_ids: Collection[str], user_id: str | None = None
+    ) -> AsyncIterator[list[PomodoroUsageLog]]:
+        wanted = {"$in": [ObjectId(each) for each in data_ids]}
+        either = {"$or": [{CATEGORIZED_DATA_ID.name: wanted}, {CATEGORIZED_DATA_ID.earlier: wanted}]}
+        query = {**({} if user_id is None else {"userId": user_id}), **either}
+        page: list[PomodoroUsageLog] = []
+        with translated_errors():
+            async for document in self._collection.find(query, batch_size=_PAGE):
+                page.append(log_of(document, self._zone))
+                if len(page) == _PAGE:
+                    yield page
+                    page = []
+        if page:
+            yield page
 
     async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
         if not sessions:
@@ -283,6 +352,11 @@ class PomodoroUsageLogRepositoryAdapter:
             found = self._collection.find(incomplete, {"_id": 0, "userId": 1, "sessionDate": 1, "session": 1})
             return {named[log["userId"], log["sessionDate"], log["session"]] async for log in found}
 
+    async def find_by_ids(self, ids: Collection[str]) -> list[PomodoroUsageLog]:
+        with translated_errors():
+            found = self._collection.find(documents_with(list(ids)), batch_size=_PAGE)
+            return [log_of(document, self._zone) async for document in found]
+
     async def find_in_period(
         self, start: float, end: float, unreadable: Callable[[str, str], None] = lambda log_id, reason: None
     ) -> AsyncIterator[list[PomodoroUsageLog]]:
@@ -291,7 +365,7 @@ class PomodoroUsageLogRepositoryAdapter:
             query = {"timestamp": {"$gte": start, "$lt": end}}
             async for document in self._collection.find(query, batch_size=_PAGE):
                 try:
-                    page.append(_log_of(document, self._zone))
+                    page.append(log_of(document, self._zone))
                 except (KeyError, TypeError, ValueError, AttributeError) as error:
                     unreadable(str(document["_id"]), f"{type(error).__name__} {error}")
                 if len(page) == _PAGE:
@@ -310,7 +384,7 @@ def _category(category_id: str | None) -> dict[str, ObjectId]:
     return {} if category_id is None else {"categoryId": ObjectId(category_id)}
 
 
-def _data_of(document: Document) -> CategorizedData:
+def data_of(document: Document) -> CategorizedData:
     category_id = document.get("categoryId")
     return CategorizedData(
         str(document["_id"]),
@@ -345,18 +419,55 @@ def _proposal_document(proposal: PatternProposal) -> Document:
         "others": [{"category": name, "answers": count} for name, count in evidence.others.items()],
         "examples": list(evidence.examples),
         "status": proposal.status.value,
+        **({"decided": proposal.decided} if proposal.decided else {}),
+        **({"site": evidence.site} if evidence.site else {}),
+        **({"corrections": evidence.corrections} if evidence.corrections else {}),
     }
 
 
 def _proposal_of(document: Document) -> PatternProposal:
     others = {other["category"]: other["answers"] for other in document["others"]}
+    examples, site, corrections = (
+        tuple(document["examples"]),
+        document.get("site", 0.0),
+        document.get("corrections", 0),
+    )
     return PatternProposal(
         document["_id"],
         PatternKind(document["kind"]),
         document["pattern"],
         document["category"],
-        Evidence(document["answers"], document["windows"], others, tuple(document["examples"])),
+        Evidence(document["answers"], document["windows"], others, examples, site, corrections),
         ProposalStatus(document["status"]),
+        document.get("decided", 0.0),
+    )
+
+
+def _correction_document(correction: Correction) -> Document:
+    return {
+        "_id": correction.id,
+        "userId": correction.user_id,
+        **correction.window._asdict(),
+        "category": correction.category,
+        "by": correction.by,
+        "time": correction.time,
+        "state": correction.state.value,
+        "logs": correction.logs,
+        "seconds": correction.seconds,
+    }
+
+
+def _correction_of(document: Document) -> Correction:
+    return Correction(
+        document["_id"],
+        document["userId"],
+        Window(document["app"], document["url"], document["title"]),
+        document["category"],
+        document["by"],
+        document["time"],
+        CorrectionState(document["state"]),
+        document["logs"],
+        document["seconds"],
     )
 
 
@@ -365,7 +476,7 @@ def _texts(values: object) -> tuple[str, ...]:
     return tuple(value for value in listed if isinstance(value, str))
 
 
-def _log_of(document: Document, zone: ZoneInfo) -> PomodoroUsageLog:
+def log_of(document: Document, zone: ZoneInfo) -> PomodoroUsageLog:
     category_id = document.get("categoryId")
     return PomodoroUsageLog(
         id=str(document["_id"]),

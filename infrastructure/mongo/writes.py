@@ -7,7 +7,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from domains.kernel.errors import StoreOutage
-from infrastructure.mongo.client import DATA_CODES, Document, translated_errors
+from infrastructure.mongo.client import DATA_CODES, Document, kind_of_code, translated_errors
 from infrastructure.mongo.raw_ids import documents_with
 
 _DUPLICATE_KEY = 11000
@@ -83,7 +83,8 @@ class Writes:
         unknown = [refused for refused in refusals if refused["code"] not in {*DATA_CODES, _DUPLICATE_KEY}]
         for refused in unknown:
             if refused["code"] in _OUTAGE_CODES:
-                raise StoreOutage(f"code {refused['code']}: {refused['errmsg']}") from error
+                message = f"code {refused['code']}: {refused['errmsg']}"
+                raise StoreOutage(message, kind_of_code(refused["code"])) from error
         if len(unknown) < _NEARLY_ALL * items:
             self._refused_in_a_row = 0
             return

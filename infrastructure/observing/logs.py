@@ -9,37 +9,48 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+from time import time
 from typing import Any, TextIO
+from zoneinfo import ZoneInfo
 
-import structlog
+from infrastructure.process.spared_imports import without
+
+with without("rich"):  # for tracebacks with the values of variables, which no log may show
+    import structlog
+
 from structlog.typing import EventDict, ExcInfo, Processor
 from typing_extensions import override
 
-from domains.kernel.errors import Outage, PipelineError
+from domains.focusCard.model import Run, RunFigures
+from domains.kernel.errors import Outage, PipelineError, RedisOutage
 from domains.operations.model import TaskState, TaskStatus
 from domains.patternClassifier.model import PatternProblem, PauseReason, Tier
 from domains.pomodoro.model import CommitResult, DeadLetter, Lane, StreamState
+from domains.siteProfile.model import SiteProfile, VisitOutcome
 from infrastructure.observing.observers import Observer
 from infrastructure.observing.printable import printable, printable_json, printable_lines
+from infrastructure.observing.readable import local_time
 from infrastructure.settings import Settings
 
 
-def configure_logging(settings: Settings, level: str | None = None) -> None:
+def configure_logging(settings: Settings, level: str | None = None, stream: TextIO | None = None) -> None:
     """Configures the log.
 
     Our own events are logged from `level` (default: LOG_LEVEL) up, those of libraries from warning.
+    They go to `stream`; default: standard output.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        partial(_stamped, zone=settings.zone, iso=settings.app_env == "prod"),
     ]
     rendering: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False), _printable_json]
         if settings.app_env == "prod"
         else [_printable_values, _console_renderer()]
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -59,6 +70,14 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _stamped(logger: object, method: str, event: EventDict, zone: ZoneInfo, iso: bool) -> EventDict:
+    """With the time in the zone of the boards: with its offset for machines, with its name for people."""
+    now = time()
+    moment = datetime.fromtimestamp(now, zone).isoformat("T", "milliseconds") if iso else local_time(now, zone)
+    event["timestamp"] = moment
+    return event
 
 
 def _printable_json(logger: object, method: str, line: Any) -> str:
@@ -97,7 +116,13 @@ def announce_shared_data(settings: Settings, other: int) -> None:
 
 def describe_stores(settings: Settings) -> str:
     """One line that says which stores are used."""
-    store = "MongoDB" if settings.mongo_uri else f"SQLite in {settings.data_dir}"
+    store = (
+        "MongoDB"
+        if settings.mongo_uri
+        else "PostgreSQL"
+        if settings.database_url
+        else f"SQLite in {settings.data_dir}"
+    )
     redis = settings.redis_addr or f"an embedded redis-server in {settings.data_dir}"
     if settings.redis_sentinels:
         redis = f"{settings.redis_master_name} of the sentinels {settings.redis_sentinels}"
@@ -145,6 +170,48 @@ class LoggingObserver(Observer):
         if result.duplicates:
             self._log.info("Messages came again", action="duplicates", messages=result.duplicates)
         self._failed_scores(result)
+
+    @override
+    def site_visited(self, site: str, outcome: VisitOutcome, seconds: float) -> None:
+        self._log.info("Visited a site", action="site_visited", site=site, outcome=outcome, seconds=round(seconds, 2))
+
+    @override
+    def site_concluded(self, profile: SiteProfile) -> None:
+        self._log.info(
+            "Analysed a site",
+            action="site_analysed",
+            site=profile.site,
+            category=profile.category,
+            confidence=profile.confidence,
+        )
+
+    @override
+    def job_failed(self, queue: str, key: str, cause: Exception, retry_in: float | None) -> None:
+        told = "A job failed, trying again" if retry_in is not None else "A job failed for good"
+        level = self._log.warning if retry_in is not None else self._log.error
+        level(told, action="job_failed", queue=queue, job=key, retry_in=retry_in, cause=_text_of(cause))
+
+    @override
+    def work_breaker_changed(self, queue: str, is_open: bool, cause: Outage | None) -> None:
+        self.breaker_changed(queue, is_open, cause)
+
+    @override
+    def cards_run_ended(self, run: Run, figures: RunFigures) -> None:
+        self._log.info("Made all focus cards", action="cards_made", run=run.id, **figures._asdict())
+
+    @override
+    def webhook_told(self, host: str, outcome: str) -> None:
+        self._log.info("Posted the best card", action="card_posted", host=host, outcome=outcome)
+
+    @override
+    def sites_queued(self, sites: int) -> None:
+        self._log.info("Queued unknown sites for a visit", action="sites_queued", sites=sites)
+
+    @override
+    def sites_not_noted(self, cause: RedisOutage) -> None:
+        self._log.warning(
+            "Users of unknown sites could not be counted", action="sites_not_noted", cause=_text_of(cause)
+        )
 
     @override
     def sessions_announced(self, sessions: int, impatient: int) -> None:
@@ -279,6 +346,14 @@ class LoggingObserver(Observer):
                 "Reclassified messages", action="reclassified", messages=result.moved, scores=result.scores
             )
         self._failed_scores(result)
+
+    @override
+    def events_rebuilt(self, day: str, added: int) -> None:
+        self._log.info("Compared the events of a day with its logs", action="events_rebuilt", day=day, added=added)
+
+    @override
+    def export_failed(self, stream: str, cause: PipelineError) -> None:
+        self._log.warning("Events cannot be exported now", action="export_failed", stream=stream, cause=str(cause))
 
     @override
     def schedule_caught_up(self, task: str, due: datetime) -> None:

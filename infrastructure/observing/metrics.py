@@ -17,7 +17,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from domains.kernel.errors import ClassificationFailed, LLMFailure, Outage, PipelineError
+from domains.activityEvent.model import OutboxState
+from domains.activityEvent.quality import SourceQuality
+from domains.focusCard.model import RunFigures
+from domains.kernel.errors import ClassificationFailed, LLMFailure, Outage, OutageKind, PipelineError, RedisOutage
 from domains.operations.model import ENDS, StreamFigures, TaskStatus
 from domains.patternClassifier.model import PatternProblem, PauseReason, Tier
 from domains.pomodoro.consumer import ConsumerVitals
@@ -29,9 +32,28 @@ from domains.pomodoro.model import (
     Stage,
     StreamState,
 )
+from domains.siteProfile.model import EvidenceKind, SiteProfile, SiteState, VisitOutcome
+from domains.workQueue.model import QueueFigures
 from infrastructure.command_line import VERSION
 from infrastructure.observing.observers import Observer
 from infrastructure.operations.task_registry import TASKS
+
+_QUALITY = {
+    "rate_ratio": "Spans of the last full hour against the same hour of past weeks",
+    "unknown_share": "Share of seconds that nobody could name",
+    "unknown_ratio": "The same share against past weeks",
+    "invalid_share": "Share of messages that break the contract",
+    "duplicate_share": "Share of messages that had counted before",
+    "ahead_share": "Share of spans that end over a minute after their commit",
+    "delay_median": "Median of the seconds from the end of a span to its commit, as the bound of a class",
+    "delay_tail": "The 99th percentile of the same",
+    "short_share": "Share of spans of less than a second",
+    "long_share": "Share of spans of more than an hour",
+    "drift": "Population stability index of the known categories against past weeks",
+    "open_sessions": "Sessions of yesterday that have not ended",
+    "open_share": "Share of these sessions among those of yesterday",
+    "silent_seconds": "Seconds since the last span was committed",
+}
 
 M = TypeVar("M", covariant=True)
 
@@ -41,17 +63,25 @@ _SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 _ANSWERED = "answered"
 
 
+class OpenBreaker(NamedTuple):
+    """Since when (Unix seconds) one of that name has been open, and what the last of them met with."""
+
+    kind: OutageKind
+    since: float
+    cause: str
+
+
 class MetricsObserver(Observer):
     """ConsumerObserver and ClassifierObserver in counters and histograms of `registry`.
 
-    `cost_per_million_tokens` is the LLM's price. `open_breakers` has the cause of each open breaker.
+    `cost_per_million_tokens` is the LLM's price. `open_breakers` has those that are open, by name.
     """
 
     def __init__(self, registry: CollectorRegistry, cost_per_million_tokens: float = 0.0) -> None:
         self._cost_of_token = cost_per_million_tokens / 1_000_000
         self._open: Tally[str] = Tally()
-        self.open_breakers: dict[str, str] = {}
-        counter, histogram = _maker(Counter, registry), _maker(Histogram, registry)
+        self.open_breakers: dict[str, OpenBreaker] = {}
+        counter, histogram = maker(Counter, registry), maker(Histogram, registry)
 
         self._read = counter("messages_read", "Messages read from the stream, including dead letters")
         self._read_sizes = histogram("read_messages", "Messages that one read returned", buckets=_SIZES)
@@ -82,15 +112,15 @@ class MetricsObserver(Observer):
         self._trimmed = counter(
             "stream_trimmed_entries", "Entries trimmed from the stream after all groups had acknowledged them"
         )
-        self._breakers = _maker(Gauge, registry)(
+        self._breakers = maker(Gauge, registry)(
             "breaker_open", "Open breakers: each waits for an outage to end", ["service"]
         )
         self._openings = counter("breaker_openings", "How often a breaker has opened", ["service"])
-        for service in ("redis", "store", "tasks", "schedule", "status_channel"):
+        for service in ("redis", "store", "tasks", "schedule", "status_channel", "jobs"):
             self._breakers.labels(service)
             self._openings.labels(service)
-        self._patterns = _maker(Gauge, registry)("patterns", "Patterns in use")
-        self._broken = _maker(Gauge, registry)("patterns_broken", "Patterns skipped because they are broken")
+        self._patterns = maker(Gauge, registry)("patterns", "Patterns in use")
+        self._broken = maker(Gauge, registry)("patterns_broken", "Patterns skipped because they are broken")
         self._loads = counter(
             "pattern_loads", "Changed sets of patterns that were loaded, and failures to load them", ["outcome"]
         )
@@ -105,6 +135,20 @@ class MetricsObserver(Observer):
         self._pauses = counter("llm_pauses", "Pauses of the LLM, by reason", ["reason"])
         for reason in PauseReason:
             self._pauses.labels(reason)
+        self._quality = {
+            name: maker(Gauge, registry)(f"quality_{name}", text, ["source"]) for name, text in _QUALITY.items()
+        }
+        self._exported = counter("events_exported", "Events written to Kafka or DuckDB")
+        self._rejected = counter("events_rejected", "Events that could not be encoded, set aside")
+        self._export_failures = counter("event_export_failures", "How often events could not be exported")
+        self._export_age = histogram(
+            "event_age_seconds", "From a commit to the export of its events", buckets=_SECONDS
+        )
+        self._events_waiting = maker(Gauge, registry)("events_waiting", "Events that wait to be exported")
+        self._events_oldest = maker(Gauge, registry)("events_oldest_seconds", "Age of the oldest event that waits")
+        self._events_gap = maker(Gauge, registry)(
+            "events_gap", "Events that found no room, in days not rebuilt since"
+        )
         self._deferred = counter("messages_deferred", "Messages committed with an interim category")
         self._reclassified = counter("messages_reclassified", "Deferred messages that got their category")
         self._commands = counter("commands", "Tasks that have ended", ["task", "status"])
@@ -118,6 +162,34 @@ class MetricsObserver(Observer):
         )
         self._tokens = counter("llm_tokens", "Tokens that the LLM has charged, or may have charged")
         self._cost = counter("llm_cost", "Cost of these tokens, by LLM_COST_PER_MILLION_TOKENS")
+        self._jobs = counter("jobs_done", "Jobs of a work queue that were done", ["queue"])
+        self._job_failures = counter("job_failures", "Tries of jobs that failed", ["queue"])
+        self._buried = counter("jobs_buried", "Jobs that became dead letters", ["queue"])
+        gauge = maker(Gauge, registry)
+        self._jobs_waiting = gauge("jobs_waiting", "Jobs that nobody has taken yet", ["queue"])
+        self._jobs_pending = gauge("jobs_pending", "Jobs in hand, or waiting for their retry", ["queue"])
+        self._jobs_oldest = gauge("jobs_oldest_seconds", "Age of the oldest job that is not done", ["queue"])
+        self._cards = counter("cards", "Focus cards looked at, by whether they had to be written", ["outcome"])
+        for outcome in ("written", "unchanged"):
+            self._cards.labels(outcome)
+        self._chunk_seconds = histogram("card_chunk_seconds", "Time of the cards of a chunk", buckets=_SECONDS)
+        self._last_cards = gauge("cards_last_run_timestamp_seconds", "When all focus cards were last made; 0: never")
+        self._card_posts = counter("card_posts", "Cards posted to webhooks, by outcome", ["outcome"])
+        for outcome in ("posted", "failed"):
+            self._card_posts.labels(outcome)
+        self._visits = counter("site_visits", "Visits to unknown sites, by outcome", ["outcome"])
+        for outcome in VisitOutcome:
+            self._visits.labels(outcome)
+        self._visit_seconds = histogram(
+            "site_visit_seconds", "Time of a visit, including the wait for its turns", buckets=_SECONDS
+        )
+        self._concluded = counter(
+            "sites_analysed", "Sites analysed, by the evidence that decided (open: none did)", ["evidence"]
+        )
+        for evidence in (*EvidenceKind, SiteState.OPEN):
+            self._concluded.labels(evidence)
+        self._queued_sites = counter("sites_queued", "Unknown sites that were queued for a visit by a crawl")
+        self._not_noted = counter("sites_not_noted", "How often users of unknown sites could not be counted")
         self._latency = histogram("llm_request_seconds", "Time of an answered request to the LLM", buckets=_SECONDS)
 
     @override
@@ -169,13 +241,70 @@ class MetricsObserver(Observer):
         self._breakers.labels(name).set(self._open[name])
         if is_open:
             self._openings.labels(name).inc()
-            self.open_breakers[name] = str(cause)
+            since = self.open_breakers[name].since if name in self.open_breakers else time()
+            kind = OutageKind.UNUSABLE if cause is None else cause.kind
+            self.open_breakers[name] = OpenBreaker(kind, since, str(cause))
         elif not self._open[name]:
             self.open_breakers.pop(name, None)
 
     @override
     def stream_tidied(self, state: StreamState) -> None:
         self._trimmed.inc(state.trimmed)
+
+    @override
+    def site_visited(self, site: str, outcome: VisitOutcome, seconds: float) -> None:
+        self._visits.labels(outcome).inc()
+        self._visit_seconds.observe(seconds)
+
+    @override
+    def site_concluded(self, profile: SiteProfile) -> None:
+        decided = [each.kind for each in profile.evidence if profile.category and each.category == profile.category]
+        self._concluded.labels(decided[-1] if decided else SiteState.OPEN).inc()
+
+    @override
+    def job_done(self, queue: str, seconds: float) -> None:
+        self._jobs.labels(queue).inc()
+
+    @override
+    def job_failed(self, queue: str, key: str, cause: Exception, retry_in: float | None) -> None:
+        self._job_failures.labels(queue).inc()
+        if retry_in is None:
+            self._buried.labels(queue).inc()
+
+    @override
+    def queue_seen(self, figures: QueueFigures) -> None:
+        self._jobs_waiting.labels(figures.queue).set(figures.lag)
+        self._jobs_pending.labels(figures.queue).set(figures.pending)
+        self._jobs_oldest.labels(figures.queue).set(figures.oldest_seconds)
+        for counted in (self._jobs, self._job_failures, self._buried):
+            counted.labels(figures.queue)
+
+    @override
+    def work_breaker_changed(self, queue: str, is_open: bool, cause: Outage | None) -> None:
+        self.breaker_changed("jobs", is_open, cause)
+
+    @override
+    def cards_made(self, figures: RunFigures, seconds: float) -> None:
+        self._cards.labels("written").inc(figures.written)
+        self._cards.labels("unchanged").inc(figures.unchanged)
+        self._chunk_seconds.observe(seconds)
+
+    @override
+    def cards_seen(self, last_run: float) -> None:
+        self._last_cards.set(last_run)
+
+    @override
+    def webhook_told(self, host: str, outcome: str) -> None:
+        if outcome != "posted before":
+            self._card_posts.labels("posted" if outcome == "posted" else "failed").inc()
+
+    @override
+    def sites_queued(self, sites: int) -> None:
+        self._queued_sites.inc(sites)
+
+    @override
+    def sites_not_noted(self, cause: RedisOutage) -> None:
+        self._not_noted.inc()
 
     @override
     def patterns_loaded(self, count: int, problems: Sequence[PatternProblem]) -> None:
@@ -211,6 +340,28 @@ class MetricsObserver(Observer):
     @override
     def reclassified(self, result: CommitResult) -> None:
         self._reclassified.inc(result.moved)
+
+    @override
+    def events_exported(self, stream: str, count: int, rejected: int, seconds: float) -> None:
+        self._exported.inc(count - rejected)
+        self._rejected.inc(rejected)
+        self._export_age.observe(seconds)
+
+    @override
+    def events_waiting(self, states: Mapping[str, OutboxState]) -> None:
+        self._events_waiting.set(sum(state.waiting for state in states.values()))
+        self._events_oldest.set(max(state.oldest_seconds for state in states.values()))
+        self._events_gap.set(sum(sum(state.gap_by_day.values()) for state in states.values()))
+
+    @override
+    def quality_assessed(self, sources: Sequence[SourceQuality]) -> None:
+        for quality in sources:
+            for name, gauge in self._quality.items():
+                gauge.labels(quality.source).set(getattr(quality, name))
+
+    @override
+    def export_failed(self, stream: str, cause: PipelineError) -> None:
+        self._export_failures.inc()
 
     @override
     def llm_failed(self, windows: int, cause: Exception) -> None:
@@ -320,7 +471,7 @@ class LoopLag:
     _INTERVAL = 0.5
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._lag = _maker(Histogram, registry)(
+        self._lag = maker(Histogram, registry)(
             "event_loop_lag_seconds", "How late the event loop wakes a task", buckets=_SECONDS[:13]
         )
 
@@ -352,7 +503,7 @@ def make_registry() -> CollectorRegistry:
         prometheus_client.GCCollector,
     ):
         collector(registry=registry)
-    _maker(Gauge, registry)("build_info", "1, with the version of this service", ["version"]).labels(VERSION).set(1)
+    maker(Gauge, registry)("build_info", "1, with the version of this service", ["version"]).labels(VERSION).set(1)
     return registry
 
 
@@ -396,7 +547,7 @@ class _Make(Protocol[M]):
     def __call__(self, name: str, meaning: str, labels: Sequence[str] = (), **options: Any) -> M: ...
 
 
-def _maker(kind: Callable[..., M], registry: CollectorRegistry) -> _Make[M]:
+def maker(kind: Callable[..., M], registry: CollectorRegistry) -> _Make[M]:
     def make(name: str, meaning: str, labels: Sequence[str] = (), **options: Any) -> M:
         return kind(f"pomocore_{name}", meaning, labels, registry=registry, **options)
 

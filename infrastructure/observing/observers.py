@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
+from domains.activityEvent.ports import EventObserver
+from domains.focusCard.ports import CardObserver
 from domains.operations.ports import TaskObserver
 from domains.patternClassifier.ports import ClassifierObserver
 from domains.pomodoro.ports import ConsumerObserver
+from domains.siteProfile.ports import SiteObserver
+from domains.workQueue.ports import WorkObserver
 
 
-class Observer(ConsumerObserver, ClassifierObserver, TaskObserver):
+class Observer(
+    ConsumerObserver, ClassifierObserver, TaskObserver, WorkObserver, EventObserver, CardObserver, SiteObserver
+):
     """Can be told everything. An observer overrides the methods for what it wants to hear; the others do nothing."""
 
 

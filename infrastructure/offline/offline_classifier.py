@@ -64,7 +64,10 @@ class OfflineClassifier:
         # "dev" needs no stores. Tiers that need a store are left out
         settings = load_settings(app_env="dev", llm_wait=_PATIENCE, llm_max_waiting=_MOST)
         settings = settings.model_copy(
-            update={"classification_tiers": ",".join(settings.tiers & {Tier.SITE, Tier.MODEL, Tier.LLM})}
+            update={
+                "classification_tiers": ",".join(settings.tiers & {Tier.SITE, Tier.MODEL, Tier.LLM}),
+                "site_profiles": False,
+            }
         )
         self._container = Container(
             settings=providers.Object(settings),

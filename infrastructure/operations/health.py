@@ -1,24 +1,34 @@
 """The health of the pipeline, in one place: for readiness, the status command, metrics and the console."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import inf, isnan
-from time import monotonic
+from time import monotonic, time
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from domains.categoryPattern.decisions import are_any
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
-from domains.kernel.errors import PipelineError, RedisOutage
+from domains.kernel.errors import Outage, OutageKind, PipelineError, RedisOutage, StoreOutage
 from domains.kernel.resilience import pause
+from domains.operations.counters import CATEGORY, COMMITTED, DEAD_LETTERS, TIER, Totals, named
 from domains.operations.model import DEGRADED, DOWN, HEALTHY, StreamFigures
-from domains.operations.ports import StreamFiguresPort, TaskQueuePort
+from domains.operations.ports import CountersPort, StreamFiguresPort, TaskQueuePort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.consumer import ConsumerVitals, PomodoroPatternConsumer
-from infrastructure.observing.metrics import GaugeCollector, LoopLag, MetricsObserver, StreamGauges, values_of
+from infrastructure.observing.metrics import (
+    GaugeCollector,
+    LoopLag,
+    MetricsObserver,
+    OpenBreaker,
+    StreamGauges,
+    values_of,
+)
+from infrastructure.observing.readable import duration
+from infrastructure.operations.outages import OutageReport, runbook_entry, server_of
 from infrastructure.operations.stream_choice import StreamChoice
 from infrastructure.settings import Settings
 
@@ -33,10 +43,11 @@ _HELD_BACK_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Whether a part is usable, and if not, why."""
+    """Whether a part is usable, and if not, why in words. `cause` is what its driver said, if that is why."""
 
     ok: bool
     why: str = ""
+    cause: str = ""
 
 
 def stuck_loops(vitals: ConsumerVitals, usual_seconds: float) -> list[str]:
@@ -45,7 +56,7 @@ def stuck_loops(vitals: ConsumerVitals, usual_seconds: float) -> list[str]:
         return []
     allowed = usual_seconds + (_FULL_SECONDS if vitals.full else _SILENT_SECONDS)
     return [
-        f"the {loop} loop has not turned for {silent:.0f} s"
+        f"the {loop} loop has not turned for {duration(silent)}"
         for loop, silent in vitals.silent_seconds.items()
         if silent > allowed
     ]
@@ -61,7 +72,7 @@ def assess(
 
     `others` are problems that hinder no message.
     """
-    down = [f"{name}: {check.why}" for name, check in checks.items() if not check.ok]
+    down = [check.why if check.cause else f"{name}: {check.why}" for name, check in checks.items() if not check.ok]
     degraded = [*others]
     idle_allowed = settings.silence_allowed
     alive = [it for figures in streams or () for it in figures.instances if it.idle_seconds <= idle_allowed]
@@ -70,11 +81,11 @@ def assess(
     for figures in streams or ():
         late = max(figures.oldest_pending_seconds, figures.oldest_undelivered_seconds)
         if late > max(_LATE_SECONDS, idle_allowed):
-            degraded.append(f"{figures.stream}: a message has been waiting for {late:.0f} s")
+            degraded.append(f"{figures.stream}: a message has been waiting for {duration(late)}")
         if figures.entries > settings.stream_max_backlog:
             degraded.append(f"{figures.stream}: longer than STREAM_MAX_BACKLOG ({figures.entries} entries)")
         degraded += [
-            f"{figures.stream}: the group {group} has held back trimming for {seconds / 3600:.0f} h; "
+            f"{figures.stream}: the group {group} has held back trimming for {duration(seconds)}; "
             "STREAM_IGNORED_GROUPS names groups that nobody reads with"
             for group, seconds in figures.holding_back.items()
             if seconds > _HELD_BACK_SECONDS
@@ -82,7 +93,7 @@ def assess(
         if figures.failed_scores > 0:
             degraded.append(f"{figures.stream}: {figures.failed_scores:.0f} scores are kept for replay")
         degraded += [
-            f"{it.name} holds {it.pending} messages and has been silent for {it.idle_seconds:.0f} s"
+            f"{it.name} holds {it.pending} messages and has been silent for {duration(it.idle_seconds)}"
             for it in figures.instances
             if it.pending and it.idle_seconds > idle_allowed
         ]
@@ -119,6 +130,7 @@ class PipelineHealth:
         observer: MetricsObserver,
         registry: CollectorRegistry,
         partitions: Sequence[str],
+        counters: CountersPort,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -126,6 +138,9 @@ class PipelineHealth:
         self._figures = figures
         self._stream_choice = stream_choice
         self._tasks = tasks
+        self._counters = counters
+        self._totals = Totals(None, {})
+        self._outages = dict[str, OutageReport]()
         self._others: list[str] = []
         self._patterns = patterns
         self._classifier = classifier
@@ -141,6 +156,11 @@ class PipelineHealth:
         """Names the consumers of this process, and the event that stops them."""
         self._consumers = consumers
         self._stopping = stop.is_set
+
+    @property
+    def outages(self) -> Mapping[str, OutageReport]:
+        """Those of Redis and the store that the last check found."""
+        return self._outages
 
     def vitals(self) -> list[ConsumerVitals]:
         return [consumer.vitals() for consumer in self._consumers]
@@ -166,15 +186,24 @@ class PipelineHealth:
                 self._checked = (monotonic(), checks)
         return checks
 
+    def in_words(self, error: PipelineError) -> str:
+        """The error for a person. Only what is no common outage is said as the driver says it."""
+        if not isinstance(error, Outage) or error.kind is OutageKind.UNUSABLE:
+            return str(error)
+        service = "store" if isinstance(error, StoreOutage) else "redis"
+        return self._report(service, error, self._observer.open_breakers.get(service)).in_words(self.settings)
+
     async def refresh(self) -> None:
         """Reads new figures from Redis. Raises RedisOutage; there are no figures then."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 self.gauges.take(await self._figures.streams())
                 self._others = [problem async for problem in self._look_beside()]
+                with suppress(RedisOutage):  # somebody may have written another type there
+                    self._totals = await self._counters.totals()
         except TimeoutError:
             self.gauges.lost()
-            raise RedisOutage("no answer") from None
+            raise RedisOutage("no answer", OutageKind.UNREACHABLE) from None
         except RedisOutage:
             self.gauges.lost()
             raise
@@ -192,7 +221,7 @@ class PipelineHealth:
                 if waiting := await self._tasks.unserved():
                     yield f"{waiting} tasks wait, and no instance runs tasks"
             except RedisOutage as cause:
-                yield f"tasks: {cause}"
+                yield self._report("tasks", cause, None).in_words(self.settings)
 
     async def watch(self, closing: asyncio.Event) -> None:
         """Reads figures every few seconds until `closing` is set. Errors here stop nothing else.
@@ -218,14 +247,22 @@ class PipelineHealth:
     async def snapshot(self) -> dict[str, object]:
         """All of it as a JSON object. NaN becomes null."""
         checks = await self.checks()
-        breakers = dict(self._observer.open_breakers)
-        others = [f"{name}: {cause}" for name, cause in breakers.items() if name not in checks]
+        outages = [*self._outages.values()]
+        outages += [
+            self._report(name, None, breaker)
+            for name, breaker in self._observer.open_breakers.items()
+            if name not in checks
+        ]
+        words = {outage.service: outage.in_words(self.settings) for outage in outages}
+        others = [text for name, text in words.items() if name not in checks]
         level, problems = assess(checks, self.gauges.streams, self.settings, self._others + others)
         document: dict[str, object] = {
             "level": level,
             "problems": problems,
             "checks": {name: asdict(check) for name, check in checks.items()},
-            "breakers": breakers,
+            "breakers": {name: words[name] for name in self._observer.open_breakers if name in words},
+            "outages": [_outage(outage, self.settings) for outage in outages],
+            "deployment": _deployment(self._totals),
             "streams": [_json_of(figures) for figures in self.gauges.streams or ()],
         }
         if self._consumers:
@@ -233,40 +270,68 @@ class PipelineHealth:
         return document
 
     async def _check(self) -> dict[str, Check]:
-        redis, (store, stored) = await asyncio.gather(self._check_redis(), self._check_store())
+        redis, (store, stored) = await asyncio.gather(self._fault_of_redis(), self._fault_of_store())
+        checks = {"redis": self._checked_by("redis", redis), "store": self._checked_by("store", store)}
         loaded = are_any(self._classifier.snapshot.patterns) if self._consumers else stored
-        return {
-            "redis": self._or_breaker("redis", redis),
-            "store": self._or_breaker("store", store),
-            "patterns": Check(True) if loaded or not store.ok else Check(False, no_patterns(self.settings)),
-        }
+        known = loaded or not checks["store"].ok
+        return checks | {"patterns": Check(True) if known else Check(False, no_patterns(self.settings))}
 
-    def _or_breaker(self, name: str, check: Check) -> Check:
-        """The breaker's cause, if it is open: a server may answer and still be unusable, such as a read-only one."""
-        cause = self._observer.open_breakers.get(name)
-        return check if cause is None or not check.ok else Check(False, cause)
+    def _checked_by(self, service: str, fault: PipelineError | None) -> Check:
+        """Not ok also if its breaker is open: a server may answer and still be unusable, such as a read-only one."""
+        breaker = self._observer.open_breakers.get(service)
+        if fault is None and breaker is None:
+            self._outages.pop(service, None)
+            return Check(True)
+        outage = self._outages[service] = self._report(service, fault, breaker)
+        return Check(False, outage.in_words(self.settings), outage.cause)
 
-    async def _check_redis(self) -> Check:
+    def _report(self, service: str, fault: PipelineError | None, breaker: OpenBreaker | None) -> OutageReport:
+        """What is known of an outage: `fault` is what a call met with just now."""
+        since = breaker.since if breaker else None
+        if self._consumers and since is None:
+            known = self._outages.get(service)
+            since = known.since if known else time()
+        kind = breaker.kind if breaker else OutageKind.UNUSABLE
+        cause = breaker.cause if breaker else ""
+        if fault is not None:
+            kind, cause = fault.kind if isinstance(fault, Outage) else OutageKind.UNUSABLE, str(fault)
+        return OutageReport(service, kind, server_of(service, self.settings), since, cause)
+
+    async def _fault_of_redis(self) -> PipelineError | None:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 await self._figures.ping()
         except TimeoutError:
-            return Check(False, "no answer")
+            return RedisOutage("no answer", OutageKind.UNREACHABLE)
         except PipelineError as cause:
-            return Check(False, str(cause))
-        return Check(True)
+            return cause
+        return None
 
-    async def _check_store(self) -> tuple[Check, bool]:
-        """Checks the store, and returns whether it has patterns."""
+    async def _fault_of_store(self) -> tuple[PipelineError | None, bool]:
+        """What is wrong with the store, and whether it has patterns."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 if self._consumers:  # they know theirs; the store only has to answer
-                    return Check(True), bool(await self._patterns.count())
-                return Check(True), are_any(await self._patterns.find_all())
+                    return None, bool(await self._patterns.count())
+                return None, are_any(await self._patterns.find_all())
         except TimeoutError:
-            return Check(False, "no answer"), False
+            return StoreOutage("no answer", OutageKind.UNREACHABLE), False
         except PipelineError as cause:
-            return Check(False, str(cause)), False
+            return cause, False
+
+
+def _outage(outage: OutageReport, settings: Settings) -> dict[str, object]:
+    name, address = outage.server
+    return {
+        "service": outage.service,
+        "kind": outage.kind.value,
+        "server": name,
+        "address": address,
+        "since": outage.since,
+        "words": outage.in_words(settings),
+        "cause": outage.cause,
+        "runbook": runbook_entry(settings),
+    }
 
 
 def no_patterns(settings: Settings) -> str:
@@ -276,6 +341,17 @@ def no_patterns(settings: Settings) -> str:
         f"no patterns in {place}: is MONGO_DATABASE right? Spring's initialiser fills it, or "
         "SEED_DEFAULT_PATTERNS=true, or python -m cmd.patterns import --defaults"
     )
+
+
+def _deployment(totals: Totals) -> dict[str, object]:
+    counts = totals.counts
+    return {
+        "since": totals.since,
+        "committed": counts.get(COMMITTED, 0.0),
+        "dead_letters": counts.get(DEAD_LETTERS, 0.0),
+        "tiers": named(counts, TIER),
+        "categories": named(counts, CATEGORY),
+    }
 
 
 def _json_of(figures: StreamFigures) -> dict[str, object]:

@@ -54,6 +54,12 @@ class Schedule:
         return max(0.0, min(coming, default=_LOOKS_SECONDS))
 
 
+def next_time(cron: str, now: datetime) -> float | None:
+    """When a task of that expression is due next (Unix seconds), in the zone of `now`."""
+    found = CronTrigger.from_crontab(cron, timezone=now.tzinfo).get_next_fire_time(None, now)
+    return None if found is None else found.timestamp()
+
+
 def _last_time(trigger: CronTrigger, since: datetime, now: datetime) -> datetime | None:
     """The last time of the trigger after `since` and up to `now`.
 

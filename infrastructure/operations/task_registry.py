@@ -46,13 +46,31 @@ class PeriodParams(Params, forbid_unknown_fields=True):
     ] = False
 
 
+class RetentionParams(Params, forbid_unknown_fields=True):
+    dry_run: Annotated[bool, msgspec.Meta(description="only count what would be deleted")] = False
+
+
+class CardParams(Params, forbid_unknown_fields=True):
+    day: Annotated[
+        date | None, msgspec.Meta(description="a day of the periods, such as 2025-09-02; not given: today")
+    ] = msgspec.field(default=None, name="date")
+
+
+class SiteParams(Params, forbid_unknown_fields=True):
+    host: Annotated[str, msgspec.Meta(description="the site, such as example.com, or a host of it")]
+
+
 class TaskEntry(NamedTuple):
-    """`help` says what the task does. A task that is not `scheduled` has no setting SCHEDULE_*."""
+    """`help` says what the task does. A task that is not `scheduled` has no setting SCHEDULE_*.
+
+    `cron` is when it runs if that setting does not say otherwise.
+    """
 
     name: str
     help: str
     params: type[Params] = Params
     scheduled: bool = True
+    cron: str = ""
 
     @property
     def schedule_setting(self) -> str:
@@ -83,6 +101,35 @@ TASKS = {
             "decides again, by the rules of now, what was committed in a period, and recomputes its boards",
             PeriodParams,
             scheduled=False,
+        ),
+        TaskEntry(
+            "apply_retention",
+            "deletes dead letters, decided proposals and usage logs of ours that have been kept for long enough",
+            RetentionParams,
+            cron="40 4 * * *",
+        ),
+        TaskEntry(
+            "apply_corrections",
+            "gives what was committed the categories that persons have corrected, and recomputes the boards",
+            cron="27 * * * *",
+        ),
+        TaskEntry("refresh_cards", "makes the focus cards of all users anew", CardParams, cron="0 */2 * * *"),
+        TaskEntry(
+            "crawl_sites",
+            "queues visits to the sites that no rule knows and that SITE_MIN_USERS users had in front",
+            cron="17 * * * *",
+        ),
+        TaskEntry(
+            "profile_site",
+            "has one site visited, or its page analysed again, and tells what it is",
+            SiteParams,
+            scheduled=False,
+        ),
+        TaskEntry(
+            "post_cards",
+            "posts the best card of the last week to CARD_WEBHOOKS, once",
+            CardParams,
+            cron="0 9 * * mon",
         ),
         TaskEntry("rebuild_leaderboard", "recomputes the boards of a period from the usage logs", RebuildParams),
     )

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import date
-from time import time
-from typing import Any, NamedTuple
+from contextlib import suppress
+from datetime import date, timedelta
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from domains.focusCard.runs import CardRuns
 from domains.kernel.errors import TaskRefused
 from domains.leaderboard.model import Period
 from domains.leaderboard.service import BoardCalendar
@@ -13,17 +15,38 @@ from domains.operations.model import Selection
 from domains.operations.ports import DeadLettersPort, TaskQueuePort
 from domains.operations.service import replay_letters
 from domains.patternClassifier.classifier import PatternClassifier
+from domains.pomodoro.correcting import Corrections
 from domains.pomodoro.model import RepairedDocuments
-from domains.pomodoro.period_reclassification import Changed, PeriodReclassification
+from domains.pomodoro.period_reclassification import Changed, PeriodReclassification, days_between
 from domains.pomodoro.ports import FieldNamesPort
 from domains.pomodoro.rebuild import LeaderboardRebuild, Rebuilt
 from domains.pomodoro.reclassification import Reclassification
-from infrastructure.operations.task_registry import TASKS, Params, PeriodParams, RebuildParams, ReplayParams
+from domains.siteProfile.crawl import Crawled, SiteCrawl
+from domains.siteProfile.model import UNFINISHED, as_json
+from infrastructure.operations.corrections import applied_document, apply_corrections
+from infrastructure.operations.task_registry import (
+    TASKS,
+    CardParams,
+    Params,
+    PeriodParams,
+    RebuildParams,
+    ReplayParams,
+    RetentionParams,
+    SiteParams,
+)
+
+if TYPE_CHECKING:  # aiohttp is only for what serves or posts, retention for once a day
+    from infrastructure.cards.webhooks import CardWebhooks
+    from infrastructure.operations.retention import Retention
 
 Data = Mapping[str, object]
 """Publishes the progress of a task: JSON values by name."""
 Progress = Callable[[Data], Awaitable[None]]
 _MOST_MOVES = 100
+_LOOK_SECONDS = 0.5
+_STALLED_SECONDS = 60.0
+_PROFILE_SECONDS = 120.0
+"""How long a task waits for a visit. After that the site stays queued."""
 
 
 class Task(NamedTuple):
@@ -39,7 +62,8 @@ class Task(NamedTuple):
 class Tasks:
     """`reclassifications` are those of all partitions.
 
-    `field_names` is None if the store has never known other names.
+    `retention` is made where it is asked for. `field_names` is None if the store has never known other names,
+    `sites` if there are no site profiles.
     """
 
     def __init__(
@@ -50,8 +74,13 @@ class Tasks:
         reclassifications: Sequence[Reclassification],
         leaderboards: LeaderboardRebuild,
         period_reclassification: PeriodReclassification,
+        corrections: Corrections,
+        retention: Callable[[], "Retention"],
         field_names: FieldNamesPort | None,
         calendar: BoardCalendar,
+        card_runs: CardRuns,
+        sites: SiteCrawl | None = None,
+        webhooks: "CardWebhooks | None" = None,
     ) -> None:
         self._queue = queue
         self._classifier = classifier
@@ -59,8 +88,13 @@ class Tasks:
         self._reclassifications = reclassifications
         self._leaderboards = leaderboards
         self._period_reclassification = period_reclassification
+        self._corrections = corrections
+        self._retention = retention
         self._field_names = field_names
         self._calendar = calendar
+        self._card_runs = card_runs
+        self._sites = sites
+        self._webhooks = webhooks
         self.by_name = {name: Task(entry.params, getattr(self, name)) for name, entry in TASKS.items()}
 
     async def ping(self, params: Params, progress: Progress) -> Data:
@@ -119,8 +153,55 @@ class Tasks:
             left.append(f"{period.value} of {start}")
             return False
 
-        boards = await self._period_reclassification.rebuild(first, last, wanted, rebuilt)
+        boards = await self._period_reclassification.rebuild(days_between(first, last), wanted, rebuilt)
         return {**data, "boards": boards, "archived": left}
+
+    async def apply_corrections(self, params: Params, progress: Progress) -> Data:
+        return applied_document(await apply_corrections(self._queue, self._corrections))
+
+    async def apply_retention(self, params: RetentionParams, progress: Progress) -> Data:
+        return {**(await self._retention().apply(params.dry_run))._asdict(), "dry_run": params.dry_run}
+
+    async def refresh_cards(self, params: CardParams, progress: Progress) -> Data:
+        run = await self._card_runs.start(params.day, resume=True)  # it may be that of an instance that has died
+        last, moved = dict[str, object](), monotonic()
+        while True:
+            ended, told = await self._card_runs.progress(run)
+            if ended:
+                return told
+            await progress(told)
+            if told != last:
+                last, moved = told, monotonic()
+            elif monotonic() - moved > _STALLED_SECONDS:
+                raise TaskRefused("no worker is at work on the focus cards; the run goes on as soon as one is")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def crawl_sites(self, params: Params, progress: Progress) -> Data:
+        async def told(state: Crawled) -> None:
+            await progress(state._asdict())
+
+        return (await self._site_crawl().run(told))._asdict()
+
+    async def profile_site(self, params: SiteParams, progress: Progress) -> Data:
+        sites = self._site_crawl()
+        site = await sites.request(params.host)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PROFILE_SECONDS):
+                while (profile := await sites.find(site)) is None or profile.state in UNFINISHED:
+                    await progress({"site": site, "state": profile.state if profile else "queued"})
+                    await asyncio.sleep(_LOOK_SECONDS)
+        return {"site": site, "state": "queued"} if profile is None else as_json(profile)
+
+    def _site_crawl(self) -> SiteCrawl:
+        if self._sites is None:
+            raise TaskRefused("site profiles are off (SITE_PROFILES)")
+        return self._sites
+
+    async def post_cards(self, params: CardParams, progress: Progress) -> Data:
+        if self._webhooks is None:
+            return {"posted": 0, "why": "CARD_WEBHOOKS is not set"}
+        day = params.day or self._calendar.day(time()) - timedelta(days=7)
+        return await self._webhooks.post_week(Period.WEEK.days(day)[0])
 
     async def rebuild_leaderboard(self, params: RebuildParams, progress: Progress) -> Data:
         async def told(state: Rebuilt) -> None:

@@ -7,7 +7,7 @@ import structlog
 from redis.asyncio import Redis
 
 from domains.kernel.errors import RedisOutage
-from domains.operations.model import Change
+from domains.operations.model import Change, ChangePage
 from infrastructure.redis.client import Entries, guarded
 from infrastructure.redis.keys import AUDIT
 
@@ -31,9 +31,11 @@ class RedisAudit:
             log = structlog.stdlib.get_logger("pomocore")
             log.warning("A change could not be noted", action="audit", cause=str(cause), **fields)
 
-    async def latest(self, limit: int) -> list[Change]:
-        entries: Entries = await guarded(self._client, self._client.xrevrange(self._key, count=limit))
-        return [_change(entry_id, fields) for entry_id, fields in entries]
+    async def page(self, limit: int, before: str | None = None) -> ChangePage:
+        last = "+" if before is None else f"({before}"
+        entries: Entries = await guarded(self._client, self._client.xrevrange(self._key, last, count=limit))
+        following = entries[-1][0] if len(entries) == limit else None
+        return ChangePage([_change(entry_id, fields) for entry_id, fields in entries], following)
 
 
 def _change(entry_id: str, fields: Mapping[str, str]) -> Change:

@@ -12,9 +12,21 @@ from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from domains.kernel.errors import GroupMissing, RedisOutage
+from domains.kernel.errors import GroupMissing, OutageKind, RedisOutage
 from infrastructure.settings import Settings, names_of, split_address
 
 Entries = list[tuple[str, dict[str, str]]]
@@ -22,6 +34,27 @@ Entries = list[tuple[str, dict[str, str]]]
 
 _SENTINEL_SECONDS = 1.0
 """Each sentinel is asked in turn, so one that is away must not take long."""
+_KINDS: tuple[tuple[tuple[type[Exception], ...], OutageKind], ...] = (
+    ((AuthenticationError, AuthorizationError, NoPermissionError), OutageKind.FORBIDDEN),
+    ((ReadOnlyError,), OutageKind.READ_ONLY),
+    ((OutOfMemoryError,), OutageKind.FULL),
+    ((BusyLoadingError,), OutageKind.STARTING),
+    (
+        (RedisConnectionError, RedisTimeoutError, ClusterDownError, RedisClusterException, OSError),
+        OutageKind.UNREACHABLE,
+    ),
+)
+"""Subclasses first."""
+_CODES = {
+    "NOAUTH": OutageKind.FORBIDDEN,
+    "NOPERM": OutageKind.FORBIDDEN,
+    "READONLY": OutageKind.READ_ONLY,
+    "MISCONF": OutageKind.READ_ONLY,
+    "OOM": OutageKind.FULL,
+    "LOADING": OutageKind.STARTING,
+    "WRONGTYPE": OutageKind.WRONG_TYPE,
+}
+_CODE = re.compile(rf"\b({'|'.join(_CODES)})\b")
 _GROUP_MISSING = re.compile(r"\b(NOGROUP|UNBLOCKED)\b")
 
 
@@ -97,14 +130,24 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except (RedisError, RedisClusterException, OSError) as cause:
-        kind = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
-        raise kind(f"{type(cause).__name__}: {cause}") from cause
-    except (AttributeError, RuntimeError) as cause:
-        # when it looks for the masters, the cluster client closes connections to which other tasks are writing; and
-        # uvloop raises no OSError if a connection is closed while it is being opened
+        error = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
+        raise error(f"{type(cause).__name__}: {cause}", _kind_of(cause)) from cause
+    except (AttributeError, IndexError, RuntimeError) as cause:
+        # when it looks for the masters, the cluster client closes connections to which other tasks are writing;
+        # uvloop raises no OSError if a connection is closed while it is being opened; and a command of two words
+        # finds no key if it is the first one after the client has lost its table of commands
         if not _out_of_client(cause):
             raise
-        raise RedisOutage(f"{type(cause).__name__}: {cause}") from cause
+        raise RedisOutage(f"{type(cause).__name__}: {cause}", OutageKind.UNREACHABLE) from cause
+
+
+def _kind_of(cause: Exception) -> OutageKind:
+    """By redis-py's class, and of an error in a script by the code that Redis gave."""
+    for classes, kind in _KINDS:
+        if isinstance(cause, classes):
+            return kind
+    code = _CODE.search(str(cause))
+    return OutageKind.UNUSABLE if code is None else _CODES[code[0]]
 
 
 def _out_of_client(error: Exception) -> bool:

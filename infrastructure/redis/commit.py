@@ -28,13 +28,15 @@ _USER_ID_CHARACTERS = 500
 class CommitLimits(NamedTuple):
     """`dead_letters_max` bounds the dead-letter stream, `deferred_max` the records of deferred messages (both
     approximately): the oldest go first. For `remember_days` it is remembered which logs were counted; 0: not at all.
-    What archived boards would get, if `is_archived` (board, Unix time) is given, is kept for replay.
+    What archived boards would get, if `is_archived` (board, Unix time) is given, is kept for replay. Up to
+    `events_max` postings wait for the exporter; 0: nothing is posted.
     """
 
     dead_letters_max: int
     deferred_max: int
     remember_days: int
     is_archived: Callable[[str, float], bool] | None = None
+    events_max: int = 0
 
 
 class RedisCommit:
@@ -68,6 +70,9 @@ class RedisCommit:
             keys.deferred_sessions,
             keys.rebuild,
         ]
+        self._events_max = limits.events_max
+        if self._events_max:
+            self._keys += [keys.events, keys.events_state]
         if self.with_outbox:
             self._keys.append(keys.outbox)
         self._one_at_a_time = asyncio.Lock()
@@ -88,6 +93,8 @@ class RedisCommit:
         logs = _logs(commit.entries) if self._remember else []
         packed = unhexlify("".join([log_id or _NO_LOG for log_id in logs]))
         arguments = [*self._settings, _payload(commit, _days(logs), self._is_archived), packed]
+        if self._events_max:
+            arguments += [self._events_max, *_postings(commit)]
         async with self._one_at_a_time:
             reply = await guarded(self._client, self._script(keys=self._keys, args=arguments))
         return CommitResult(**scripts.named(reply))
@@ -114,6 +121,13 @@ async def counted_logs(client: Redis, prefix: str, log_ids: Iterable[str]) -> se
         known = await guarded(client, client.smismember(f"{prefix}{day}", members))
         found |= {log_id for log_id, is_known in zip(ids, known, strict=True) if is_known}
     return found
+
+
+def _postings(commit: Commit) -> tuple[bytes, bytes]:
+    """The postings of the messages in the order of the payload's `ids`, and those of the moves; empty for none."""
+    spans = [commit.postings[id_] for entry in commit.entries for id_ in entry.message_ids] if commit.postings else []
+    moves = [move.postings for move in commit.moves]
+    return msgpack.encode(spans) if spans else b"", msgpack.encode(moves) if any(moves) else b""
 
 
 def _logs(entries: Iterable[LeaderboardEntry]) -> list[str | None]:

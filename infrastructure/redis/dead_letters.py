@@ -1,24 +1,28 @@
 """The dead-letter streams: listing letters, putting their messages back, and dropping them."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from redis.asyncio import Redis
 
-from domains.operations.model import LetterSummary, StoredDeadLetter
+from domains.operations.model import Entry, LetterPage, LetterSummary, Outcomes, StoredDeadLetter
+from domains.operations.ports import NO_CHANGES
 from domains.pomodoro.model import DeadLetterKind
 from infrastructure.redis import scripts
 from infrastructure.redis.client import Entries, guarded
-from infrastructure.redis.keys import StreamKeys
-from infrastructure.spring.message_parser import KNOWN_FIELDS, ORIGIN_FIELD
+from infrastructure.redis.keys import WORKERS, StreamKeys, WorkQueueKeys
+from infrastructure.spring.replayed_message import replayed_fields
 
 _PAGE = 16
-"""Letters a call: Redis holds all of them whole for a moment."""
+"""Letters of a first call: Redis holds all of them whole for a moment."""
+_LARGEST_PAGE = 128
+_PAGE_BYTES = 1_048_576
+"""Of a later call, by the size of those before."""
 _LOOK_BACK = 5000
-"""How many letters of a stream are looked at for those that are wanted."""
-_MOST_FIELDS = 3000
-"""A script can pass on about 8,000 values."""
+"""How many letters are looked at for those that are wanted."""
+_KINDS = {kind.value: kind for kind in DeadLetterKind}
 _NOT_OURS = "not a dead letter of the pipeline"
 _NOT_PUBLIC = "an earlier version has parked it; its reason is shown with the token"
 
@@ -26,19 +30,17 @@ _NOT_PUBLIC = "an earlier version has parked it; its reason is shown with the to
 class RedisDeadLetters:
     """DeadLettersPort."""
 
-    def __init__(self, client: Redis, partitions: Sequence[StreamKeys]) -> None:
+    def __init__(self, client: Redis, partitions: Sequence[StreamKeys], group: str) -> None:
         self._client = client
+        self._group = group
         self._keys = {keys.stream: keys for keys in partitions}
         self._list = client.register_script(scripts.LETTER_SUMMARIES)
         self._replay = client.register_script(scripts.REPLAY_LETTER)
 
     async def all(self) -> AsyncIterator[LetterSummary]:
         for stream in self._keys:
-            start = "-"
-            while page := await self._summaries(stream, "XRANGE", start, "+"):
-                for letter in page:
-                    yield letter
-                start = f"({page[-1].id}"
+            async for letter in self._walk(stream, "XRANGE", "-", "+"):
+                yield letter
 
     async def whole(self) -> AsyncIterator[StoredDeadLetter]:
         """All letters, as in `all`, with the fields of their messages."""
@@ -53,18 +55,24 @@ class RedisDeadLetters:
                     yield _stored(stream, letter_id, fields)
                 start = f"({page[-1][0]}"
 
-    async def latest(self, limit: int, wanted: Callable[[LetterSummary], bool]) -> list[LetterSummary]:
-        found: list[LetterSummary] = []
-        for stream in self._keys:
-            last, of_stream = "+", list[LetterSummary]()
-            for _ in range(_LOOK_BACK // _PAGE):
-                page = await self._summaries(stream, "XREVRANGE", last, "-")
-                of_stream += filter(wanted, page)
-                if len(page) < _PAGE or len(of_stream) >= limit:
-                    break
-                last = f"({page[-1].id}"
-            found += of_stream[:limit]
-        return sorted(found, key=lambda letter: letter.time, reverse=True)[:limit]
+    async def page(
+        self, limit: int, wanted: Callable[[LetterSummary], bool], before: str | None = None
+    ) -> LetterPage:
+        walks = [
+            self._walk(stream, "XREVRANGE", _start(before, position), "-")
+            for position, stream in enumerate(self._keys)
+        ]
+        heads = [(_place(head, n), head) for n, walk in enumerate(walks) if (head := await anext(walk, None))]
+        found, looked_at, last = list[LetterSummary](), 0, None
+        while heads and len(found) < limit and looked_at < _LOOK_BACK:
+            last, letter = max(heads)
+            heads.remove((last, letter))
+            position, looked_at = last[2], looked_at + 1
+            if following := await anext(walks[position], None):
+                heads.append((_place(following, position), following))
+            if wanted(letter):
+                found.append(letter)
+        return LetterPage(found, "{}-{}@{}".format(*last) if last and heads else None)
 
     async def get(self, letter_id: str) -> StoredDeadLetter | None:
         for stream in self._keys:
@@ -72,19 +80,41 @@ class RedisDeadLetters:
                 return letter
         return None
 
-    async def replay(self, letter: LetterSummary) -> str | None:
+    async def replay(self, letter: LetterSummary, changes: Mapping[str, str | None] = NO_CHANGES) -> str | None:
         whole = await self._letter(letter.stream, letter.id)
         if whole is None or whole.truncated:
             return None
-        fields = {**whole.fields, ORIGIN_FIELD: whole.fields.get(ORIGIN_FIELD) or whole.original_id}
-        if len(fields) > _MOST_FIELDS:  # fields that the contract does not know mean nothing
-            fields = {name: value for name, value in fields.items() if name in KNOWN_FIELDS}
-        flat = [text for pair in fields.items() for text in pair]
+        flat = [text for pair in replayed_fields(whole, changes).items() for text in pair]
         keys = self._keys[letter.stream]
         new_id: str | None = await guarded(
             self._client, self._replay(keys=[keys.dead_letters, keys.stream], args=[letter.id, *flat])
         )
         return new_id
+
+    async def outcomes(self, replayed: Collection[Entry]) -> Outcomes:
+        found = dict[Entry, LetterSummary | None]()
+        for stream in {entry.stream for entry in replayed}:
+            ids = [entry.id for entry in replayed if entry.stream == stream]
+            if not (done := await self._acknowledged(self._keys[stream], ids)):
+                continue
+            found |= {Entry(stream, entry_id): None for entry_id in done}
+            first = min(int(entry_id.partition("-")[0]) for entry_id in done)
+            async for letter in self._walk(stream, "XRANGE", str(first), "+"):
+                if letter.original_id in done:  # it was parked in the step that acknowledged it
+                    found[Entry(stream, letter.original_id)] = letter
+        return found
+
+    async def _acknowledged(self, keys: StreamKeys, ids: Sequence[str]) -> set[str]:
+        """Those that were delivered, and are pending no longer."""
+        group = WORKERS if isinstance(keys, WorkQueueKeys) else self._group
+        groups = await guarded(self._client, self._client.xinfo_groups(keys.stream))
+        delivered = next((it["last-delivered-id"] for it in groups if it["name"] == group), "0-0")
+        ids = [entry_id for entry_id in ids if _order(entry_id) <= _order(delivered)]
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for entry_id in ids:
+                pipeline.xpending_range(keys.stream, group, min=entry_id, max=entry_id, count=1)
+            pending = await guarded(self._client, pipeline.execute())
+        return {entry_id for entry_id, held in zip(ids, pending, strict=True) if not held}
 
     async def drop(self, letters: Sequence[LetterSummary]) -> int:
         dropped = 0
@@ -93,8 +123,20 @@ class RedisDeadLetters:
                 dropped += int(await guarded(self._client, self._client.xdel(keys.dead_letters, *ids)))
         return dropped
 
-    async def _summaries(self, stream: str, command: str, first: str, last: str) -> list[LetterSummary]:
-        call = self._list(keys=[self._keys[stream].dead_letters], args=[command, first, last, _PAGE, "fields"])
+    async def _walk(self, stream: str, command: str, first: str, last: str) -> AsyncGenerator[LetterSummary]:
+        """The letters of a stream from `first` to `last`; pages of small letters are larger."""
+        count = _PAGE
+        while page := await self._summaries(stream, command, first, last, count):
+            for letter in page:
+                yield letter
+            if len(page) < count:
+                return
+            first = f"({page[-1].id}"
+            size = sum(letter.size for letter in page) // len(page) + 1
+            count = max(_PAGE, min(_PAGE_BYTES // size, _LARGEST_PAGE))
+
+    async def _summaries(self, stream: str, command: str, first: str, last: str, count: int) -> list[LetterSummary]:
+        call = self._list(keys=[self._keys[stream].dead_letters], args=[command, first, last, count, "fields"])
         return [
             _summary(stream, letter_id, dict(zip(flat[::2], flat[1::2], strict=True)), int(size))
             for letter_id, flat, size in await guarded(self._client, call)
@@ -106,9 +148,28 @@ class RedisDeadLetters:
         return _stored(stream, *entries[0]) if entries else None
 
 
+def _order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)
+
+
+def _place(letter: LetterSummary, position: int) -> tuple[int, int, int]:
+    """Its place among the letters of all streams: `position` is its stream's."""
+    return *_order(letter.id), position
+
+
+def _start(cursor: str | None, position: int) -> str:
+    """Where the stream at `position` goes on behind a letter, "ID@POSITION OF ITS STREAM"."""
+    if cursor is None:
+        return "+"
+    if not (match := re.fullmatch(r"(\d{1,20}-\d{1,20})@(\d{1,5})", cursor, re.ASCII)):
+        raise ValueError(f"{cursor}: not a cursor")
+    return match[1] if position < int(match[2]) else f"({match[1]}"
+
+
 def _kind(text: str) -> DeadLetterKind:
     """The kind of a letter. It is unknown if another version wrote none, or one that does not exist here."""
-    return DeadLetterKind(text) if text in set(DeadLetterKind) else DeadLetterKind.UNKNOWN
+    return _KINDS.get(text, DeadLetterKind.UNKNOWN)
 
 
 def _stored(stream: str, letter_id: str, fields: Mapping[str, str]) -> StoredDeadLetter:

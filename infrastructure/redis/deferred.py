@@ -55,6 +55,8 @@ def record_of(message: DeferredMessage) -> list[str]:
         "categorizedDataId": message.categorized_data_id,
         "pomodoroUsageLogId": message.pomodoro_usage_log_id,
     }
+    if message.tier:
+        fields |= {"tier": message.tier, "source": message.source}
     if message.session:
         fields |= {"sessionDate": message.session.session_date.isoformat(), "session": str(message.session.number)}
     return [text for pair in fields.items() for text in pair]
@@ -83,6 +85,8 @@ def message_of(record_id: str, fields: Mapping[str, str]) -> DeferredMessage:
         categorized_data_id=fields["categorizedDataId"],
         pomodoro_usage_log_id=fields["pomodoroUsageLogId"],
         session=_session_of(fields),
+        tier=fields.get("tier", ""),
+        source=fields.get("source", ""),
     )
 
 

@@ -8,6 +8,15 @@ SESSION_SCORE_STREAM = "session_score_stream"
 AUDIT = "pomocore:audit"
 """Stream, behind the prefix of all keys: who, what, item, outcome. The ids have the time."""
 
+CARD_BOARDS = "pomocore:cards:boards"
+CARD_USERS = "pomocore:cards:users"
+SITES_NEW = "pomocore:sites:new"
+SITES_FETCHED = "pomocore:sites:fetched"
+WORK_QUEUES = (CARD_BOARDS, CARD_USERS, SITES_NEW, SITES_FETCHED)
+"""Every work queue, behind the prefix of all keys. Their dead letters are listed with those of the pipeline."""
+WORKERS = "workers"
+"""The consumer group of every work queue."""
+
 
 class LLMKeys:
     """The keys that all instances share about the LLM, in one slot. `minute` and `day` are of UTC."""
@@ -31,6 +40,39 @@ class LLMKeys:
         return f"{self._own}:users:{day}"
 
 
+class SiteKeys:
+    """The keys that all instances share about unknown sites, in one slot."""
+
+    def __init__(self, prefix: str = "") -> None:
+        own = f"{prefix}{{pomocore:sites}}" if "{" not in prefix else f"{prefix}pomocore:sites"
+        self.seen = f"{own}:seen"
+        """ZSET: sites that nobody knows, by the number of users who had them in front."""
+        self.users = f"{own}:users:"
+        """Prefix of HyperLogLogs with a TTL, by site: they count users and do not hold them."""
+        self.categories = f"{own}:categories"
+        """HASH: the category of each profiled site that has one."""
+        self.turn = f"{own}:turn"
+        """String with a TTL: when the next request may go out (Unix seconds)."""
+
+
+class CounterKeys:
+    """The counters of the deployment, in one slot."""
+
+    def __init__(self, prefix: str = "") -> None:
+        own = f"{prefix}{{pomocore:counters}}" if "{" not in prefix else f"{prefix}pomocore:counters"
+        self.totals = f"{own}:totals"
+        """HASH: what was counted, by name, and `since` (Unix seconds)."""
+        self._own = own
+
+    def bucket(self, step: int, start: int) -> str:
+        """HASH with a TTL: what was counted in the `step` seconds from `start` on, by name."""
+        return f"{self._own}:{step}:{start}"
+
+    def flushed(self, process: str) -> str:
+        """String with a TTL: the number of the process's last flush."""
+        return f"{self._own}:flushed:{process}"
+
+
 class TaskQueueKeys:
     """The list of commands and what belongs to it; on a cluster in the list's slot, as in StreamKeys."""
 
@@ -44,6 +86,8 @@ class TaskQueueKeys:
         """String with a TTL: who runs commands."""
         self.patterns = f"{own}:patterns"
         """Counter: every instance loads the patterns when it has changed."""
+        self.history = f"{own}:history"
+        """Stream: status (JSON) of the begin and the end of the last tasks."""
         self.schedule = f"{own}:schedule"
         """HASH: the due time (Unix seconds) of what was last asked for, by the task and its cron expression."""
 
@@ -71,7 +115,7 @@ class StreamKeys:
         """HASH: seconds that a board could not take, by "board<newline>user"."""
         self.deferred = f"{own}:deferred"
         """Stream: userId, app, title, url, duration, timestamp, category, categorizedDataId, pomodoroUsageLogId,
-        sessionDate, session. Earlier versions wrote no session."""
+        sessionDate, session, and with EVENTS tier, source. Earlier versions wrote no session."""
         self.deferred_sessions = f"{own}:deferred:sessions"
         """HASH: how many messages are deferred, by session ("user<newline>date<newline>session").
 
@@ -85,9 +129,69 @@ class StreamKeys:
         behind its name, a SET of the logs (12 bytes each) that were counted since."""
         self.outbox = f"{own}:outbox"
         """Stream, on a cluster only: committed scores and events on their way to the slots of their keys."""
+        self.events = f"{own}:events"
+        """Stream, only with EVENTS: what commits have counted, as postings, on its way to the exporter. Fields:
+        count, spans, spans_of, moves, moves_of (see commit.lua)."""
+        self.events_state = f"{own}:events:state"
+        """HASH: waiting (postings in `events`), gap and gap:yyyy-MM-dd (postings of all days and of one that found no
+        room), settled (the last entry that was exported and dropped)."""
+        self.events_lease = f"{own}:events:lease"
+        """String with a TTL: the exporter at work."""
+        self.events_stale = f"{own}:events:stale"
+        """SET: days whose boards were rebuilt, and whose postings have to be compared with the usage logs."""
+        self.quality = f"{own}:quality"
+        """Prefix of HASHes with a TTL, by local hour (yyyy-MM-ddTHH): counts of events by "source|what"; and of SETs
+        `seen:` and `ended:`, by "session date|source": the sessions; and of the JSON `report:` of each day."""
         self.sample = f"{own}:sample"
         """String: how many spans of the bundled sample are on the stream already."""
+        self.collected = f"{own}:collected"
+        """HASH: what the stream has of each collector's log, by the log's name: the position behind it.
+
+        Beside it, with ":" and a day (since 1970) behind its name, a SET with a TTL: digests of the ids that clients
+        gave their events on that day.
+        """
         self.session_scores = prefix + SESSION_SCORE_STREAM
+
+
+class WorkQueueKeys(StreamKeys):
+    """The keys of a work queue: a stream of jobs (fields: key, run, data in JSON, closes) with its dead letters."""
+
+    def __init__(self, queue: str, prefix: str = "", clustered: bool = False) -> None:
+        super().__init__(queue, prefix, clustered)
+        own = self.dead_letters.removesuffix(":dlq")
+        self.jobs = f"{own}:jobs"
+        """HASH: the entry of each job that waits or is being done, by the job's key."""
+        self.tries = f"{own}:tries"
+        """HASH: how often a job has failed, by its entry."""
+        self._runs = f"{own}:run:"
+
+    def run(self, run: str) -> str:
+        """SET with a TTL: the keys of the run's jobs that are not done, and '' while it is held."""
+        return self._runs + run
+
+
+class CardRunKeys:
+    """What is noted of runs over all users' focus cards."""
+
+    def __init__(self, prefix: str = "") -> None:
+        own = f"{prefix}pomocore:cards"
+        self.lease = f"{own}:lease"
+        """String with a TTL: the run that is under way, in JSON."""
+        self.last_end = f"{own}:last_end"
+        """String: when a run last ended (Unix seconds)."""
+        self._own = own
+
+    def figures(self, run: str) -> str:
+        """HASH with a TTL: "users written unchanged" by job."""
+        return f"{self._own}:figures:{run}"
+
+    def mark(self, name: str) -> str:
+        """String with a TTL: that something was done which must be done once."""
+        return f"{self._own}:mark:{name}"
+
+    def claimed(self, scope: str) -> str:
+        """HASH with a TTL: the board that a user's card belongs to, by user."""
+        return f"{self._own}:claimed:{scope}"
 
 
 def applied_marker(key: str) -> str:

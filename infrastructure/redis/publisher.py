@@ -46,4 +46,6 @@ def partition_of(user_id: str, partitions: Sequence[StreamKeys]) -> StreamKeys:
 
     Every producer must use the same rule.
     """
+    if len(partitions) == 1:
+        return partitions[0]
     return partitions[crc32(user_id.encode("utf-8", "surrogateescape")) % len(partitions)]

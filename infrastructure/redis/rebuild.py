@@ -3,6 +3,7 @@
 import re
 from binascii import unhexlify
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from itertools import chain
 from typing import TypeVar
 from uuid import uuid4
@@ -34,11 +35,22 @@ T = TypeVar("T")
 class RedisBoardRebuild:
     """BoardRebuildPort on a single node, or with a prefix that puts all keys into one slot."""
 
-    def __init__(self, client: Redis, partitions: Sequence[StreamKeys], group: str, boards_elsewhere: bool) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        partitions: Sequence[StreamKeys],
+        group: str,
+        boards_elsewhere: bool,
+        with_events: bool = False,
+        gives_way: bool = False,
+    ) -> None:
         self._client = client
         self._partitions = partitions
         self._group = group
         self._boards_elsewhere = boards_elsewhere
+        self._with_events = with_events
+        self._gives_way = gives_way
+        self.posted: dict[str, str] = {}
         self._token = uuid4().hex
         self._read_to: dict[str, str] = {}
         self._last_record: dict[str, str] = {}
@@ -61,9 +73,14 @@ class RedisBoardRebuild:
         self.ensure_possible()
         for keys in self._partitions:
             beginning = self._begin(
-                keys=[keys.stream, keys.rebuild, keys.deferred], args=[self._group, self._token, _KEPT_MS]
+                keys=[keys.stream, keys.rebuild, keys.deferred, keys.events, keys.events_state],
+                args=[self._group, self._token, _KEPT_MS, int(self._gives_way)],
             )
             reply = scripts.named(await guarded(self._client, beginning))
+            if not reply:
+                await self.abandon()
+                raise TaskRefused("boards are being rebuilt just now")
+            self.posted[keys.stream] = reply["posted"]
             self._read_to[keys.stream] = reply["delivered"]
             self._last_record[keys.stream] = reply["record"]
             self._pending[keys.stream] = reply["pending"]
@@ -101,11 +118,16 @@ class RedisBoardRebuild:
             await guarded(self._client, pipeline.execute())
         self._shadows[board] = shadow, len(scores)
 
-    async def swap(self, boards: Iterable[str]) -> int:
+    async def swap(self, boards: Iterable[str], days: Iterable[date] = ()) -> int:
         nobody = f"{self._partitions[0].rebuild}:{self._token}:"
         items = [(board, *self._shadows.get(board, (nobody + board, 0))) for board in boards]
         keys = [keys.rebuild for keys in self._partitions] + [keys.failed_scores for keys in self._partitions]
-        count = int(await guarded(self._client, self._swap(keys=keys, args=[self._token, msgpack.encode(items)])))
+        stale = [day.isoformat() for day in days] if self._with_events else []
+        if stale:
+            keys.append(self._partitions[0].events_stale)
+        count = int(
+            await guarded(self._client, self._swap(keys=keys, args=[self._token, msgpack.encode(items), *stale]))
+        )
         if count < 0:
             raise TaskRefused(_LOST)
         return count
@@ -125,7 +147,7 @@ class RedisBoardRebuild:
             await self._add_uncounted(keys, list(chain.from_iterable(found)))
 
     async def _look_at_dead_letters(self, keys: StreamKeys) -> None:
-        async for letter in RedisDeadLetters(self._client, [keys]).whole():
+        async for letter in RedisDeadLetters(self._client, [keys], self._group).whole():
             if letter.kind is not DeadLetterKind.UNKNOWN or letter.original_id != letter.id:
                 await self._add_uncounted(keys, [(letter.original_id, dict(letter.fields))])
 

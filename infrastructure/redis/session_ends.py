@@ -12,7 +12,7 @@ from infrastructure.redis.keys import StreamKeys
 
 _ANNOUNCED_SECONDS = 14 * 86_400
 """How long a session is remembered as announced: longer than any redelivery of its end can take."""
-_PAGE = 200
+_PAGE = 500
 
 
 class RedisSessionEnds:

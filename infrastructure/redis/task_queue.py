@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from uuid import uuid4
 
@@ -10,10 +10,17 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from domains.operations.model import LEASE_SECONDS, TaskStatus, Turn
+from domains.kernel.errors import RedisOutage
+from domains.operations.model import LEASE_SECONDS, TaskRun, TaskState, TaskStatus, Turn
+from domains.operations.service import runs_of
 from infrastructure.redis import scripts
-from infrastructure.redis.client import guarded, translated_errors
+from infrastructure.redis.client import Entries, guarded, translated_errors
 from infrastructure.redis.keys import TaskQueueKeys
+
+_KEPT = 400
+"""Statuses: two of each of the last tasks."""
+_LONGEST_KEPT = 4096
+_TOO_LONG = {"left_out": "too long to be kept"}
 
 
 class RedisTaskQueue:
@@ -61,7 +68,18 @@ class RedisTaskQueue:
         await guarded(self._client, self._client.incr(self._keys.patterns))
 
     async def publish(self, status: TaskStatus) -> None:
-        await guarded(self._client, self._client.publish(self._channel, json.dumps(asdict(status))))
+        text = json.dumps(asdict(status))
+        if status.status is not TaskState.PROGRESS:
+            kept = text if len(text) <= _LONGEST_KEPT else json.dumps(asdict(status) | {"data": _TOO_LONG})
+            with suppress(RedisOutage):  # whoever listens hears it all the same
+                keeping = self._client.xadd(self._keys.history, {"status": kept}, maxlen=_KEPT)
+                await guarded(self._client, keeping)
+        await guarded(self._client, self._client.publish(self._channel, text))
+
+    async def runs(self, limit: int) -> list[TaskRun]:
+        entries: Entries = await guarded(self._client, self._client.xrange(self._keys.history))
+        statuses = [_status_of(fields.get("status", "")) for _, fields in entries]
+        return runs_of(status for status in statuses if status is not None)[:limit]
 
     @asynccontextmanager
     async def statuses(self) -> AsyncIterator[AsyncIterator[TaskStatus]]:

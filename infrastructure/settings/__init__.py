@@ -29,6 +29,7 @@ _LISTS = frozenset(
         "redis_sentinels",
         "http_allowed_hosts",
         "http_trusted_proxies",
+        "kafka_bootstrap_servers",
     }
 )
 _NOT_IN_VALUES = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -54,6 +55,8 @@ def _refuse_passphrase() -> str:
 
 
 _TOKEN_CHARACTERS = 12
+_LEAST_LOG_DAYS = 62
+_KEY_CHARACTERS = 16
 
 
 class SettingsError(Exception):
@@ -76,13 +79,18 @@ def names_of(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
+_NEVER = "never"
+
+
 def _schedule_field(task: TaskEntry) -> object:
-    meaning = (
-        f"when to run the task {task.name}: minute hour day month weekday (mon to sun) in TIMEZONE; not set: never"
+    meaning = f"when to run the task {task.name}: minute hour day month weekday (mon to sun) in TIMEZONE" + (
+        "; never: never" if task.cron else "; not set: never"
     )
-    return str, Field("", description=meaning)
+    return str, Field(task.cron, description=meaning)
 
 
+_OF_SITES = frozenset({"crawl_sites"})
+"""Tasks that are scheduled only where SITE_PROFILES is on."""
 _SCHEDULED = [task for task in TASKS.values() if task.scheduled]
 
 if TYPE_CHECKING:  # for a type checker the fields are not there: `Settings.schedule` is what asks for them
@@ -102,8 +110,8 @@ class Settings(ScheduleSettings):
 
     app_env: Literal["dev", "prod"] = Field(
         "dev",
-        description="prod: logs are JSON, and the service does not start without MONGO_URI and REDIS_ADDR"
-        " (or REDIS_SENTINELS)",
+        description="prod: logs are JSON, and the service does not start without MONGO_URI (or DATABASE_URL) and"
+        " REDIS_ADDR (or REDIS_SENTINELS)",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     timezone: str = Field(
@@ -112,6 +120,11 @@ class Settings(ScheduleSettings):
     )
 
     # Stores
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL (postgresql://user:password@host/database) for the focus cards, and without MONGO_URI"
+        " for all documents",
+    )
     mongo_uri: SecretStr | None = Field(None, description="MongoDB; not set: SQLite in DATA_DIR")
     mongo_database: str = Field("pomocore", pattern=r'^[^/\\. "$*<>:|?\x00]{1,63}$', description="database name")
     mongo_driver: Literal["motor", "pymongo"] = Field("motor", description="which asynchronous driver to use")
@@ -262,7 +275,11 @@ class Settings(ScheduleSettings):
         description="port of the console, /healthz, /readyz and /metrics; not set: 8080 if it is free; 0: none. With "
         "several CONSUMER_PROCESSES, the first one takes this port and the others those that follow",
     )
-    http_host: str = Field("127.0.0.1", min_length=1, description="address on which HTTP_PORT listens")
+    http_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="address on which HTTP_PORT listens; 0.0.0.0: all of IPv4; ::: all of IPv4 and of IPv6",
+    )
     http_allowed_hosts: str = Field(
         "",
         description="names of the site, separated by commas, beside localhost and HTTP_HOST; a request for another"
@@ -283,8 +300,87 @@ class Settings(ScheduleSettings):
         None,
         description="further tokens, each with the name of its owner for the audit: name:token, separated by commas",
     )
+    runbook_url: AnyHttpUrl | None = Field(
+        None, description="where deploy/runbook.md is shown to people, for links to it; not set: its path is named"
+    )
     otel_exporter_otlp_endpoint: AnyHttpUrl | None = Field(
         None, description="collector to which a trace of each batch is sent by OTLP over HTTP; not set: no traces"
+    )
+    collect_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="port of the collector, which takes spans by POST /collect; not set: 8090 if it is free, for"
+        " cmd.collector and for a consumer without REDIS_ADDR and MONGO_URI; 0: none beside the consumer",
+    )
+    collect_host: str = Field("127.0.0.1", min_length=1, description="address on which COLLECT_PORT listens")
+    collect_dir: Path | None = Field(None, description="where the collector keeps its log; not set: in DATA_DIR")
+    collect_durability: Literal["disk", "redis"] = Field(
+        "disk",
+        description="what 202 promises: disk: the post is synced to COLLECT_DIR; redis: the activity stream has it,"
+        " for a collector whose disk does not outlive it",
+    )
+    collect_token_key: SecretStr | None = Field(
+        None,
+        min_length=_TOKEN_CHARACTERS,
+        description="key of the clients' tokens, which cmd.collector token makes; several, separated by commas, while"
+        " it is changed: the first one signs; not set: posts are taken from this machine alone",
+    )
+    collect_allowed_origins: str = Field(
+        "", description="origins, separated by commas, from which browsers may post, chrome-extension://… among them"
+    )
+    collect_rate: float = Field(
+        200.0,
+        ge=0,
+        description="how many posts a user with a token may send; 0: any number",
+        json_schema_extra=_unit("posts/s"),
+    )
+    collect_max_body: int = Field(
+        1_048_576, ge=1024, le=67_108_864, description="a longer body is refused", json_schema_extra=_unit("bytes")
+    )
+    collect_max_event: int = Field(
+        16_384, ge=256, description="a body with a longer event is refused", json_schema_extra=_unit("bytes")
+    )
+    collect_max_waiting: int = Field(
+        5000, ge=1, description="how many posts may wait for the disk; beyond, they are refused"
+    )
+    collect_max_waiting_bytes: int = Field(
+        33_554_432, ge=1024, description="how large they may be together", json_schema_extra=_unit("bytes")
+    )
+    collect_batch_bytes: int = Field(
+        8_388_608,
+        ge=1024,
+        le=268_435_456,
+        description="a segment of the log goes to the archive when it has this size",
+        json_schema_extra=_unit("bytes"),
+    )
+    collect_flush_seconds: float = Field(60.0, gt=0, description="or is this old", json_schema_extra=_unit("s"))
+    archive_url: str | None = Field(
+        None,
+        description="where collected posts are kept: s3://bucket/prefix or file:///path; not set: in DATA_DIR, or"
+        " nowhere where APP_ENV is prod",
+    )
+    archive_s3_endpoint: AnyHttpUrl | None = Field(
+        None,
+        description="address of an S3 server other than Amazon's; keys and region come from AWS_ACCESS_KEY_ID,"
+        " AWS_SECRET_ACCESS_KEY and AWS_REGION",
+    )
+    spark_master: str = Field(
+        "local[*]",
+        min_length=1,
+        description="cluster of cmd.replay --engine spark: local[*], spark://host:port, yarn, …",
+    )
+    archive_spool_ttl_days: float = Field(
+        30.0,
+        gt=0,
+        description="segments that have waited for the archive for longer are given up, if the stream has them",
+        json_schema_extra=_unit("days"),
+    )
+    archive_spool_max_bytes: int = Field(
+        10_737_418_240,
+        ge=65_536,
+        description="when so much waits for the stream and the archive, posts are refused",
+        json_schema_extra=_unit("bytes"),
     )
     stream_max_backlog: int = Field(
         1_000_000,
@@ -297,6 +393,35 @@ class Settings(ScheduleSettings):
         ge=1,
         description="greatest length of the dead-letter stream; beyond it, the oldest dead letters are dropped",
         json_schema_extra=_unit("entries"),
+    )
+    counters_retention_days: float = Field(
+        35.0,
+        ge=1,
+        le=3660,
+        description="how long it is kept what was done in each hour, by tier and category",
+        json_schema_extra=_unit("days"),
+    )
+    dead_letters_retention_days: float = Field(
+        90.0,
+        ge=0,
+        le=36_600,
+        description="dead letters that are older are dropped by the task apply_retention; 0: never",
+        json_schema_extra=_unit("days"),
+    )
+    proposals_retention_days: float = Field(
+        365.0,
+        ge=0,
+        le=36_600,
+        description="proposals that were decided on longer ago are deleted, and may be made again; 0: never",
+        json_schema_extra=_unit("days"),
+    )
+    usage_logs_retention_days: float = Field(
+        0.0,
+        ge=0,
+        le=36_600,
+        description="usage logs that are older, and not Spring's, are deleted with windows that nobody had since; at"
+        " least 62, since the boards of a month are recomputed from them; 0: never",
+        json_schema_extra=_unit("days"),
     )
     announce_delay_ms: int = Field(
         1000,
@@ -497,6 +622,56 @@ class Settings(ScheduleSettings):
         "pomocore:status", min_length=1, description="Redis channel on which the status of tasks is published"
     )
 
+    # Focus cards
+    cards: bool = Field(True, description="also do the jobs of the focus cards in the pipeline's processes")
+    max_workers_boards: int = Field(
+        3, ge=1, description="jobs of the first stage (who gets a card) that a process does at once"
+    )
+    max_workers_cards: int = Field(
+        3, ge=1, description="jobs of the second stage (the cards of 200 users) that a process does at once"
+    )
+    focus_goal_minutes: int = Field(
+        25, ge=1, le=1440, description="work on a day that lets its streak go on", json_schema_extra=_unit("min")
+    )
+
+    card_webhooks: SecretStr | None = Field(
+        None,
+        description="webhooks of Slack and Teams, separated by commas, that get the week's best card on Monday;"
+        " slack=URL or teams=URL where the host does not say which; not set: none",
+    )
+    card_webhooks_lang: Literal["ko", "en"] = Field("en", description="language of what CARD_WEBHOOKS get")
+
+    # Events (cmd.export)
+    events: bool = Field(
+        False, description="commits also post what they count, for Kafka, DuckDB and what reads them (cmd.export)"
+    )
+    events_max: int = Field(
+        1_000_000,
+        ge=1,
+        description="how many events may wait for the exporter in Redis; further ones are counted as a gap",
+        json_schema_extra=_unit("events"),
+    )
+    events_user_key: SecretStr | None = Field(
+        None,
+        description="key of the HMAC that stands for a user in events; not set: one that is made in DATA_DIR (needed"
+        " with EVENTS where APP_ENV is prod)",
+    )
+    kafka_bootstrap_servers: str = Field(
+        "",
+        description="host:port of Kafka brokers, separated by commas, that take the events; not set: DuckDB in"
+        " DATA_DIR",
+    )
+
+    kafka_username: str | None = Field(None, description="user of Kafka (SASL); not set: Kafka asks for none")
+    kafka_password: SecretStr | None = Field(None, description="password of KAFKA_USERNAME")
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="how KAFKA_USERNAME and KAFKA_PASSWORD are sent; PLAIN wants KAFKA_TLS"
+    )
+    kafka_tls: bool = Field(False, description="connect to Kafka by TLS")
+    kafka_tls_ca: Path | None = Field(
+        None, description="file of CA certificates for KAFKA_TLS; not set: those of the system"
+    )
+
     # Learning (cmd.patterns)
     pattern_min_evidence: int = Field(
         20,
@@ -525,6 +700,37 @@ class Settings(ScheduleSettings):
         " threshold accordingly",
     )
 
+    # Site profiles
+    site_profiles: bool = Field(
+        False,
+        description="look at the front pages of sites that no rule knows and that several users have in front, and"
+        " learn their categories; needs the packages of the extra sites",
+    )
+    site_min_users: int = Field(
+        3, ge=1, description="how many users must have had a site in front before it is visited"
+    )
+    site_contact: str = Field(
+        "",
+        max_length=200,
+        pattern=r"^[\x21-\x27\x2a-\x7e]*$",
+        description="where the owner of a site finds or reaches you, such as https://example.com/bot or"
+        " mailto:me@example.com; it is part of the user agent",
+    )
+    site_min_confidence: float = Field(
+        0.4, gt=0, lt=1, description="confidence below which nothing is concluded of a site's page"
+    )
+    site_visit_days: float = Field(
+        30.0, ge=1, description="time between two visits to a site", json_schema_extra=_unit("days")
+    )
+    site_requests_per_second: float = Field(
+        1.0, gt=0, le=100, description="greatest number of requests to sites a second, of all instances together"
+    )
+    site_workers: bool = Field(
+        True,
+        description="visit sites in this process; false: only where pomocore sites work runs, such as on a machine"
+        " that reaches nothing else",
+    )
+
     @field_validator("*", mode="before")
     @classmethod
     def _trimmed(cls, value: object, info: ValidationInfo) -> object:
@@ -542,7 +748,8 @@ class Settings(ScheduleSettings):
     @field_validator("mongo_uri", "redis_addr")
     @classmethod
     def _production_has_stores(cls, value: object, info: ValidationInfo) -> object:
-        elsewhere = info.field_name == "redis_addr" and info.data.get("redis_sentinels")
+        instead = {"redis_addr": "redis_sentinels", "mongo_uri": "database_url"}[info.field_name or ""]
+        elsewhere = info.data.get(instead)
         if value is None and info.data.get("app_env") == "prod" and not elsewhere:
             raise ValueError("must be set where APP_ENV is prod")
         if value is not None and elsewhere:
@@ -558,6 +765,15 @@ class Settings(ScheduleSettings):
             raise ValueError("must be host:port or unix:///path")
         return value
 
+    @field_validator("card_webhooks")
+    @classmethod
+    def _are_webhooks(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            from infrastructure.cards.webhooks import webhooks_of
+
+            webhooks_of(value.get_secret_value())
+        return value
+
     @field_validator("admin_tokens")
     @classmethod
     def _are_tokens(cls, value: SecretStr | None) -> SecretStr | None:
@@ -567,6 +783,13 @@ class Settings(ScheduleSettings):
                 raise ValueError(f"not name:token with at least {_TOKEN_CHARACTERS} characters of token")
         return value
 
+    @field_validator("archive_url")
+    @classmethod
+    def _is_archive(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("s3://", "file:///")):
+            raise ValueError("must begin with s3:// or file:///")
+        return value
+
     @field_validator("unknown_pages_count_as")
     @classmethod
     def _is_category(cls, value: str) -> str:
@@ -574,7 +797,16 @@ class Settings(ScheduleSettings):
             raise ValueError(f"must be one of {', '.join(sorted(PATTERN_CATEGORIES))}")
         return value
 
-    @field_validator("redis_sentinels")
+    @field_validator("events_user_key")
+    @classmethod
+    def _has_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("events") and info.data.get("app_env") == "prod":
+            raise ValueError("must be set with EVENTS where APP_ENV is prod")
+        if value is not None and len(value.get_secret_value()) < _KEY_CHARACTERS:
+            raise ValueError(f"must have at least {_KEY_CHARACTERS} characters")
+        return value
+
+    @field_validator("redis_sentinels", "kafka_bootstrap_servers")
     @classmethod
     def _are_addresses(cls, value: str) -> str:
         if wrong := [each for each in names_of(value) if not _is_host_and_port(each)]:
@@ -604,11 +836,18 @@ class Settings(ScheduleSettings):
                 raise ValueError(f"cannot be used with REDIS_TLS_CERT: {error}") from None
         return value
 
-    @field_validator("redis_tls_ca", "redis_tls_cert", "openai_tls_ca", "pattern_file")
+    @field_validator("redis_tls_ca", "redis_tls_cert", "openai_tls_ca", "kafka_tls_ca", "pattern_file")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value is not None and not os.access(value, os.R_OK):
             raise ValueError("not a readable file")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must start with postgresql://")
         return value
 
     @field_validator("mongo_uri")
@@ -625,10 +864,17 @@ class Settings(ScheduleSettings):
             raise ValueError(f"{', '.join(sorted(unknown))}: not among {', '.join(OPTIONAL_TIERS)} (or none)")
         return value
 
+    @field_validator("usage_logs_retention_days")
+    @classmethod
+    def _is_longer_than_boards(cls, value: float) -> float:
+        if 0 < value < _LEAST_LOG_DAYS:
+            raise ValueError(f"must be 0, or at least {_LEAST_LOG_DAYS}")
+        return value
+
     @field_validator(*(task.schedule_setting for task in _SCHEDULED))
     @classmethod
     def _is_cron(cls, value: str) -> str:
-        if value:
+        if value not in ("", _NEVER):
             from apscheduler.triggers.cron import CronTrigger  # only where there is a schedule
 
             if any(character.isdecimal() for character in value.split()[-1]):
@@ -677,12 +923,22 @@ class Settings(ScheduleSettings):
     @property
     def schedule(self) -> dict[str, str]:
         """The scheduled tasks, {task: cron expression}."""
-        return {task.name: cron for task in _SCHEDULED if (cron := getattr(self, task.schedule_setting))}
+        return {
+            task.name: cron
+            for task in _SCHEDULED
+            if (cron := getattr(self, task.schedule_setting)) not in ("", _NEVER)
+            and (self.site_profiles or task.name not in _OF_SITES)
+        }
 
     @property
     def embeds_redis(self) -> bool:
         """Whether there is no Redis but the private one in DATA_DIR."""
         return self.redis_addr is None and not self.redis_sentinels
+
+    @property
+    def embeds_store(self) -> bool:
+        """Whether there is no document store but SQLite in DATA_DIR."""
+        return self.mongo_uri is None and self.database_url is None
 
     @property
     def silence_allowed(self) -> float:
@@ -700,6 +956,10 @@ class Settings(ScheduleSettings):
     @property
     def model_path(self) -> Path:
         return self.model_file or self.data_dir / "model.npz"
+
+    @property
+    def analytics_path(self) -> Path:
+        return self.data_dir / "analytics.duckdb"
 
     @property
     def consumer_name(self) -> str:
@@ -738,10 +998,14 @@ def describe_settings() -> list[SettingDescription]:
     ]
 
 
+def is_secret(name: str) -> bool:
+    """Whether the value of that field must not be shown."""
+    return name in Settings.model_fields and "Secret" in str(Settings.model_fields[name].annotation)
+
+
 def _offence(loc: tuple[int | str, ...], message: str, value: object) -> str:
     if not loc:
         return message.removeprefix("Value error, ")
     name = str(loc[0])
-    secret = "Secret" in str(Settings.model_fields[name].annotation) if name in Settings.model_fields else False
-    shown = "" if secret or value is None or "@" in str(value) else f" (is {value!r:.80})"
+    shown = "" if is_secret(name) or value is None or "@" in str(value) else f" (is {value!r:.80})"
     return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown}"

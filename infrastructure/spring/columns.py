@@ -89,6 +89,9 @@ class PackedFields(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._fields())
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.encode() in self._packed and name in self._fields()
+
     def _fields(self) -> dict[str, str]:
         texts = _lenient(self._packed).split(_SEPARATED)
         return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -18,13 +18,14 @@ def spring_fields(message: Mapping[str, object]) -> dict[str, str]:
     Strings stay as they are. Raises MessageSpellingError for a value that is neither a number, a boolean nor
     a string.
     """
-    fields = {name: _spelled(name, value) for name, value in message.items() if value is not None}
+    fields = {name: spelled(name, value) for name, value in message.items() if value is not None}
     if not fields:
         raise MessageSpellingError("a message needs at least one field")
     return fields
 
 
-def _spelled(name: str, value: object) -> str:
+def spelled(name: str, value: object) -> str:
+    """A value of the field `name`. Raises MessageSpellingError."""
     if isinstance(value, str):
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise MessageSpellingError(f"{name} has half a character (a lone surrogate)")
@@ -46,8 +47,11 @@ def java_double(value: float) -> str:
     if not isfinite(value):
         return {inf: "Infinity", -inf: "-Infinity"}.get(value, "NaN")
     if value == 0 or 1e-3 <= abs(value) < 1e7:
-        text = f"{Decimal(repr(value)):f}"
-        return text if "." in text else f"{text}.0"
+        return repr(value)
+    if 1e7 <= value < 1e16:  # times, most of all: what follows gives the same, more slowly
+        whole, _, decimals = repr(value).partition(".")
+        shown = (whole + decimals).rstrip("0")
+        return f"{shown[0]}.{shown[1:] or '0'}E{len(whole) - 1}"
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     assert isinstance(exponent, int), "Spring sends finite numbers"
     fraction = "".join(map(str, digits[1:])) or "0"

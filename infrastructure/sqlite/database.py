@@ -4,12 +4,12 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from domains.kernel.errors import StoreOutage, StoreRefused
+from domains.kernel.errors import OutageKind, StoreOutage, StoreRefused
 from infrastructure.process.data_dir import make_private_directory, open_private
 
 P = ParamSpec("P")
@@ -32,12 +32,47 @@ CREATE TABLE IF NOT EXISTS pomodoro_usage_log (
     timestamp REAL NOT NULL, duration REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pomodoro_usage_log_session ON pomodoro_usage_log (user_id, session_date, session);
+CREATE INDEX IF NOT EXISTS pomodoro_usage_log_time ON pomodoro_usage_log (user_id, timestamp);
+DROP TABLE IF EXISTS focus_card;
+CREATE TABLE IF NOT EXISTS focus_card_state (
+    user_id TEXT NOT NULL, period TEXT NOT NULL, starts TEXT NOT NULL, revision INTEGER NOT NULL,
+    signature TEXT NOT NULL, rank INTEGER NOT NULL, users INTEGER NOT NULL, as_of TEXT NOT NULL,
+    PRIMARY KEY (user_id, period, starts)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS focus_card_period ON focus_card_state (period, starts);
+CREATE TABLE IF NOT EXISTS focus_card_document (
+    user_id TEXT NOT NULL, period TEXT NOT NULL, starts TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (user_id, period, starts)
+);
 CREATE TABLE IF NOT EXISTS pattern_proposal (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, pattern TEXT NOT NULL, category TEXT NOT NULL,
     answers INTEGER NOT NULL, windows INTEGER NOT NULL, others TEXT NOT NULL, examples TEXT NOT NULL,
     status TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS correction (
+    id TEXT PRIMARY KEY, user_id TEXT NOT NULL, app TEXT NOT NULL, url TEXT NOT NULL, title TEXT NOT NULL,
+    category TEXT NOT NULL, made_by TEXT NOT NULL, time REAL NOT NULL, state TEXT NOT NULL, logs INTEGER NOT NULL,
+    seconds REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS site_profile (
+    site TEXT PRIMARY KEY, visited_at REAL NOT NULL, state TEXT NOT NULL, outcome TEXT, detail TEXT NOT NULL,
+    facts TEXT NOT NULL, category TEXT NOT NULL, confidence REAL NOT NULL, evidence TEXT NOT NULL
+) WITHOUT ROWID;
 """
+
+_ADDED = (
+    ("pattern_proposal", "site", "REAL NOT NULL DEFAULT 0"),
+    ("pattern_proposal", "corrections", "INTEGER NOT NULL DEFAULT 0"),
+    ("pattern_proposal", "decided", "REAL NOT NULL DEFAULT 0"),
+)
+"""Columns that tables of earlier versions lack."""
+
+
+_KINDS = {
+    sqlite3.SQLITE_READONLY: OutageKind.READ_ONLY,
+    sqlite3.SQLITE_FULL: OutageKind.FULL,
+    sqlite3.SQLITE_PERM: OutageKind.FORBIDDEN,
+}
 
 
 @contextmanager
@@ -48,7 +83,8 @@ def translated_errors() -> Iterator[None]:
     except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as cause:
         raise StoreRefused(f"{type(cause).__name__}: {cause}") from cause
     except (sqlite3.Error, OSError) as cause:
-        raise StoreOutage(f"{type(cause).__name__}: {cause}") from cause
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # without its extension
+        raise StoreOutage(f"{type(cause).__name__}: {cause}", _KINDS.get(code, OutageKind.UNUSABLE)) from cause
 
 
 class SqliteDatabase:
@@ -59,12 +95,21 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
 
-    async def write(self, statement: str, rows: Sequence[Row]) -> None:
-        """Executes the statement for all rows in one transaction."""
-        await self._run(self._write, statement, rows)
+    async def write(self, statement: str, rows: Sequence[Row], *more: tuple[str, Sequence[Row]]) -> int:
+        """Executes the statement for all rows, and then each of `more`, in one transaction.
+
+        Returns how many rows the first has changed.
+        """
+        return await self._run(self._write, (statement, rows), *more)
 
     async def read(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
         return await self._run(self._read, query, parameters)
+
+    async def forget(self) -> None:
+        """Leaves nothing of what was deleted in the files. Raises StoreOutage while another process is reading."""
+        ((is_busy, *_),) = await self.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        if is_busy:
+            raise StoreOutage("another process is reading: its log cannot be emptied now")
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -75,9 +120,10 @@ class SqliteDatabase:
         with translated_errors():
             return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
 
-    def _write(self, statement: str, rows: Sequence[Row]) -> None:
+    def _write(self, *work: tuple[str, Sequence[Row]]) -> int:
         with self._open() as connection:
-            connection.executemany(statement, rows)
+            changed = [connection.executemany(statement, rows).rowcount for statement, rows in work]
+            return changed[0]
 
     def _read(self, query: str, parameters: Sequence[Any]) -> list[Row]:
         return self._open().execute(query, parameters).fetchall()
@@ -89,6 +135,16 @@ class SqliteDatabase:
             connection = sqlite3.connect(self._path, timeout=10)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA secure_delete = ON")  # what is erased is not left in free pages
             connection.executescript(_SCHEMA)
+            _add_columns(connection)
             self._connection = connection
         return self._connection
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    for table, column, kind in _ADDED:
+        known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        if column not in known:
+            with suppress(sqlite3.OperationalError):  # another process has just added it
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")

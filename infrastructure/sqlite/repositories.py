@@ -13,6 +13,7 @@ from domains.categoryPattern.model import (
     new_category,
 )
 from domains.kernel.window import Window
+from domains.patternClassifier.corrections import Correction, CorrectionState
 from domains.pomodoro.model import CategorizedData, CategoryUpdate, PomodoroUsageLog, Session, best_by_window
 from infrastructure.sqlite.database import Row, SqliteDatabase
 
@@ -86,24 +87,25 @@ class SqlitePatternProposalRepository:
 
     async def find_all(self) -> list[PatternProposal]:
         rows = await self._database.read(
-            "SELECT id, kind, pattern, category, answers, windows, others, examples, status"
-            " FROM pattern_proposal ORDER BY id"
+            "SELECT id, kind, pattern, category, answers, windows, others, examples, status, site, corrections,"
+            " decided FROM pattern_proposal ORDER BY id"
         )
         return [
             PatternProposal(
-                proposal_id,
+                each_id,
                 PatternKind(kind),
                 pattern,
                 category,
-                Evidence(answers, windows, json.loads(others), tuple(json.loads(examples))),
+                Evidence(answers, windows, json.loads(others), tuple(json.loads(examples)), *more),
                 ProposalStatus(status),
+                decided,
             )
-            for proposal_id, kind, pattern, category, answers, windows, others, examples, status in rows
+            for each_id, kind, pattern, category, answers, windows, others, examples, status, *more, decided in rows
         ]
 
     async def save_all(self, proposals: Sequence[PatternProposal]) -> None:
         await self._database.write(
-            "INSERT OR REPLACE INTO pattern_proposal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO pattern_proposal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     proposal.id,
@@ -115,6 +117,9 @@ class SqlitePatternProposalRepository:
                     _json(proposal.evidence.others),
                     _json(proposal.evidence.examples),
                     proposal.status,
+                    proposal.evidence.site,
+                    proposal.evidence.corrections,
+                    proposal.decided,
                 )
                 for proposal in proposals
             ],
@@ -122,6 +127,42 @@ class SqlitePatternProposalRepository:
 
     async def delete_all(self, ids: Collection[str]) -> None:
         await self._database.write("DELETE FROM pattern_proposal WHERE id = ?", [(each,) for each in ids])
+
+
+class SqliteCorrectionRepository:
+    """CorrectionRepositoryPort on SQLite."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def find_all(self) -> list[Correction]:
+        rows = await self._database.read("SELECT * FROM correction ORDER BY time DESC, id")
+        return [
+            Correction(each_id, user_id, Window(*window), category, by, time, CorrectionState(state), logs, seconds)
+            for each_id, user_id, *window, category, by, time, state, logs, seconds in rows
+        ]
+
+    async def save(self, correction: Correction) -> None:
+        each = correction
+        await self._database.write(
+            "INSERT OR REPLACE INTO correction VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(each.id, each.user_id, *each.window, *_of_correction(each))],
+        )
+
+    async def settle(self, correction: Correction) -> bool:
+        which = correction.id, correction.time
+        if correction.state is CorrectionState.UNDOING:
+            return bool(await self._database.write("DELETE FROM correction WHERE id = ? AND time = ?", [which]))
+        statement = "UPDATE correction SET state = ?, logs = ?, seconds = ? WHERE id = ? AND time = ?"
+        changed = correction.state, correction.logs, correction.seconds
+        return bool(await self._database.write(statement, [(*changed, *which)]))
+
+    async def delete(self, ids: Iterable[str]) -> int:
+        return await self._database.write("DELETE FROM correction WHERE id = ?", [(each,) for each in ids])
+
+
+def _of_correction(each: Correction) -> tuple[object, ...]:
+    return each.category, each.by, each.time, each.state, each.logs, each.seconds
 
 
 class SqliteCategorizedDataRepository:
@@ -152,6 +193,14 @@ class SqliteCategorizedDataRepository:
             (_json(list(ids)),),
         )
         return {data.id: data for data in map(_data_of, rows)}
+
+    async def find_of_window(self, window: Window) -> list[CategorizedData]:
+        rows = await self._database.read(
+            "SELECT id, app, url, title, category_id, is_llm_based FROM categorized_data"
+            " WHERE app = ? AND url = ? AND title = ?",
+            window,
+        )
+        return list(map(_data_of, rows))
 
     async def find_classified(self, category_ids: Collection[str], limit: int) -> list[CategorizedData]:
         wanted = ", ".join("?" * len(category_ids))
@@ -245,6 +294,26 @@ class SqlitePomodoroUsageLogRepository:
         )
         return [_log_of(row) for row in rows]
 
+    async def find_of_users(self, user_ids: Collection[str], start: float, end: float) -> list[PomodoroUsageLog]:
+        rows = await self._database.read(
+            "SELECT * FROM pomodoro_usage_log WHERE user_id IN (SELECT value FROM json_each(?))"
+            " AND timestamp >= ? AND timestamp < ?",
+            (_json(list(user_ids)), start, end),
+        )
+        return [_log_of(row) for row in rows]
+
+    async def find_of_windows(
+        self, data_ids: Collection[str], user_id: str | None = None
+    ) -> AsyncIterator[list[PomodoroUsageLog]]:
+        last = ""
+        while rows := await self._database.read(
+            "SELECT * FROM pomodoro_usage_log WHERE id > ?1 AND (?2 IS NULL OR user_id = ?2)"
+            " AND categorized_data_id IN (SELECT value FROM json_each(?3)) ORDER BY id LIMIT ?4",
+            (last, user_id, _json(list(data_ids)), _PAGE),
+        ):
+            yield [_log_of(row) for row in rows]
+            last = rows[-1][0]
+
     async def sessions_without_category(self, sessions: Collection[Session]) -> set[Session]:
         rows = await self._database.read(
             "SELECT DISTINCT user_id, session_date, session FROM pomodoro_usage_log WHERE category_id IS NULL"
@@ -254,6 +323,10 @@ class SqlitePomodoroUsageLogRepository:
             (_json([(user_id, day.isoformat(), number) for user_id, day, number in sessions]),),
         )
         return {Session(user_id, date.fromisoformat(day), number) for user_id, day, number in rows}
+
+    async def find_by_ids(self, ids: Collection[str]) -> list[PomodoroUsageLog]:
+        query = "SELECT * FROM pomodoro_usage_log WHERE id IN (SELECT value FROM json_each(?))"
+        return [_log_of(row) for row in await self._database.read(query, (_json(list(ids)),))]
 
     async def find_in_period(
         self, start: float, end: float, unreadable: Callable[[str, str], None] = lambda log_id, reason: None

@@ -9,24 +9,24 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-
-from pymongo.uri_parser import parse_uri
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.outage import OutageRound
 from tests.chaos.suite import Round, run_round
 from tests.chaos.world import Options, dead_letters_exist
-from tests.servers import mongo_server
+from tests.servers import mongo_server, postgres_server
 
 
 def main() -> int:
     arguments = _arguments()
     seed = secrets.randbits(32) if arguments.seed is None else arguments.seed
     with (
-        tempfile.TemporaryDirectory(prefix="chaos-mongo-") as directory,
-        mongo_server(Path(directory)) as (uri, kind),
+        tempfile.TemporaryDirectory(prefix="chaos-store-") as directory,
+        _documents(Path(directory), arguments.postgres) as (uri, kind),
     ):
         with_replay = dead_letters_exist()
         print(
@@ -37,6 +37,17 @@ def main() -> int:
         except (KeyboardInterrupt, asyncio.CancelledError):
             print("interrupted", file=sys.stderr)
             return 130
+
+
+@contextmanager
+def _documents(directory: Path, postgres: bool) -> Iterator[tuple[str, str]]:
+    """The address and the name of a server of documents."""
+    if postgres:
+        with postgres_server(directory) as url:
+            yield url, "PostgreSQL"
+    else:
+        with mongo_server(directory) as found:
+            yield found
 
 
 async def _rounds(arguments: argparse.Namespace, seed: int, uri: str, with_replay: bool) -> int:
@@ -63,9 +74,9 @@ async def _rounds(arguments: argparse.Namespace, seed: int, uri: str, with_repla
         )
         print(f"round {number + 1}/{rounds}, ", end="", flush=True)
         kind = OutageRound if arguments.outage else Round
-        if not await run_round(options, parse_uri(uri)["nodelist"][0], with_replay, arguments.verbose, kind):
+        if not await run_round(options, uri, with_replay, arguments.verbose, kind):
             failed.append(round_seed)
-            print(f"Repeat it with: {_repeat(options, arguments.outage)}", flush=True)
+            print(f"Repeat it with: {_repeat(options, arguments)}", flush=True)
             if not arguments.keep_going:
                 break
     print(
@@ -98,6 +109,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--outage", action="store_true", help="one fault alone: the store is away for --seconds (60, say), under load"
     )
+    parser.add_argument(
+        "--postgres", action="store_true", help="documents in PostgreSQL, of this machine or at POSTGRES_TEST_URL"
+    )
     parser.add_argument("--cluster", action="store_true", help="on a Redis Cluster of three masters")
     parser.add_argument(
         "--partitions",
@@ -117,7 +131,7 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _repeat(options: Options, outage: bool) -> str:
+def _repeat(options: Options, arguments: argparse.Namespace) -> str:
     """The command that repeats only this round."""
     numbers = {
         "seed": options.seed,
@@ -128,7 +142,12 @@ def _repeat(options: Options, outage: bool) -> str:
         "drain": options.drain_seconds,
         "partitions": options.partitions,
     }
-    switches = {"--cluster": options.cluster, "--outage": outage, "--no-trimmed": not options.trimmed}
+    switches = {
+        "--cluster": options.cluster,
+        "--outage": arguments.outage,
+        "--postgres": arguments.postgres,
+        "--no-trimmed": not options.trimmed,
+    }
     only = ["--only", *options.only] if options.only else []
     command = [os.path.relpath(sys.executable), "-m", "tests.chaos", "--rounds", "1"]
     command += [text for name, number in numbers.items() for text in (f"--{name}", str(number))]

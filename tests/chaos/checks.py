@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
-from math import isclose
+from math import fsum, isclose
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from bson import ObjectId
-
+from domains.leaderboard.service import BoardCalendar
+from infrastructure.redis.event_outbox import RedisEventOutbox
 from tests.chaos import stream
 from tests.chaos.model import (
     UNCATEGORIZED,
@@ -17,7 +18,7 @@ from tests.chaos.model import (
     midnight,
     number_of_letter,
 )
-from tests.chaos.store import SpringStore
+from tests.chaos.postgres_store import Store
 from tests.chaos.world import World
 from tests.chaos.write_faults import REFUSED
 
@@ -25,7 +26,7 @@ _ROUNDING = 1e-5
 """Seconds. Scores of up to 1e8 are raised and lowered in any order, so they may differ by this much."""
 
 
-async def judge_session(store: SpringStore, logs: Sequence[Log], patient: bool) -> str | None:
+async def judge_session(store: Store, logs: Sequence[Log], patient: bool) -> str | None:
     """What is wrong with a session's logs at the moment of its event; None if Spring would score it right.
 
     Not `patient`: where ANNOUNCE_PATIENCE may be over, a log about which the LLM could not say anything yet has the
@@ -51,6 +52,7 @@ async def judge_session(store: SpringStore, logs: Sequence[Log], patient: bool) 
 async def check_all(world: World, expected: Model, seen: list[Session]) -> None:
     for check in (
         _boards(world, expected),
+        _postings(world, expected),
         _logs(world, expected),
         _windows(world, expected),
         _events(world, expected, seen),
@@ -86,6 +88,24 @@ async def _boards(world: World, expected: Model) -> AsyncIterator[str]:
             yield f"scores are still kept for replay: {kept}"
 
 
+async def _postings(world: World, expected: Model) -> AsyncIterator[str]:
+    """The sums of what commits have posted are the boards, and nothing has to be left out for that."""
+    sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    calendar = BoardCalendar(ZoneInfo("Asia/Seoul"))
+    for keys in world.streams:
+        for entry in await RedisEventOutbox(world.client, keys, "chaos").after("0-0", 1_000_000):
+            if entry.unreadable:
+                yield f"the postings of {entry.id} cannot be read: {entry.unreadable}"
+            for posting in entry.postings:
+                for board in calendar.boards(posting.category, posting.timestamp).keys:
+                    sums[board, posting.user_id].append(posting.seconds)
+    wanted = {(board, user): score for board, scores in expected.boards.items() for user, score in scores.items()}
+    for board, user in sorted(sums.keys() | wanted.keys()):
+        have, want = fsum(sums[board, user]), wanted.get((board, user), 0.0)
+        if not isclose(have, want, rel_tol=1e-9, abs_tol=_ROUNDING):
+            yield f"board {board!r}, user {user!r}: the sum of the postings is {have}, of the durations {want}"
+
+
 async def _logs(world: World, expected: Model) -> AsyncIterator[str]:
     found: defaultdict[float, list[dict[str, Any]]] = defaultdict(list)
     async for document in world.store.logs.find():
@@ -101,7 +121,7 @@ async def _logs(world: World, expected: Model) -> AsyncIterator[str]:
         yield f"a usage log of no message: {documents[0]}"
 
 
-async def _log(store: SpringStore, log: Log, document: dict[str, Any]) -> list[str]:
+async def _log(store: Store, log: Log, document: dict[str, Any]) -> list[str]:
     fields = log.message.fields
     want = {
         "userId": log.session.user,
@@ -117,7 +137,7 @@ async def _log(store: SpringStore, log: Log, document: dict[str, Any]) -> list[s
         "sessionDate": document["sessionDate"].timestamp(),
     }
     wrong = [f"{name} {have[name]!r} instead of {want[name]!r}" for name in want if have[name] != want[name]]
-    if "pomodoroUsageLogId" in fields and document["_id"] != ObjectId(fields["pomodoroUsageLogId"]):
+    if "pomodoroUsageLogId" in fields and str(document["_id"]) != fields["pomodoroUsageLogId"]:
         wrong.append(f"_id {document['_id']} instead of the one in the message")
     return [f"usage log of message {log.message.number}: {', '.join(wrong)}"] if wrong else []
 

@@ -133,16 +133,16 @@ async def rebuild(world: World, rng: Random) -> None:
 
 
 async def refused_writes(world: World, rng: Random) -> None:
-    world.store_proxy.refusing = True
+    await world.store.refuse(True)
     await asyncio.sleep(rng.uniform(1, 4))
-    world.store_proxy.refusing = False
+    await world.store.refuse(False)
 
 
 async def store_failover(world: World, rng: Random) -> None:
     """Answers writes with an error for which only the server is responsible."""
-    world.store_proxy.writes_fail_with = rng.choice((NOT_PRIMARY, NO_MAJORITY))
+    await world.store.fail_writes(rng.choice((NOT_PRIMARY, NO_MAJORITY)))
     await asyncio.sleep(rng.uniform(0.3, 3))
-    world.store_proxy.writes_fail_with = None
+    await world.store.fail_writes(None)
 
 
 async def llm_fails(world: World, rng: Random, trouble: Trouble) -> None:
@@ -157,10 +157,10 @@ async def llm_back_without_store(world: World, rng: Random) -> None:
     if world.llm is not None:
         world.llm.fall_ill(rng.choice(("errors", "hangs")))
         await asyncio.sleep(rng.uniform(1, 2.5))
-        world.store_proxy.writes_fail_with = NOT_PRIMARY
+        await world.store.fail_writes(NOT_PRIMARY)
         world.llm.recover()
         await asyncio.sleep(rng.uniform(1.5, 3))
-        world.store_proxy.writes_fail_with = None
+        await world.store.fail_writes(None)
 
 
 async def lease_lost(world: World, rng: Random) -> None:

@@ -82,6 +82,7 @@ def cluster_client(nodes: Sequence[RedisNode]) -> RedisCluster:
         host="127.0.0.1",
         port=nodes[0].server.port,
         decode_responses=True,
+        encoding_errors="surrogateescape",
         socket_timeout=10,
         retry=Retry(NoBackoff(), 3),
         protocol=2,

@@ -4,19 +4,24 @@ It writes and reads them as the Spring server does, and bypasses all faults.
 """
 
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 from bson import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.uri_parser import parse_uri
 
 from tests.chaos.model import APPS, HOSTS, OTHERS, UNCATEGORIZED, WORK, Session, midnight, session_of
 from tests.chaos.workload import Batch
+from tests.chaos.write_faults import StoreProxy
 
 
 class SpringStore:
     """The three collections of one round, in a database of its own that `drop` removes."""
 
     def __init__(self, uri: str, database: str) -> None:
+        host, port = parse_uri(uri)["nodelist"][0]
+        self.proxy = StoreProxy(host, port)
         self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, tz_aware=True, tzinfo=UTC)
         self._name = database
         self.database = self._client[database]
@@ -24,6 +29,31 @@ class SpringStore:
         self.windows = self.database["categorized_data"]
         self.logs = self.database["pomodoro_usage_log"]
         self._names: dict[Any, str] = {}
+
+    @property
+    def refused(self) -> int:
+        """How many writes were refused."""
+        return self.proxy.refused
+
+    def settings(self, rng: Random) -> dict[str, str]:
+        """Those by which an instance reaches the store through the proxy."""
+        timeouts = "connectTimeoutMS=2000&socketTimeoutMS=3000&serverSelectionTimeoutMS=2000"
+        return {
+            "MONGO_URI": f"mongodb://{self.proxy.address}/?directConnection=true&{timeouts}",
+            "MONGO_DATABASE": self._name,
+            "MONGO_DRIVER": rng.choice(("motor", "pymongo")),
+        }
+
+    async def refuse(self, refusing: bool) -> None:
+        """Logs of the users in REFUSED are refused from now on, or not any more."""
+        self.proxy.refusing = refusing
+
+    async def fail_writes(self, failure: dict[str, Any] | None) -> None:
+        """All writes fail with NOT_PRIMARY or NO_MAJORITY, until None is given."""
+        self.proxy.writes_fail_with = failure
+
+    async def heal(self) -> None:
+        self.proxy.heal()
 
     async def prepare(self, with_uncategorized: bool) -> None:
         """Inserts the model's patterns. `Uncategorized` may be missing, and then the pipeline has to create it."""

@@ -55,7 +55,13 @@ def streams_of(partitions: int, clustered: bool) -> list[StreamKeys]:
 
 def make_client(port: int) -> Redis:
     return Redis(
-        host="127.0.0.1", port=port, decode_responses=True, socket_timeout=10, retry=Retry(NoBackoff(), 0), protocol=2
+        host="127.0.0.1",
+        port=port,
+        decode_responses=True,
+        encoding_errors="surrogateescape",
+        socket_timeout=10,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
     )
 
 

@@ -17,6 +17,7 @@ from tests.chaos import stream
 from tests.chaos.checks import check_all, judge_session
 from tests.chaos.faults import cause, schedule
 from tests.chaos.model import Model, Published, Session, number_of_letter
+from tests.chaos.postgres_store import Store, make_store
 from tests.chaos.workload import Workload
 from tests.chaos.world import TERM_SECONDS, Options, World
 from tests.chaos.write_faults import REFUSED
@@ -37,12 +38,12 @@ _TAIL = 60
 
 
 class Round:
-    """Runs one round in `directory`, on a MongoDB server that outlives the round."""
+    """Runs one round in `directory`, on a server of documents that outlives the round."""
 
     broken = 0.04
 
-    def __init__(self, options: Options, mongo: tuple[str, int], directory: Path, with_replay: bool) -> None:
-        self.world = World(options, mongo, f"chaos_{options.seed}_{os.getpid()}", directory)
+    def __init__(self, options: Options, store: Store, directory: Path, with_replay: bool) -> None:
+        self.world = World(options, store, directory)
         self._options = options
         self._with_replay = with_replay
         self._started = monotonic()
@@ -68,7 +69,7 @@ class Round:
             f"{len(expected.dead)} dead letters, {len(world.report.events)} events, {world.replays} replays, "
             f"{world.rebuilds} rebuilds, "
             f"{sum(node.proxy.dropped for node in world.nodes)}+{world.store_proxy.dropped} replies dropped, "
-            f"{world.store_proxy.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times, "
+            f"{world.store.refused} writes refused, LLM asked {world.llm.asked if world.llm else 0} times, "
             f"failed {world.llm.failed if world.llm else 0} times, {self._deferred} messages deferred"
         )
 
@@ -239,7 +240,7 @@ class Round:
 
 
 async def run_round(
-    options: Options, mongo: tuple[str, int], with_replay: bool, verbose: bool, kind: type[Round] = Round
+    options: Options, server: str, with_replay: bool, verbose: bool, kind: type[Round] = Round
 ) -> bool:
     """Runs one round and prints its line, and after a divergence all that helps to find its cause.
 
@@ -247,7 +248,8 @@ async def run_round(
     """
     started = asyncio.get_running_loop().time()
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as directory:
-        a_round = kind(options, mongo, Path(directory), with_replay)
+        store = make_store(server, f"chaos_{options.seed}_{os.getpid()}")
+        a_round = kind(options, store, Path(directory), with_replay)
         report = a_round.world.report
         try:
             await a_round.run()

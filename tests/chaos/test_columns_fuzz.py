@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from domains.pomodoro.model import DeadLetter
 from infrastructure.spring.columns import ColumnParser, Parsed, RawEntry
 from tests.chaos.test_parser_fuzz import _CHANGES, _GOOD, _IDS, _NAMES, _PARSER, _TEXTS, _VALUES, _changed
+from tests.depth import examples
 from tests.messages import linked_message, message
 
-_BATCHES = settings(max_examples=3000, deadline=None, derandomize=True, database=None)
+_BATCHES = settings(max_examples=examples(3000), deadline=None, derandomize=True, database=None)
 _SPRINGS = st.builds(
     lambda changes, linked: (linked_message(1) if linked else message()) | changes,
     st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=1),
@@ -62,13 +63,13 @@ def test_columns_say_what_one_by_one_says(batch: list[list[bytes]]) -> None:
     event(f"{'some' if rejected else 'none'} rejected, {'all' if alone == len(batch) else 'not all'} alone")
 
 
-@settings(_BATCHES, max_examples=1000)
+@settings(_BATCHES, max_examples=examples(1000))
 @given(st.lists(_VALUES, min_size=5, max_size=12), st.sampled_from(_NAMES))
 def test_a_column_of_anything(values: list[str], name: str) -> None:
     _compare([_raw(linked_message(1) | {name: value}) for value in values])
 
 
-@settings(_BATCHES, max_examples=500)
+@settings(_BATCHES, max_examples=examples(500))
 @given(st.dictionaries(_TEXTS, _TEXTS, max_size=4), st.integers(5, 12))
 def test_unknown_fields(unknown: dict[str, str], count: int) -> None:
     _compare([_raw(message() | unknown)] * count)

@@ -1,10 +1,11 @@
 """The commit script under any interleaving of readers, claims, repeated, stale and overlapping commits."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from math import isclose
+from math import fsum, isclose
 from typing import Any, ClassVar
 
 import pytest
@@ -28,17 +29,20 @@ from domains.pomodoro.model import (
     DeferredMessage,
     Move,
     NotedEnd,
+    Posting,
     Session,
     SessionEnd,
 )
 from infrastructure.redis.client import make_client
 from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.deferred import RedisDeferredMessages
+from infrastructure.redis.event_outbox import RedisEventOutbox
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.session_ends import RedisSessionEnds
 from infrastructure.settings import Settings
 from tests.chaos import commit_model
 from tests.chaos.commit_model import CommitModel, Entry
+from tests.depth import examples
 from tests.servers import RedisServer
 
 STREAM, GROUP = "commit_stream", "commit_group"
@@ -61,6 +65,7 @@ class CommitMachine(RuleBasedStateMachine):
     redis: ClassVar[Any]
     commits: ClassVar[RedisCommit]
     ends: ClassVar[RedisSessionEnds]
+    outbox: ClassVar[RedisEventOutbox]
     deferred: ClassVar[RedisDeferredMessages]
     runner: ClassVar[asyncio.Runner]
     claims_drop_deleted: ClassVar[bool]
@@ -192,7 +197,10 @@ class CommitMachine(RuleBasedStateMachine):
         self, entries: list[int], dead: list[int], deferred: Sequence[int] = (), moves: Sequence[Move] = ()
     ) -> None:
         postponed = [self._deferred(position) for position in deferred]
-        commit = Commit(self._aggregated(entries), self._ends(entries), self._letters(dead), postponed, moves)
+        postings = {self._id(position): self._posting(self.model.entries[position - 1]) for position in entries}
+        commit = Commit(
+            self._aggregated(entries), self._ends(entries), self._letters(dead), postponed, moves, postings
+        )
         self.earlier.append(commit)
         self._compare(commit, dead, deferred)
 
@@ -210,6 +218,20 @@ class CommitMachine(RuleBasedStateMachine):
         last = self.records[-1].id if self.records else "0"
         self.records += self.runner.run(self.deferred.after(last, 1000))
 
+    @invariant()
+    def postings_are_the_boards(self) -> None:
+        """With what was kept for replay."""
+        sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        for entry in self.runner.run(self.outbox.after("0-0", 10_000)):
+            for posting in entry.postings:
+                for board in filter(None, posting.category.split("|")):
+                    sums[board, posting.user_id].append(posting.seconds)
+        model = self.model
+        wanted = {(board, user): parts for board, users in model.boards.items() for user, parts in users.items()}
+        wanted |= model.kept
+        for key in sums.keys() | wanted.keys():
+            assert isclose(fsum(sums[key]), fsum(wanted.get(key, [])), rel_tol=1e-9, abs_tol=_ROUNDING), key
+
     def _deferred(self, position: int) -> DeferredMessage:
         _, user, _, seconds, *_ = self.model.entries[position - 1]
         return DeferredMessage(self._id(position), user, Window("a", "", ""), seconds, 1.5, "SNS", "d", "l")
@@ -218,7 +240,14 @@ class CommitMachine(RuleBasedStateMachine):
         """From the boards in which the message was counted."""
         record = self.records[number]
         old = self.model.entries[self.model.made[number] - 1].boards
-        return Move(record.id, record.user_id, record.duration, old, new)
+        entry = self.model.entries[self.model.made[number] - 1]
+        postings = self._posting(entry, -1), self._posting(entry._replace(boards=new))
+        return Move(record.id, record.user_id, record.duration, old, new, postings=postings)
+
+    def _posting(self, entry: Entry, sign: int = 1) -> Posting:
+        """Its category names the boards."""
+        category, seconds = "|".join(entry.boards), sign * entry.seconds
+        return Posting(entry.user, "l", "2025-09-02", 1.5, seconds, "", 1, category, False, "", "", "", "")
 
     def _aggregated(self, positions: list[int]) -> list[LeaderboardEntry]:
         """One entry a user and set of boards, repeated ids included."""
@@ -265,7 +294,9 @@ def _machine_on(server: RedisServer, protocol: int) -> Iterator[type[CommitMachi
     with asyncio.Runner() as runner, server.client(protocol=2) as redis:
         client = make_client(Settings(redis_addr=server.address).model_copy(update={"redis_protocol": protocol}))
         CommitMachine.redis, CommitMachine.runner = redis, runner
-        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, "c1", CommitLimits(10_000, 10_000, 3))
+        limits = CommitLimits(10_000, 10_000, 3, events_max=1_000_000)
+        CommitMachine.commits = RedisCommit(client, StreamKeys(STREAM), GROUP, "c1", limits)
+        CommitMachine.outbox = RedisEventOutbox(client, StreamKeys(STREAM), "c1")
         CommitMachine.ends = RedisSessionEnds(client, StreamKeys(STREAM), GROUP, deliver=None)
         CommitMachine.deferred = RedisDeferredMessages(client, StreamKeys(STREAM), "one")
         CommitMachine.claims_drop_deleted = int(redis.info("server")["redis_version"].split(".")[0]) >= 7
@@ -293,7 +324,7 @@ def test_boards_pending_and_events_agree_with_the_model_after_every_step(
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=150,
+                max_examples=examples(150),
                 phases=[Phase.explicit, Phase.generate],
                 stateful_step_count=40,
                 deadline=None,

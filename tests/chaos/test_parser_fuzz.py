@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from domains.pomodoro.model import DeadLetter, PomodoroPatternClassifyMessage
 from tests.chaos.model import broken_rule
 from tests.chaos.workload import java_double
+from tests.depth import examples
 from tests.messages import parser
 
 _PARSER = parser(max_bytes=4096)
-_EXAMPLES = settings(max_examples=10_000, deadline=None, derandomize=True, database=None)
+_EXAMPLES = settings(max_examples=examples(10_000), deadline=None, derandomize=True, database=None)
 
 _HEX = st.text("0123456789abcdefABCDEF", min_size=24, max_size=24)
 _DATES = st.dates().map(str)
@@ -92,7 +93,7 @@ def test_whatever_comes_is_accepted_by_the_table_or_gets_a_reason(fields: dict[s
         _check_accepted(parsed, fields)
 
 
-@settings(_EXAMPLES, max_examples=2000)
+@settings(_EXAMPLES, max_examples=examples(2000))
 @given(st.dictionaries(_TEXTS | st.sampled_from(_NAMES), _VALUES, max_size=14))
 def test_no_soup_of_fields_makes_it_raise(fields: dict[str, str]) -> None:
     parsed = _PARSER.parse("7-1", fields)
@@ -100,7 +101,7 @@ def test_no_soup_of_fields_makes_it_raise(fields: dict[str, str]) -> None:
         _check_accepted(parsed, fields)
 
 
-@settings(_EXAMPLES, max_examples=3000)
+@settings(_EXAMPLES, max_examples=examples(3000))
 @given(_GOOD, _IDS | st.just({}))
 def test_what_keeps_to_the_table_is_accepted(good: dict[str, str], ids: dict[str, str]) -> None:
     parsed = _PARSER.parse("7-1", good | ids)

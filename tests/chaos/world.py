@@ -17,10 +17,9 @@ from tests.chaos import stream
 from tests.chaos.llm import TROUBLES, FakeLLM
 from tests.chaos.model import BROWSING
 from tests.chaos.nodes import cluster_client, cluster_nodes, join, one_node
+from tests.chaos.postgres_store import Store
 from tests.chaos.processes import ROOT, Instance, base_environment
 from tests.chaos.report import Report
-from tests.chaos.store import SpringStore
-from tests.chaos.write_faults import StoreProxy
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ class Options:
 
 
 class World:
-    def __init__(self, options: Options, mongo: tuple[str, int], database: str, directory: Path) -> None:
+    def __init__(self, options: Options, store: Store, directory: Path) -> None:
         self.options = options
         self.rng = Random(options.seed)
         self.report = Report()
@@ -64,8 +63,8 @@ class World:
         self.nodes = cluster_nodes(redis, self.rng) if self.clustered else one_node(redis)
         partitions = options.partitions or (self.rng.choice((1, 3)) if self.clustered else 1)
         self.streams = stream.streams_of(partitions, self.clustered)
-        self.store_proxy = StoreProxy(*mongo)
-        self.store = SpringStore(f"mongodb://{mongo[0]}:{mongo[1]}/?directConnection=true", database)
+        self.store = store
+        self.store_proxy = store.proxy
         self.client = self.make_client()
         self.instances: list[Instance] = []
         self.extras: list[Instance] = []
@@ -107,13 +106,13 @@ class World:
         return things[0] if len(things) == 1 else rng.choice(things)
 
     def _environment(self) -> dict[str, str]:
-        timeouts = "connectTimeoutMS=2000&socketTimeoutMS=3000&serverSelectionTimeoutMS=2000"
         settings = {
+            "EVENTS": "true",
+            "EVENTS_USER_KEY": "the key of the fault suite",
+            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",  # away: all that was posted is still in Redis in the end
             "UNKNOWN_PAGES_COUNT_AS": BROWSING,
             "REDIS_ADDR": self.nodes[0].proxy.address,
-            "MONGO_URI": f"mongodb://{self.store_proxy.address}/?directConnection=true&{timeouts}",
-            "MONGO_DATABASE": self.store.database.name,
-            "MONGO_DRIVER": self.rng.choice(("motor", "pymongo")),
+            **self.store.settings(self.rng),
             "CLAIM_IDLE_MS": self.rng.choice(("300", "1500")),
             "ANNOUNCE_DELAY_MS": self.rng.choice(("0", "300", "1000")),
             "MAX_DAYS_AHEAD": "3650",  # the edges of the calendar do not depend on today
@@ -181,7 +180,7 @@ class World:
         """Ends all faults: every proxy forwards, and exactly the instances of the round run."""
         for node in self.nodes:
             node.proxy.heal()
-        self.store_proxy.heal()
+        await self.store.heal()
         if self.llm is not None:
             self.llm.heal()
         for extra in self.extras:

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort, PatternProposalRepositoryPort
 from domains.leaderboard.ports import LeaderboardCachePort
+from domains.patternClassifier.corrections import CorrectionRepositoryPort
 from domains.patternClassifier.ports import ClassificationCachePort, LLMBudgetPort
 from domains.pomodoro.ports import (
     CategorizedDataRepositoryPort,
@@ -24,16 +25,21 @@ from domains.pomodoro.ports import (
     PomodoroUsageLogRepositoryPort,
     SessionEndsPort,
 )
+from domains.siteProfile.ports import SiteProfileRepositoryPort
+from domains.userData.ports import PersonalDocumentsPort
 from infrastructure.composition.container import running_container
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
+from infrastructure.memory.personal_data import InMemoryPersonalDocuments
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
     InMemoryCategoryPatternRepository,
     InMemoryClassificationCache,
+    InMemoryCorrectionRepository,
     InMemoryLLMBudget,
     InMemoryPatternProposalRepository,
     InMemoryPomodoroUsageLogRepository,
 )
+from infrastructure.memory.site_profiles import InMemorySiteProfileRepository
 from infrastructure.memory.stream import (
     InMemoryCommit,
     InMemoryDeferredMessages,
@@ -70,27 +76,35 @@ class Stores:
     categorized: CategorizedDataRepositoryPort
     logs: PomodoroUsageLogRepositoryPort
     proposals: PatternProposalRepositoryPort
+    profiles: SiteProfileRepositoryPort
+    personal: PersonalDocumentsPort
+    corrections: CorrectionRepositoryPort
 
 
-@pytest.fixture(params=["memory", "sqlite", *MONGO_DRIVERS])
+@pytest.fixture(params=["memory", "sqlite", "postgres", *MONGO_DRIVERS])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     if request.param == "memory":
+        categorized, logs = InMemoryCategorizedDataRepository(), InMemoryPomodoroUsageLogRepository()
         yield Stores(
             InMemoryCategoryPatternRepository(),
-            InMemoryCategorizedDataRepository(),
-            InMemoryPomodoroUsageLogRepository(),
+            categorized,
+            logs,
             InMemoryPatternProposalRepository(),
+            InMemorySiteProfileRepository(),
+            InMemoryPersonalDocuments(logs, categorized),
+            InMemoryCorrectionRepository(),
         )
         return
-    settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path)
-    if request.param != "sqlite":
-        settings = mongo_settings(request)
+    settings = settings_of(request, tmp_path)
     async with running_container(settings) as container:
         yield Stores(
             container.category_patterns(),
             container.categorized_data(),
             container.usage_logs(),
             container.proposals(),
+            container.site_profiles(),
+            container.personal_documents(),
+            container.correction_store(),
         )
 
 
@@ -113,9 +127,21 @@ async def mongo(request: pytest.FixtureRequest) -> AsyncIterator[MongoStores]:
                 container.categorized_data(),
                 container.usage_logs(),
                 container.proposals(),
+                container.site_profiles(),
+                container.personal_documents(),
+                container.correction_store(),
                 container.mongo_database(),
                 client[settings.mongo_database],
             )
+
+
+def settings_of(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings with the store that the parameter of the fixture names."""
+    if request.param == "sqlite":
+        return Settings(redis_addr=NOWHERE, data_dir=tmp_path)
+    if request.param == "postgres":
+        return Settings(redis_addr=NOWHERE, data_dir=tmp_path, database_url=request.getfixturevalue("postgres_url"))
+    return mongo_settings(request)
 
 
 def mongo_settings(request: pytest.FixtureRequest) -> Settings:

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 from redis.cluster import RedisCluster
 
 from domains.leaderboard.model import LeaderboardEntry
-from domains.operations.ports import DeadLettersPort, FailedScoresPort, StreamFiguresPort, TaskQueuePort
+from domains.operations.ports import CountersPort, DeadLettersPort, FailedScoresPort, StreamFiguresPort, TaskQueuePort
 from domains.pomodoro.model import Commit, DeadLetter
 from domains.pomodoro.ports import CommitPort, MessageSourcePort
 from infrastructure.composition.container import Container, running_container
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.operations import (
+    InMemoryCounters,
     InMemoryDeadLetters,
     InMemoryFailedScores,
     InMemoryStreamFigures,
@@ -35,6 +36,7 @@ class Operations(Protocol):
     letters: DeadLettersPort
     scores: FailedScoresPort
     figures: StreamFiguresPort
+    counters: CountersPort
     streams: Sequence[str]
     sources: Sequence[MessageSourcePort]
     commits: Sequence[CommitPort]
@@ -86,6 +88,7 @@ class MemoryOperations:
         self.letters = InMemoryDeadLetters(*self._streams)
         self.scores = InMemoryFailedScores(self._boards, *self._streams)
         self.figures = InMemoryStreamFigures(*self._streams)
+        self.counters = InMemoryCounters()
         self.streams = [stream.name for stream in self._streams]
         self.sources = [InMemoryMessageSource(stream, parser(), "one") for stream in self._streams]
         self.commits = [InMemoryCommit(stream, self._boards) for stream in self._streams]
@@ -119,6 +122,7 @@ class RedisOperations:
         self.letters = container.dead_letters()
         self.scores = container.failed_scores()
         self.figures = container.figures()
+        self.counters = container.counters()
         self.keys = container.partition_keys()
         self.streams = [keys.stream for keys in self.keys]
         self.sources = [part.source() for part in self._parts]

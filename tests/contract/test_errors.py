@@ -5,13 +5,23 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+import asyncpg.exceptions
 import bson.errors
 import pymongo.errors
 import pytest
 import redis.exceptions
 
-from domains.kernel.errors import GroupMissing, Outage, PipelineError, RedisOutage, StoreOutage, StoreRefused
+from domains.kernel.errors import (
+    GroupMissing,
+    Outage,
+    OutageKind,
+    PipelineError,
+    RedisOutage,
+    StoreOutage,
+    StoreRefused,
+)
 from infrastructure.mongo import client as mongo_client
+from infrastructure.postgres import client as postgres_client
 from infrastructure.redis import client as redis_client
 from infrastructure.settings import Settings
 
@@ -63,6 +73,58 @@ _REDIS = sorted(
 def test_the_walk_finds_redis_pys_exceptions() -> None:
     assert {redis.exceptions.ConnectionError, redis.exceptions.RedisClusterException} <= set(_REDIS)
     assert len(_REDIS) > 20
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (ConnectionRefusedError("refused"), OutageKind.UNREACHABLE),
+        (redis.exceptions.TimeoutError("no answer"), OutageKind.UNREACHABLE),
+        (redis.exceptions.AuthenticationError("WRONGPASS"), OutageKind.FORBIDDEN),
+        (redis.exceptions.NoPermissionError("no permission"), OutageKind.FORBIDDEN),
+        (redis.exceptions.BusyLoadingError("loading"), OutageKind.STARTING),
+        (redis.exceptions.ReadOnlyError("a replica"), OutageKind.READ_ONLY),
+        (redis.exceptions.ResponseError("Error running script: -OOM command not allowed"), OutageKind.FULL),
+        (redis.exceptions.ResponseError("WRONGTYPE Operation against a key"), OutageKind.WRONG_TYPE),
+        (redis.exceptions.ResponseError("ERR syntax error"), OutageKind.UNUSABLE),
+    ],
+)
+def test_what_is_wrong_with_redis(cause: Exception, kind: OutageKind) -> None:
+    error = translation(redis_client.translated_errors, cause)
+    assert isinstance(error, Outage)
+    assert error.kind is kind
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (pymongo.errors.ServerSelectionTimeoutError("no server"), OutageKind.UNREACHABLE),
+        (pymongo.errors.OperationFailure("Authentication failed.", 18), OutageKind.FORBIDDEN),
+        (pymongo.errors.OperationFailure("disk", 14031), OutageKind.FULL),
+        (pymongo.errors.NotPrimaryError("not primary", {"code": 10107}), OutageKind.READ_ONLY),
+        (pymongo.errors.OperationFailure("?", 99999), OutageKind.UNUSABLE),
+    ],
+)
+def test_what_is_wrong_with_mongodb(cause: Exception, kind: OutageKind) -> None:
+    error = translation(mongo_client.translated_errors, cause)
+    assert isinstance(error, Outage)
+    assert error.kind is kind
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (asyncpg.exceptions.InvalidPasswordError("no"), OutageKind.FORBIDDEN),
+        (asyncpg.exceptions.CannotConnectNowError("starting up"), OutageKind.STARTING),
+        (asyncpg.exceptions.DiskFullError("full"), OutageKind.FULL),
+        (asyncpg.exceptions.ConnectionDoesNotExistError("gone"), OutageKind.UNREACHABLE),
+        (asyncpg.exceptions.UndefinedTableError("none"), OutageKind.UNUSABLE),
+    ],
+)
+def test_what_is_wrong_with_postgresql(cause: Exception, kind: OutageKind) -> None:
+    error = translation(postgres_client.translated_errors, cause)
+    assert isinstance(error, Outage)
+    assert error.kind is kind
 
 
 @pytest.mark.parametrize("cls", _REDIS, ids=lambda cls: cls.__name__)
@@ -220,3 +282,26 @@ async def test_a_client_that_cannot_connect_raises_an_outage() -> None:
 
     with pytest.raises(RedisOutage, match="ConnectionError"), redis_client.translated_errors():
         await client.ping()
+
+
+# PostgreSQL
+
+_POSTGRES = sorted({*exceptions_of(asyncpg.exceptions)}, key=lambda cls: cls.__qualname__)
+
+
+def test_the_walk_finds_asyncpgs_exceptions() -> None:
+    assert {asyncpg.exceptions.UniqueViolationError, asyncpg.exceptions.InterfaceError} <= set(_POSTGRES)
+    assert len(_POSTGRES) > 200
+
+
+@pytest.mark.parametrize("cls", _POSTGRES, ids=lambda cls: cls.__name__)
+def test_what_asyncpg_raises_is_an_outage_or_a_refusal(cls: type[Exception]) -> None:
+    of_data = (asyncpg.exceptions.DataError, asyncpg.exceptions.IntegrityConstraintViolationError)
+    is_refusal = issubclass(cls, (*of_data, asyncpg.exceptions.ProgramLimitExceededError))
+    expected = StoreRefused if is_refusal else StoreOutage
+    assert type(translation(postgres_client.translated_errors, made(cls))) is expected
+
+
+@pytest.mark.parametrize("cls", [ConnectionRefusedError, TimeoutError, OSError])
+def test_what_the_socket_raises_is_an_outage_of_postgres(cls: type[OSError]) -> None:
+    assert type(translation(postgres_client.translated_errors, cls("the system's words"))) is StoreOutage

@@ -8,10 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from domains.operations.model import LetterSummary, Selection, TaskState, TaskStatus
-from domains.operations.service import chosen_letters, replay_letters
+from domains.leaderboard.model import LeaderboardEntry
+from domains.operations.counters import SPANS, Flush, Totals
+from domains.operations.model import Entry, LetterSummary, Selection, TaskRun, TaskState, TaskStatus
+from domains.operations.service import (
+    chosen_letters,
+    grouped_letters,
+    outcome_of,
+    outcomes_within,
+    replay_letters,
+)
 from domains.pomodoro.model import Commit, DeadLetter, DeadLetterKind
+from infrastructure.redis.keys import CounterKeys
 from infrastructure.spring.message_parser import ORIGIN_FIELD
+from infrastructure.spring.replayed_message import REPLAYS_FIELD, past_replays
 from tests.contract.operations_side import (
     MemoryOperations,
     Operations,
@@ -87,9 +97,31 @@ async def test_the_latest_of_all_partitions_come_first(side: Operations) -> None
         await park(side, partition, reason)
         await asyncio.sleep(0.002)  # times are kept in milliseconds
 
-    latest = await side.letters.latest(3, lambda letter: len(letter.reason) == 1)
+    def short(letter: LetterSummary) -> bool:
+        return len(letter.reason) == 1
 
-    assert [letter.reason for letter in latest] == ["d", "c", "b"]
+    latest = await side.letters.page(3, short)
+    await side.letters.drop(latest.letters[-1:])  # a cursor outlives its letter
+    rest = await side.letters.page(3, short, latest.next)
+
+    assert [letter.reason for letter in latest.letters] == ["d", "c", "b"]
+    assert ([letter.reason for letter in rest.letters], rest.next) == (["a"], None)
+
+
+async def test_pages_have_every_letter_once(side: Operations) -> None:
+    for partition in range(2):
+        await park(side, partition, *(f"{partition}:{number}" for number in range(20)))
+    seen, cursor = list[LetterSummary](), None
+    while True:
+        page = await side.letters.page(7, lambda letter: not letter.reason.endswith("3"), cursor)
+        seen, cursor = [*seen, *page.letters], page.next
+        if cursor is None:
+            break
+
+    assert sorted(letter.reason for letter in seen) == sorted(
+        f"{partition}:{number}" for partition in range(2) for number in range(20) if number % 10 != 3
+    )
+    assert [letter.time for letter in seen] == sorted((letter.time for letter in seen), reverse=True)
 
 
 async def test_a_letter_is_found_by_its_id(side: Operations) -> None:
@@ -110,7 +142,11 @@ async def test_a_replayed_message_is_on_its_stream_again_once(side: Operations) 
     new_id = await side.letters.replay(letter)
 
     assert new_id is not None
-    assert await side.entry(1, new_id) == message() | {ORIGIN_FIELD: original_id}
+    entry = dict(await side.entry(1, new_id))
+    (past,) = past_replays({REPLAYS_FIELD: entry.pop(REPLAYS_FIELD)})
+    assert entry == message() | {ORIGIN_FIELD: original_id}
+    assert (past.parked, past.kind, past.reason) == (letter.time, letter.kind, letter.public_reason)
+    assert past.parked - 60 < past.replayed < past.parked + 60
     assert await letters_of(side) == []
     assert await side.letters.replay(letter) is None
     assert len((await side.sources[1].read_new(10, 10)).messages) == 1
@@ -125,6 +161,64 @@ async def test_a_message_keeps_the_id_under_which_it_first_came(side: Operations
         await side.commits[0].commit(Commit(dead_letters=[DeadLetter(again.entry_id, "again", again.fields)]))
 
     assert again.origin_id == first_id != again.entry_id
+    first, second = past_replays(again.fields)
+    assert first.parked <= second.parked
+
+
+async def test_a_message_is_corrected_on_its_way_back(side: Operations) -> None:
+    await park(side, 1, DeadLetter("", "wrong", message(duration="-1", url="x")))
+    (letter,) = await letters_of(side)
+
+    new_id = await side.letters.replay(letter, {"duration": "1.5", "url": None, "app": "Figma"})
+
+    assert new_id is not None
+    entry = await side.entry(1, new_id)
+    assert (entry["duration"], entry["app"], "url" in entry) == ("1.5", "Figma", False)
+
+
+async def test_what_became_of_a_replayed_message(side: Operations) -> None:
+    await park(side, 1, "committed", "died", "held", "undelivered")
+    entries = [Entry(letter.stream, str(await side.letters.replay(letter))) for letter in await letters_of(side)]
+    assert await side.letters.outcomes(entries) == {}
+    committed, died, _, _ = entries
+    await side.sources[1].read_new(3, 1000)
+    await side.commits[1].commit(Commit([LeaderboardEntry("u", ("leaderboard:x",), [committed.id], [1.0])]))
+    await side.commits[1].commit(Commit(dead_letters=[DeadLetter(died.id, "again", message())]))
+
+    found = await outcomes_within(side.letters, entries, seconds=0)
+
+    (letter,) = await letters_of(side)
+    assert found == {committed: None, died: letter}
+    assert [outcome_of(entry, found) for entry in entries] == ["committed", "died", "waiting", "waiting"]
+
+
+async def test_letters_are_grouped_by_kind_and_public_reason(side: Operations) -> None:
+    def invalid(value: str) -> DeadLetter:
+        kind = DeadLetterKind.INVALID_FIELD
+        return DeadLetter("", f"duration must not be {value}", {}, kind=kind, public_reason="duration must not be …")
+
+    await park(side, 0, "failed", invalid("-1"), invalid("-2"))
+    await park(side, 1, invalid("-3"))
+
+    groups = await grouped_letters(side.letters, Selection())
+
+    assert [(it.kind, it.reason, it.size) for it in groups] == [
+        ("invalid_field", "duration must not be …", 3),
+        ("failed", "it failed by itself at every try", 1),
+    ]
+    assert all(it.oldest <= it.latest for it in groups)
+
+
+async def test_no_more_are_replayed_than_wanted_and_none_that_came_back_since(side: Operations) -> None:
+    await park(side, 0, "a", "b", DeadLetter("", "cut", {}, truncated=True), "c")
+    until = max(letter.time for letter in await letters_of(side))
+    await asyncio.sleep(0.002)
+    await park(side, 0, "later")
+
+    done = [len((await replay_letters(side.letters, Selection(until=until), limit=2)).replayed) for _ in range(3)]
+
+    assert done == [2, 1, 0]
+    assert await reasons_of(side) == ["cut", "later"]
 
 
 async def test_dropped_letters_are_gone(side: Operations) -> None:
@@ -150,6 +244,11 @@ async def test_letters_are_chosen_by_reason_age_and_id(side: Operations) -> None
     assert await chosen(older_than="1h") == []
     assert await chosen(ids=[second.id]) == [second]
     assert await chosen(ids=[second.id], reason="store") == []
+    assert await chosen(kind="failed") == [first, second]
+    assert await chosen(kind="one_id") == []
+    assert await chosen(text="USER-1", reason="not") == [second]
+    assert await chosen(text=first.original_id, kind="failed") == [first]
+    assert await chosen(text="store", public=True) == [], "the reason may quote the message"
 
 
 async def test_a_letter_that_was_cut_is_left_and_the_others_are_replayed(side: Operations) -> None:
@@ -349,6 +448,115 @@ async def test_statuses_reach_whoever_listens_in_their_order(side: Operations) -
             assert [await anext(heard) for _ in told] == told
 
 
+async def test_of_tasks_begin_and_end_are_kept(side: Operations) -> None:
+    def status(state: TaskState, second: int, task_id: str = "1", **data: object) -> TaskStatus:
+        return TaskStatus(state, "ping", task_id, f"2025-09-02T00:00:{second:02}.000+00:00", data)
+
+    queue = await side.queue()
+    assert await queue.runs(10) == []
+    told = [
+        status(TaskState.STARTED, 0),
+        status(TaskState.PROGRESS, 1, logs=3),
+        status(TaskState.COMPLETED, 2, moved=4),
+        status(TaskState.COMPLETED, 2, moved=4),  # told again, since its reply was lost
+        status(TaskState.FAILED, 3, "2", reason="there is no such task"),
+        status(TaskState.STARTED, 4),
+    ]
+    for each in told:
+        await queue.publish(each)
+
+    running, refused, done = await (await side.queue()).runs(10)
+    assert running == TaskRun("ping", "1", TaskState.STARTED, told[5].time, None, {})
+    assert refused == TaskRun("ping", "2", TaskState.FAILED, told[4].time, told[4].time, told[4].data)
+    assert done == TaskRun("ping", "1", TaskState.COMPLETED, told[0].time, told[2].time, {"moved": 4})
+    assert await queue.runs(1) == [running]
+
+
+async def test_the_history_of_tasks_is_bounded_and_hinders_no_task(side: Operations) -> None:
+    side = only_redis(side)
+    queue, key = await side.queue(), side.container.task_keys().history
+    large = TaskStatus(TaskState.COMPLETED, "ping", "1", "2025-09-02T00:00:00.000+00:00", {"text": "x" * 100_000})
+    await queue.publish(large)
+    ((_, kept),) = await side.redis.xrange(key)
+    assert len(kept["status"]) < 1000
+    await side.redis.delete(key)
+    await side.redis.set(key, "of the wrong type")
+
+    async with queue.statuses() as heard, asyncio.timeout(30):
+        await queue.publish(large)
+        assert await anext(heard) == large
+
+
+# The audit
+
+
+async def test_changes_come_page_by_page(side: Operations) -> None:
+    audit = only_redis(side).container.audit()
+    for number in range(5):
+        await audit.note("kim", "changed", str(number), "done")
+
+    pages, cursor = list[list[str]](), None
+    while not pages or cursor is not None:
+        changes, cursor = await audit.page(2, cursor)
+        pages.append([change.item for change in changes])
+
+    assert pages == [["4", "3"], ["2", "1"], ["0"]]
+
+
+# Counters
+
+
+async def test_counts_add_up_in_the_totals_and_in_the_buckets_of_their_time(side: Operations) -> None:
+    hour = 1_756_771_200.0
+    await side.counters.add(Flush("one", 1, hour + 3000, {"committed": 2, "category:SNS": 1.25}))
+    await side.counters.add(Flush("other", 1, hour + 3599, {"committed": 3}))
+    await side.counters.add(Flush("one", 2, hour + 3601, {"committed": 5, "category:SNS": 0.5}))
+
+    assert await side.counters.totals() == Totals(hour + 3000, {"committed": 10, "category:SNS": 1.75})
+    for span, then in (("30d", [(0, 5), (3600, 5)]), ("24h", [(3000, 2), (3300, 3), (3600, 5)])):
+        history = await side.counters.history(SPANS[span], hour + 3601)
+        assert len(history) == SPANS[span].points
+        assert [(it.start - hour, it.counts["committed"]) for it in history if it.counts] == then
+    assert len(history[-1].counts) == 2
+
+
+async def test_a_flush_counts_once_however_often_it_comes(side: Operations) -> None:
+    first, second = Flush("one", 1, 1_756_771_200.0, {"committed": 2}), Flush("one", 2, 1_756_771_201.0, {"x": 1})
+    for flush in (first, first, second, first, second):
+        await side.counters.add(flush)
+
+    assert (await side.counters.totals()).counts == {"committed": 2, "x": 1}
+    assert await side.counters.history(SPANS["1h"], 1_756_771_202.0) != []
+
+
+async def test_nothing_was_counted_at_first(side: Operations) -> None:
+    assert await side.counters.totals() == Totals(None, {})
+
+
+async def test_only_hours_are_kept_for_long(side: Operations) -> None:
+    side = only_redis(side)
+    await side.counters.add(Flush("one", 1, 1_756_771_200.0, {"committed": 2}))
+    keys = CounterKeys()
+
+    kept = {step: await side.redis.ttl(keys.bucket(step, 1_756_771_200)) for step, _ in SPANS.values()}
+
+    assert {step: round(seconds, -1) for step, seconds in kept.items()} == {
+        10: 600, 60: 7200, 300: 172_800, 3600: 35 * 86_400,
+    }  # fmt: skip
+    assert await side.redis.ttl(keys.totals) == -1
+
+
+async def test_a_counter_of_the_wrong_type_hinders_no_other(side: Operations) -> None:
+    side = only_redis(side)
+    await side.redis.set(CounterKeys().bucket(60, 1_756_771_200), "of somebody else")
+    await side.redis.hset(CounterKeys().totals, "committed", "many")
+
+    await side.counters.add(Flush("one", 1, 1_756_771_200.0, {"committed": 2, "dead_letters": 1}))
+
+    assert (await side.counters.totals()).counts == {"dead_letters": 1}
+    assert (await side.counters.history(SPANS["30d"], 1_756_771_200.0))[-1].counts["committed"] == 2
+
+
 # What somebody else has written, or another version
 
 
@@ -391,9 +599,10 @@ async def test_letters_of_an_earlier_and_of_a_later_version_are_replayed(side: O
         (DeadLetterKind.UNKNOWN, "why", "ann"),
     ]
     assert len(replay.replayed) == 2
-    assert [await side.entry(0, entry_id) for entry_id in replay.replayed.values()] == [
-        message(userId="ann") | {ORIGIN_FIELD: "1-1"}
-    ] * 2
+    for entry in replay.replayed.values():
+        fields = dict(await side.entry(0, entry.id))
+        assert fields.pop(REPLAYS_FIELD)
+        assert fields == message(userId="ann") | {ORIGIN_FIELD: "1-1"}
 
 
 async def test_a_letter_of_thousands_of_fields_is_replayed_with_those_that_mean_something(side: Operations) -> None:
@@ -403,8 +612,8 @@ async def test_a_letter_of_thousands_of_fields_is_replayed_with_those_that_mean_
 
     replay = await replay_letters(side.letters, Selection())
 
-    ((_, entry_id),) = replay.replayed.items()
-    assert (await side.entry(0, entry_id)).items() >= message().items()
+    (entry,) = replay.replayed.values()
+    assert (await side.entry(0, entry.id)).items() >= message().items()
 
 
 async def test_what_is_no_score_among_the_kept_ones_hinders_none(side: Operations) -> None:

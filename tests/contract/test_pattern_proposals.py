@@ -33,6 +33,13 @@ async def test_proposals_come_back_as_they_were_saved_by_id(stores: Stores) -> N
     assert await stores.proposals.find_all() == [FOO, STUDY]
 
 
+async def test_evidence_of_a_site_comes_back(stores: Stores) -> None:
+    of_page = replace(STUDY, evidence=Evidence(0, 0, {}, ("study.com",), 0.875))
+    await stores.proposals.save_all([of_page])
+
+    assert await stores.proposals.find_all() == [of_page]
+
+
 async def test_saving_replaces_what_has_the_same_id(stores: Stores) -> None:
     await stores.proposals.save_all([FOO, STUDY])
     accepted = replace(FOO, status=ProposalStatus.ACCEPTED, category="Game", evidence=Evidence(80, 20, {}, ("F",)))

@@ -23,6 +23,16 @@ async def session_of(stores: Stores, log: PomodoroUsageLog) -> list[PomodoroUsag
 # Saving and finding
 
 
+async def test_the_logs_of_some_users_in_a_period(stores: Stores) -> None:
+    logs = [usage_log(n, user_id=user, timestamp=float(n)) for n, user in enumerate("abcabcabc", 1)]
+    await stores.logs.save_all(logs)
+
+    found = await stores.logs.find_of_users(["a", "c", "nobody"], 3.0, 7.0)
+
+    assert sorted(found, key=lambda log: log.timestamp) == [logs[2], logs[3], logs[5]]
+    assert await stores.logs.find_of_users([], 0.0, 10.0) == []
+
+
 @pytest.mark.parametrize(
     "log",
     [
@@ -352,3 +362,12 @@ async def test_a_document_that_is_no_log_is_set_aside_with_its_reason_and_hinder
     assert [log.id for page in pages for log in page] == [log_id(1)]
     assert set_aside.keys() == {str(foreign.inserted_id)}
     assert "sessionDate" in set_aside[str(foreign.inserted_id)]
+
+
+async def test_logs_are_found_by_their_ids(stores: Stores) -> None:
+    await stores.logs.save_all([usage_log(1), usage_log(2), usage_log(3)])
+
+    found = await stores.logs.find_by_ids([log_id(1), log_id(3), log_id(9)])
+
+    assert sorted(log.id for log in found) == [log_id(1), log_id(3)]
+    assert await stores.logs.find_by_ids([]) == []

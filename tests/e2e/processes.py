@@ -32,7 +32,15 @@ def environment(**settings: str) -> dict[str, str]:
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     unset = {name.upper(): "" for name in Settings.model_fields}
-    return {**kept, **unset, "HTTP_PORT": "0", "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **settings}
+    return {
+        **kept,
+        **unset,
+        "HTTP_PORT": "0",
+        "COLLECT_PORT": "0",
+        "PYTHONUNBUFFERED": "1",
+        "COLUMNS": "200",
+        **settings,
+    }
 
 
 class Result:
@@ -119,7 +127,9 @@ class Pipeline:
         self.settings = {"DATA_DIR": str(directory), "BLOCK_MS": "100", "CLAIM_IDLE_MS": "500"} | settings
         self.running: list[Running] = []
 
-    def run(self, command: str, *arguments: str, input: str | None = None, **settings: str) -> Result:
+    def run(
+        self, command: str, *arguments: str, input: str | None = None, seconds: float = DEADLINE, **settings: str
+    ) -> Result:
         done = subprocess.run(
             [sys.executable, "-m", f"cmd.{command}", *arguments],
             cwd=ROOT,
@@ -127,7 +137,7 @@ class Pipeline:
             input=input if input is not None else "",
             capture_output=True,
             encoding="utf-8",
-            timeout=DEADLINE,
+            timeout=seconds,
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)
@@ -183,13 +193,11 @@ class Pipeline:
         until(lambda: not self.redis_runs(), "the embedded redis-server has ended")
 
 
-def until(condition: Callable[[], Any], what: str | Callable[[], str]) -> None:
-    deadline = time.monotonic() + DEADLINE
+def until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = DEADLINE) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(
-                f"in {DEADLINE:.0f} s it did not happen: {what if isinstance(what, str) else what()}"
-            )
+            raise AssertionError(f"in {seconds:.0f} s it did not happen: {what if isinstance(what, str) else what()}")
         time.sleep(0.02)
 
 

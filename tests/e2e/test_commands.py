@@ -134,8 +134,8 @@ def test_publish_and_leaderboard(running: Pipeline, tmp_path: Path) -> None:
     shown = running.run("leaderboard", "development", "--period", "week", "--user", "ann", "--limit", "1")
     assert shown.code == 0
     assert "지우" in shown.out
-    assert "0:25:00" in shown.out
-    assert "ann: rank 2 of 2, 0:02:30" in shown.out
+    assert "25 min" in shown.out
+    assert "ann: rank 2 of 2, 2 min" in shown.out
     absent = running.run("leaderboard", "SNS", "--period", "month", "--user", "nobody", "--json").json()
     assert absent["user"] == {"rank": 0, "userId": "nobody", "score": 0.0}
     assert absent["rows"] == []
@@ -203,14 +203,17 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
     replayed = pipeline.run("dead_letters", "replay", "--all", "--json").json()
     assert [letter["id"] for letter in replayed["replayed"]] == [letter["id"] for letter in listed[:2]]
     assert replayed["truncated"] == 1
+    assert [letter["outcome"] for letter in replayed["replayed"]] == ["died", "died"]
     with pipeline.redis() as client:
         until(lambda: client.xlen(DEAD_LETTERS) == 3, "they fail again")
         assert [fields["reason"] for _, fields in client.xrange(DEAD_LETTERS)][1:] == [
             letter["reason"] for letter in listed[:2]
         ]
 
-    (kind, *_) = pipeline.run("dead_letters", "summary", "--json").json()
-    assert (kind["kind"], kind["count"]) == ("too_large", 1)
+    groups = pipeline.run("dead_letters", "summary", "--json").json()
+    assert [(group["kind"], group["count"]) for group in groups] == [
+        ("invalid_field", 1), ("one_id", 1), ("too_large", 1),
+    ]  # fmt: skip
     assert "too_large" in pipeline.run("dead_letters", "summary").out
     chosen = ("dead_letters", "drop", "--reason", "BYTES long", "--json")
     assert pipeline.run(*chosen, "--dry-run").json() == {"dropped": 1, "dryRun": True}
@@ -218,6 +221,30 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
     assert "2 dropped" in pipeline.run("dead_letters", "drop", "--all").out
     with pipeline.redis() as client:
         assert client.xlen(DEAD_LETTERS) == 0
+
+
+def test_a_dead_letter_is_corrected_and_its_end_is_told(running: Pipeline) -> None:
+    address = {"REDIS_ADDR": f"unix://{running.directory}/redis.sock"}
+    mine = ("dead_letters", "list", "--search", "to be corrected", "--kind", "invalid_field", "--json")
+
+    def of_mine(*arguments: str) -> Result:
+        (letter,) = running.run(*mine, **address).json()
+        command, *options = arguments
+        return running.run("dead_letters", command, letter["id"], *options, **address)
+
+    with running.redis() as client:
+        client.xadd(STREAM, message(duration="-1", userId="to be corrected"))
+        until(lambda: "to be corrected" in running.run(*mine, **address).out, "it is parked")
+        again = of_mine("replay").out
+        assert again.endswith("1 replayed: 0 committed, 1 died again, 0 waiting\n")
+        assert "duration must be a finite number" in again
+        assert "earlier     parked 20" in of_mine("show").out
+        wrong = one_readable_message(of_mine("replay", "--set", "duration=-2"), 1)
+        assert "it would become a dead letter again: duration must be" in wrong
+        assert "not NAME=VALUE" in one_readable_message(of_mine("replay", "--set", "duration"), 2)
+        right = of_mine("replay", "--set", "duration=2")
+        assert right.out == "1 replayed: 1 committed, 0 died again, 0 waiting\n"
+        assert client.zscore("leaderboard:work:2025-09-02", "to be corrected") == 2.0
 
 
 def test_what_a_person_did_is_noted(running: Pipeline) -> None:

@@ -40,6 +40,10 @@ def test_it_says_where_it_runs_counts_and_keeps_its_data(pipeline: Pipeline) -> 
     assert not pipeline.redis_runs()
 
     consumer = pipeline.consumer()
+    with pipeline.redis() as client:
+        totals: dict[str, str] = client.hgetall("{pomocore:counters}:totals")  # type: ignore[assignment]
+    assert totals["committed"] == "3", "the counters have what was counted last before the stop, too"
+    assert float(totals["category:Development"]) == 240.15
     assert counted(pipeline) == 120.15
     assert len(pipeline.documents("pomodoro_usage_log")) == 3
     publish(pipeline, message())

@@ -82,7 +82,7 @@ def test_what_the_llm_keeps_answering_is_proposed_accepted_and_rejected(learned:
     shown = learned.run("patterns", "list")
     assert shown.code == 0, shown
     assert "2 proposals" in shown.out
-    for text in (site["id"], "www.kiln-atelier.com", "100.0%", "kilnworks"):
+    for text in (site["id"], "www.kiln-atelier.com", "100 %", "kilnworks"):
         assert text in shown.out
     assert SECRET not in shown.out + result.out
 

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,14 +14,20 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from domains.categoryPattern.model import CategoryPattern, Evidence, PatternKind, PatternProposal, ProposalStatus
-from domains.kernel.errors import RedisOutage
+from domains.kernel.errors import OutageKind, RedisOutage
 from domains.kernel.window import Window
-from domains.patternClassifier.model import Tier
-from domains.pomodoro.model import Lane
+from domains.operations.counters import SPANS
+from domains.operations.model import TaskState, TaskStatus
+from domains.patternClassifier.model import Classification, Tier
+from domains.patternClassifier.snapshot import PatternSnapshot
+from domains.pomodoro.model import CommitResult, Lane
+from domains.siteProfile.model import EvidenceKind, PageFacts, SiteEvidence, SiteProfile, SiteState, VisitOutcome
 from infrastructure.composition.container import running_container
 from infrastructure.http import live
 from infrastructure.http.door import open_door
 from infrastructure.http.page import console_files
+from infrastructure.observing.deployment_counters import DeploymentCounters
+from infrastructure.operations.task_registry import TASKS
 from infrastructure.settings import Settings, SettingsError, load_settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import hex_id, message
@@ -105,6 +112,31 @@ async def test_the_state_is_that_of_the_metrics(door: Door) -> None:
     assert state["llm"] is False
 
 
+async def test_the_history_and_the_totals_are_those_of_the_deployment(door: Door) -> None:
+    container = door.pipeline.container
+    await container.counting().flush()
+    another = DeploymentCounters(container.counters())  # as another instance, or this one before it was restarted
+    another.classified({Tier.LLM: 3})
+    another.batch_committed(CommitResult(messages=3), 0.02, Lane.SLOW)
+    await another.flush()
+    await container.state().refresh()
+
+    deployment = (await door.get("/api/state"))["deployment"]
+    assert {**deployment, "since": None} == {
+        "since": None, "committed": 4, "dead_letters": 0, "tiers": {"app": 1, "llm": 3},
+        "categories": {"Development": 120.0},
+    }  # fmt: skip
+    for span, (step, points) in SPANS.items():
+        history = await door.get("/api/history", span=span)
+        assert (history["step"], history["since"]) == (step, deployment["since"])
+        assert history["start"] <= history["now"] - step * (points - 1) < history["start"] + step
+        series = history["committed"], history["tiers"]["llm"], history["lanes"]["slow"]["messages"]
+        assert [(len(each), sum(each)) for each in series] == [(points, 4), (points, 3), (points, 3)]
+        assert sum(history["categories"]["Development"]) == 120.0
+        assert [p for p in history["lanes"]["slow"]["p95"] if p is not None] == [pytest.approx(0.02425)]
+    assert (await door.refused("/api/history", span="2y"))[0] == 400
+
+
 async def test_events_are_a_history_and_then_a_state_each_second(door: Door) -> None:
     async with door.session.get(f"{door.address}/api/events") as answer:
         assert answer.content_type == "text/event-stream"
@@ -131,7 +163,7 @@ async def test_silence_is_broken_now_and_then(door: Door, monkeypatch: pytest.Mo
 
 async def test_events_go_on_while_redis_is_away(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     async def gone() -> None:
-        raise RedisOutage("gone")
+        raise RedisOutage("gone", OutageKind.UNREACHABLE)
 
     for name in ("streams", "ping"):
         monkeypatch.setattr(door.pipeline.container.figures(), name, gone)
@@ -139,7 +171,11 @@ async def test_events_go_on_while_redis_is_away(door: Door, monkeypatch: pytest.
         await event(answer)
         _, state = await event(answer)
 
-    assert (state["level"], state["streams"], state["checks"]["redis"]["why"]) == ("down", [], "gone")
+    assert (state["level"], state["streams"]) == ("down", [])
+    (outage,) = state["outages"]
+    assert (outage["kind"], outage["cause"]) == ("unreachable", "gone")
+    assert abs(state["time"] - outage["since"]) < DEADLINE
+    assert state["checks"]["redis"]["why"] == outage["words"]
 
 
 async def test_no_more_than_some_may_listen(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,20 +225,24 @@ async def test_the_console_runs_nothing_but_files_of_this_server(door: Door) -> 
 
 
 async def files_of_the_console(door: Door) -> dict[str, str]:
-    """{name: text} of all that the page loads, and of what this loads."""
-    async with door.session.get(door.address) as answer:
-        wanted, loaded = re.findall(r'"/console/([\w.]+)"', await answer.text()), dict[str, str]()
+    """{name: text} of all that the pages load, and of what this loads."""
+    wanted, loaded = [*CHOSEN], dict[str, str]()
+    for page in ("/", "/users/user-1"):
+        async with door.session.get(door.address + page, headers=ADMIN) as answer:
+            wanted += re.findall(r'"/console/([\w.]+)"', await answer.text())
     for name in wanted:
         if name not in loaded:
             async with door.session.get(f"{door.address}/console/{name}") as answer:
                 assert answer.status == 200, name
                 assert answer.content_type == CONTENT_TYPES[name.rpartition(".")[2]]
                 loaded[name] = await answer.text()
-            wanted += re.findall(r'from "\./([\w.]+)"', loaded[name])
+            wanted += re.findall(r'(?:from|import) "\./([\w.]+)"', loaded[name])
     return loaded
 
 
-CONTENT_TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+CONTENT_TYPES = {"js": "text/javascript", "css": "text/css", "json": "application/json", "svg": "image/svg+xml"}
+CHOSEN = ["en.json", "ko.json", "icon-degraded.svg", "icon-down.svg"]
+"""Files whose names the scripts put together."""
 
 
 async def test_every_file_of_the_console_is_loaded_and_of_its_type(door: Door) -> None:
@@ -230,6 +270,85 @@ async def test_a_file_that_a_browser_has_is_not_sent_again(door: Door) -> None:
 async def test_nothing_but_the_console_is_served_as_a_file(door: Door, name: str) -> None:
     async with door.session.get(URL(f"{door.address}/console/{name}", encoded=True)) as answer:
         assert answer.status == 404
+
+
+# System
+
+
+async def test_the_system_is_described_without_secrets(pipeline_on: StartPipeline, settings: Settings) -> None:
+    chosen = load_settings(
+        **settings.model_dump(exclude_unset=True),
+        http_port=free_port(),
+        admin_token=TOKEN,
+        openai_proxy="http://user:hidden-password@proxy:3128",
+        schedule_reload_patterns="0 4 * * *",
+        batch_max=7,
+    )
+    async with pipeline_on(chosen) as pipeline, ClientSession() as session:
+        container = pipeline.container
+        for state in (TaskState.STARTED, TaskState.COMPLETED):
+            status = TaskStatus(state, "ping", "1", "2025-09-02T00:00:34.500+00:00", {})
+            await container.task_queue().publish(status)
+        consumers = [container.partition().consumer()]
+        async with open_door(container.state(), container.api, consumers, asyncio.Event()) as address:
+            await pipeline.process(message())
+            await container.state().refresh()
+            async with session.get(f"{address}/api/system") as answer:
+                text, system = await answer.text(), await answer.json()
+
+    (instance,) = system["instances"]
+    assert (instance["name"], instance["alive"], instance["here"]) == (chosen.consumer_name, True, True)
+    assert [(store["service"], store["address"], store["ok"]) for store in system["stores"]] == [
+        ("redis", chosen.redis_addr, True),
+        ("store", str(chosen.data_dir / "pomocore.db"), True),
+    ]
+    shown = {setting["name"]: setting for setting in system["settings"]}
+    assert shown.keys() == {name.upper() for name in Settings.model_fields}
+    assert (shown["BATCH_MAX"]["value"], shown["BATCH_MAX"]["default"], shown["BATCH_MAX"]["isSet"]) == (
+        "7", "1000", True,
+    )  # fmt: skip
+    assert (shown["LLM_BATCH_SIZE"]["value"], shown["LLM_BATCH_SIZE"]["isSet"]) == ("1", False)
+    assert (shown["ADMIN_TOKEN"]["value"], shown["ADMIN_TOKEN"]["isSet"], shown["ADMIN_TOKEN"]["secret"]) == (
+        None, True, True,
+    )  # fmt: skip
+    assert shown["OPENAI_PROXY"]["value"] == "http://…@proxy:3128/"
+    assert not any(secret in text for secret in (TOKEN, "hidden-password"))
+    tasks = {task["name"]: task for task in system["tasks"]}
+    assert tasks.keys() == TASKS.keys()
+    assert tasks["reload_patterns"]["schedule"] == "0 4 * * *"
+    assert datetime.fromtimestamp(tasks["reload_patterns"]["next"], chosen.zone).hour == 4
+    (run,) = system["runs"]
+    assert run == tasks["ping"]["lastRun"]
+    assert (run["status"], run["started"], run["ended"]) == ("completed", 1756771234.5, 1756771234.5)
+
+
+async def test_the_audit_shows_what_only_with_the_token(door: Door) -> None:
+    for number in range(3):
+        await door.pipeline.container.audit().note("kim", "changed", f"my secret {number}", "done")
+    first = await door.get("/api/audit", limit=2)
+    rest = await door.get("/api/audit", limit=2, before=first["next"], headers=ADMIN)
+
+    assert [(it["who"], it["what"], it["item"], it["outcome"]) for it in first["content"]] == [
+        ("kim", "changed", None, None)
+    ] * 2
+    assert [(it["item"], it["outcome"]) for it in rest["content"]] == [("my secret 0", "done")]
+    assert rest["next"] is None
+
+
+async def test_the_system_is_shown_while_redis_is_away(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(*_: object) -> None:
+        raise RedisOutage("gone", OutageKind.UNREACHABLE)
+
+    container = door.pipeline.container
+    monkeypatch.setattr("infrastructure.operations.health._CHECK_KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(container.figures(), "ping", gone)
+    monkeypatch.setattr(container.task_queue(), "runs", gone)
+    system = await door.get("/api/system")
+
+    redis, store = system["stores"]
+    assert (redis["ok"], redis["kind"], store["ok"], system["runs"]) == (False, "unreachable", True, None)
+    assert redis["since"] is not None
+    assert redis["words"].startswith(f"Redis at {redis['address']} has not answered since ")
 
 
 # Boards
@@ -308,7 +427,7 @@ async def test_a_board_that_redis_cannot_read_is_a_problem_too(door: Door) -> No
 
     status, detail = await door.refused("/api/boards/work", period="day", date="2025-09-01")
     assert status == 503
-    assert "WRONGTYPE" in detail
+    assert "has had a key of another type" in detail
 
 
 async def test_categories_say_what_is_work(door: Door) -> None:
@@ -377,9 +496,9 @@ async def test_the_latest_of_all_partitions(settings: Settings, redis_server: Re
             for time in range(1500):
                 letter = {"reason": f"number {time}", "originalId": "1-0", "deliveryCount": "1", "time": str(time)}
                 stream = f"{settings.stream_key}:{time % 3}:dlq"
-                client.xadd(stream, letter | {"truncated": "false", "fields": "{}"})
-        latest = await container.dead_letters().latest(4, lambda letter: True)
-        rare = await container.dead_letters().latest(4, lambda letter: letter.reason in ("number 2", "number 1498"))
+                client.xadd(stream, letter | {"truncated": "false", "fields": "{}"}, id=f"{1000 + time}-0")
+        latest, _ = await container.dead_letters().page(4, lambda letter: True)
+        rare, _ = await container.dead_letters().page(4, lambda letter: letter.reason in ("number 2", "number 1498"))
 
     assert [letter.reason for letter in latest] == [f"number {time}" for time in (1499, 1498, 1497, 1496)]
     assert [letter.reason for letter in rare] == ["number 1498", "number 2"]
@@ -400,16 +519,93 @@ async def test_a_replay_puts_it_back_once_and_is_logged(door: Door) -> None:
     assert returned["originalId"] == (await answer.json())["newId"]
 
 
+async def test_what_became_of_a_replayed_message_is_told_and_kept_as_its_history(door: Door) -> None:
+    letter = await door.dead_letter()
+    answer = await (await door.post(f"/api/dead-letters/{letter['id']}/replay", headers=ADMIN)).json()
+    (again,) = (await door.get("/api/dead-letters", headers=ADMIN))["content"]
+
+    assert (answer["outcome"], answer["letterId"], answer["why"]) == ("died", again["id"], again["reason"])
+    assert again["fields"] == message(duration="-1", title="my secret", url="https://private.example/x")
+    assert again["firstCame"] == int(letter["originalId"].split("-")[0]) / 1000
+    (past,) = again["history"]
+    assert (past["parked"], past["kind"], past["reason"]) == (letter["time"], letter["kind"], letter["reason"])
+
+
+async def test_a_letter_is_corrected_and_replayed(door: Door) -> None:
+    letter = await door.dead_letter()
+    path = f"/api/dead-letters/{letter['id']}/replay"
+    still_wrong = await door.post(path, {"fields": {"duration": "1.5", "session": "x"}}, ADMIN)
+    not_theirs = await door.post(path, {"fields": {"pomocoreOriginalId": "1-1"}}, ADMIN)
+    done = await door.post(path, {"fields": {"duration": "1.5", "url": None}}, ADMIN)
+
+    assert (still_wrong.status, not_theirs.status, done.status) == (409, 409, 200)
+    assert "session must be a whole number" in await told(still_wrong)
+    assert (await done.json())["outcome"] == "committed"
+    assert (await door.get("/api/boards/work", **DAY))["content"][0]["score"] == 121.5
+    assert (await door.get("/api/dead-letters"))["content"] == []
+    ((change,), _) = await door.pipeline.container.audit().page(5)
+    assert change[2:] == ("corrected (duration, url) and replayed a dead letter", letter["id"], "committed")
+
+
+async def test_a_message_that_nobody_takes_is_said_to_wait(door: Door) -> None:
+    letter = await door.dead_letter()
+    key = f"{door.pipeline.settings.stream_key}:dlq"
+    with door.pipeline.redis.pipeline() as both:  # onto a queue on which nobody is at work
+        ((_, fields),) = door.pipeline.redis.xrange(key)
+        both.xadd("pomocore:cards:users:dlq", fields | {"fields": '{"key": "k", "run": "r", "data": "{}"}'})
+        both.xdel(key, letter["id"])
+        _, _ = both.execute()
+    (job,) = (await door.get("/api/dead-letters"))["content"]
+    path = f"/api/dead-letters/{job['id']}/replay"
+
+    assert (await door.post(path, {"fields": {"duration": "1"}}, ADMIN)).status == 409
+    answer = await (await door.post(path, {"wait": 0}, ADMIN)).json()
+    assert (answer["outcome"], answer["letterId"], answer["why"]) == ("waiting", None, None)
+
+
+async def test_many_are_counted_replayed_and_dropped(door: Door) -> None:
+    bad = [message(duration="-1"), message(duration="-2"), message(userId=None), message(session="-3")]
+    await door.pipeline.process(*bad)
+    summary = await door.get("/api/dead-letters/summary")
+    await door.pipeline.process(message(session="-4"))
+
+    assert summary["total"] == 4
+    assert [(group["kind"], group["reason"][:8], group["count"]) for group in summary["groups"]] == [
+        ("invalid_field", "duration", 2),
+        ("invalid_field", "session ", 1),
+        ("missing_field", "userId i", 1),
+    ]
+    of_group = {"kind": "invalid_field", "reason": summary["groups"][0]["reason"]}
+    replayed = await (await door.post("/api/dead-letters/replay", of_group, ADMIN)).json()
+    assert replayed["counts"] == {"committed": 0, "died": 2, "waiting": 0, "left": 0}
+    again = await (await door.post("/api/dead-letters/replay", of_group | {"until": replayed["until"]}, ADMIN)).json()
+    assert (again["replayed"], again["more"]) == ([], False), "those that came back are later"
+    first = (await door.get("/api/dead-letters", limit=3, q="SESSION"))["content"]
+    dropped = await (await door.post("/api/dead-letters/drop", {"ids": [each["id"] for each in first]}, ADMIN)).json()
+    assert (len(first), dropped["dropped"]) == (2, 2)
+    page = await door.get("/api/dead-letters", limit=2)
+    rest = await door.get("/api/dead-letters", limit=2, before=page["next"])
+    assert (len(page["content"]), len(rest["content"]), rest["next"]) == (2, 1, None)
+    changes, _ = await door.pipeline.container.audit().page(3)
+    assert [(it.what, it.outcome) for it in changes][::2] == [
+        ("dropped dead letters", "2 dropped"),
+        ("replayed dead letters", "2 replayed: 0 committed, 2 died, 0 waiting"),
+    ]
+    for path in ("/api/dead-letters/replay", "/api/dead-letters/drop"):
+        assert (await door.post(path, {}, ADMIN)).status == 400, "all of them have to be asked for by something"
+        assert (await door.post(path, of_group)).status == 401
+
+
 @pytest.mark.parametrize(
     ("token", "owner"), [(TOKEN, "admin"), ("another long token", "kim"), ("a third long token", "lee")]
 )
 async def test_a_change_is_noted_with_the_owner_of_the_token(door: Door, token: str, owner: str) -> None:
     letter = await door.dead_letter()
     answer = await door.post(f"/api/dead-letters/{letter['id']}/replay", headers={"Authorization": f"Bearer {token}"})
-    (change,) = await door.pipeline.container.audit().latest(5)
+    ((change,), _) = await door.pipeline.container.audit().page(5)
 
     assert answer.status == 200
-    assert change[1:] == (f"{owner} from 127.0.0.1", "replayed a dead letter", letter["id"], "done")
+    assert change[1:] == (f"{owner} from 127.0.0.1", "replayed a dead letter", letter["id"], "died")
 
 
 # Who may
@@ -564,3 +760,54 @@ async def test_a_proposal_is_rejected(door: Door) -> None:
     assert (await door.post("/api/proposals/a2/reject", headers=ADMIN)).status == 404
     (kept,) = await door.pipeline.container.proposals().find_all()
     assert kept.status is ProposalStatus.REJECTED
+
+
+# Sites
+
+
+async def test_sites_are_shown_with_their_evidence_in_pages(door: Door) -> None:
+    profiles = door.pipeline.container.site_profiles()
+    reason = SiteEvidence(EvidenceKind.MANIFEST, "games", "Game", 0.85)
+    for site, state in {"b.io": SiteState.CONCLUDED, "a.io": SiteState.OPEN, "c.io": SiteState.OPEN}.items():
+        await profiles.begin_visit(site, 7.0, 0.0)
+        concluded = ("Game", 0.85, (reason,)) if state is SiteState.CONCLUDED else ("", 0.0, ())
+        await profiles.save(SiteProfile(site, 7.0, state, VisitOutcome.PAGE, "", PageFacts("T"), *concluded))
+
+    page = await door.get("/api/sites?limit=2")
+    rest = await door.get("/api/sites?after=b.io")
+
+    assert ([site["site"] for site in page["content"]], page["hasMore"]) == (["a.io", "b.io"], True)
+    assert ([site["site"] for site in rest["content"]], rest["hasMore"]) == (["c.io"], False)
+    assert (await door.get("/api/sites?state=concluded"))["content"] == [
+        {
+            "site": "b.io",
+            "state": "concluded",
+            "visitedAt": 7.0,
+            "outcome": "page",
+            "detail": "",
+            "category": "Game",
+            "confidence": 0.85,
+            "title": "T",
+            "evidence": [{"kind": "manifest", "found": "games", "category": "Game", "weight": 0.85}],
+        }
+    ]
+
+
+async def test_a_window_of_a_profiled_site_is_explained_by_its_profile(door: Door) -> None:
+    class Sites:
+        def at_once(self, window: Window, snapshot: PatternSnapshot) -> Classification | None:
+            return snapshot.by_tier[Tier.SITE]["Development"] if "a.io" in window.url else None
+
+    classifier = door.pipeline.container.classifier()
+    classifier._sites = Sites()
+    asked = {"app": "Google Chrome", "url": "https://a.io/", "title": "A - Google Chrome"}
+
+    found = await (await door.post("/api/classify", asked)).json()
+
+    assert (found["category"], found["tier"], found["pattern"]) == ("Development", "site", None)
+
+
+async def test_sites_are_visited_and_forgotten_with_the_token_and_only_where_profiles_are_on(door: Door) -> None:
+    for verb in ("visit", "forget"):
+        assert (await door.post(f"/api/sites/a.io/{verb}")).status == 401
+        assert (await door.post(f"/api/sites/a.io/{verb}", headers=ADMIN)).status == 409

@@ -16,8 +16,9 @@ from domains.patternClassifier.ports import Reservation
 from domains.patternClassifier.questions import Question
 from domains.pomodoro.model import Commit, DeferredMessage, Move, Session, SessionEnd
 from infrastructure.composition.container import Container, running_container
+from infrastructure.composition.user_data import user_data_of
 from infrastructure.redis.client import guarded
-from infrastructure.redis.commit import CommitLimits
+from infrastructure.redis.commit import CommitLimits, RedisCommit
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.sample import sample_week
@@ -319,3 +320,20 @@ async def test_answers_budget_and_lease_are_shared_on_a_cluster(container: Conta
     assert await container.classification_cache().get_many([question]) == {question: "SNS"}
     assert isinstance(await container.llm_budget().reserve("user-1", 7), Reservation)
     assert await container.partition().deferred().lease(30.0)
+
+
+async def test_a_user_is_erased_whose_scores_are_on_their_way(
+    container: Container, masters: list[RedisServer]
+) -> None:
+    commits = await committed(container, "1-1", "2-1")
+    entries = [
+        LeaderboardEntry(user, BOARDS, [entry_id], [60.0], [None])
+        for user, entry_id in (("ann", "1-1"), ("ben", "2-1"))
+    ]
+    await RedisCommit.commit(commits, Commit(entries))  # as one that is killed before it delivers
+    assert await boards_of(container, masters) == {}
+
+    erased = await user_data_of(container).erase("ann")
+
+    assert erased == {"boards": len(BOARDS)}
+    assert await boards_of(container, masters) == {board: {"ben": 60.0} for board in BOARDS}

@@ -17,7 +17,7 @@ from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.errors import RedisOutage
 from domains.operations.model import TaskStatus
 from domains.pomodoro.model import Commit, DeadLetter
-from infrastructure.composition.container import Container, running_container, task_runner
+from infrastructure.composition.container import Container, card_worker, running_container, task_runner
 from infrastructure.observing.observers import Observer
 from infrastructure.operations.schedule import Schedule
 from infrastructure.operations.task_registry import Params
@@ -26,6 +26,7 @@ from infrastructure.operations.tasks import Task
 from infrastructure.redis.keys import TaskQueueKeys
 from infrastructure.redis.task_queue import RedisTaskQueue
 from infrastructure.settings import Settings
+from tests.cards import make_past, remember
 from tests.integration.conftest import DEADLINE
 from tests.messages import (
     DEVELOPMENT,
@@ -320,7 +321,7 @@ async def test_what_a_task_did_is_noted(container: Container, spring: Spring) ->
     await spring.hears("started", "failed")
     await spring.nothing_left()
 
-    latest, foreign = await container.audit().latest(10)
+    (latest, foreign), _ = await container.audit().page(10)
     assert (latest.who, latest.what, latest.item) == ("task 7", "rebuild_leaderboard", '{"date": "1000-01-01"}')
     assert latest.outcome.startswith('failed: {"reason": "the server has archived')
     assert foreign[1:] == ("", "", "", "")
@@ -540,8 +541,8 @@ async def test_a_time_of_the_schedule_sends_one_request_from_all_instances(
 
     async with going(task_runner(container)):
         told = await spring.hears("started", "completed")
+        await spring.nothing_left()
     assert told["id"] == "schedule:reload_patterns:2025-09-02T04:00"
-    await spring.nothing_left()
 
 
 async def test_what_was_refused_was_not_sent(container: Container, redis_client: Any) -> None:
@@ -568,9 +569,10 @@ async def test_a_list_of_the_wrong_type_is_told_of_and_waited_out(container: Con
             spring.send("ping")
             await spring.hears("started", "completed")
 
-    assert any(problem.startswith("tasks: ") and "WRONGTYPE" in problem for problem in snapshot["problems"]), (
-        snapshot["problems"]
-    )
+    (outage,) = snapshot["outages"]
+    assert (outage["service"], outage["kind"]) == ("tasks", "wrong_type")
+    assert outage["words"] in snapshot["problems"]
+    assert "Tasks wait; no message is affected." in outage["words"]
     outages = [log for log in logs if log.get("service") == "tasks"]
     assert [log["action"] for log in outages] == ["breaker_open", "breaker_closed"]
     assert container.metrics().open_breakers == {}
@@ -588,11 +590,11 @@ async def test_a_task_is_run_where_its_status_cannot_be_published(
                 await _until(lambda: not redis_client.exists(COMMANDS, PROCESSING), "it is finished")
                 redis_client.rpush(COMMANDS, request_for("ping", "2"))
                 await _until(lambda: not redis_client.exists(COMMANDS, PROCESSING), "so is the next one")
-                problems = (await forbidden.state().snapshot())["problems"]
+                (outage,) = (await forbidden.state().snapshot())["outages"]
     finally:
         redis_client.execute_command("ACL", "DELUSER", "mute")
 
-    assert any(problem.startswith("status_channel: ") and "NOPERM" in problem.upper() for problem in problems)
+    assert (outage["service"], outage["kind"]) == ("status_channel", "forbidden")
     tasks = [(log["task"], log["status"]) for log in logs if log.get("action") == "task"]
     assert tasks == [(task, status) for task in ("reload_patterns", "ping") for status in ("started", "completed")]
     assert [log["action"] for log in logs if log.get("service") == "status_channel"] == ["breaker_open"]
@@ -641,6 +643,35 @@ async def test_on_a_cluster_boards_can_be_rebuilt_where_one_step_reaches_them(
     else:
         assert told[-1].status == "failed"
         assert "KEY_PREFIX" in str(told[-1].data["reason"])
+
+
+async def test_cards_are_made_at_springs_command_and_it_is_told_how_far_they_are(
+    container: Container, redis_client: Any
+) -> None:
+    today, users = container.cards().today(), ["a", "b", "c"]
+    past = make_past(users, today - timedelta(days=3), today, SEOUL)
+    await remember(container, past)
+    stop = asyncio.Event()
+    async with container.task_queue().statuses() as statuses, asyncio.TaskGroup() as group:
+        redis_client.rpush(COMMANDS, '{"task_type": "refresh_cards", "params": {}, "id": "7"}')
+        async with asyncio.timeout(DEADLINE):
+            async with going(task_runner(container)):
+                seen = [await anext(statuses), await anext(statuses)]
+            async with going(task_runner(container)):  # as after a crash: the request is still there
+                for stage in ("boards", "users"):
+                    group.create_task(card_worker(container, stage).run(stop))
+                seen += [each async for each in _up_to_the_end(statuses)]
+        stop.set()
+
+    assert [(each.status, each.id) for each in seen[:3]] == [("started", "7"), ("progress", "7"), ("started", "7")]
+    assert seen[1].data["users"] == 0
+    assert seen[-1].status == "completed"
+    assert seen[-1].data["run"] == seen[1].data["run"]
+    assert {name: seen[-1].data[name] for name in ("boards_left", "chunks_left", "users")} == {
+        "boards_left": 0, "chunks_left": 0, "users": len(past.users)
+    }  # fmt: skip
+    cards = [await container.focus_cards().of_user(user) for user in past.users]
+    assert sum(map(len, cards)) == seen[-1].data["written"] > 0
 
 
 async def test_field_names_of_earlier_versions_are_repaired(mongo_settings: Settings) -> None:

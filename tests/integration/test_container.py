@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.pomodoro.model import Session
+from infrastructure.composition import from_settings
 from infrastructure.composition.container import Container, running_container
 from infrastructure.memory.leaderboard import InMemoryLeaderboard
 from infrastructure.memory.repositories import (
@@ -22,7 +23,7 @@ from infrastructure.memory.repositories import (
     InMemoryPomodoroUsageLogRepository,
 )
 from infrastructure.memory.stream import InMemoryCommit, InMemoryMessageSource, InMemorySessionEnds, InMemoryStream
-from infrastructure.settings import Settings
+from infrastructure.settings import Settings, SettingsError
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import DEVELOPMENT, SNS, categorized, linked_message, message, parser, patterns, usage_log
 
@@ -39,7 +40,7 @@ async def test_every_provider_can_be_resolved_and_none_connects(
 ) -> None:
     mongo = {"mongo_uri": MONGO_NOWHERE, "mongo_driver": driver} if driver else {}
     # a client cannot be made for a server that no setting names
-    absent = set() if driver else {"mongo", "mongo_database"}
+    absent = {"postgres"} if driver else {"postgres", "mongo", "mongo_database"}
     settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path, openai_api_key=llm, **mongo)  # type: ignore[arg-type]
 
     async with running_container(settings) as container:
@@ -48,7 +49,11 @@ async def test_every_provider_can_be_resolved_and_none_connects(
 
     without_llm = set() if llm else {"openai", "llm", "llm_queue"}
     without_mongo = set() if driver else {"field_names"}  # earlier versions spelled names otherwise in MongoDB alone
-    unused = {"local_classifier", "tracing"} | without_llm | without_mongo
+    unused = (
+        {"local_classifier", "tracing", "postings", "site_tier", "site_sightings", "card_webhooks"}
+        | without_llm
+        | without_mongo
+    )
     assert {name for name, made in built.items() if made is None} == unused
     assert [tier.name for tier in built["tiers"]] == (["cache", "documents"] if llm else [])
     assert not [name for name, made in of_partition.items() if made is None]
@@ -134,7 +139,7 @@ async def test_what_is_built_once_is_shared(tmp_path: Path) -> None:
             for name, provider in container.providers.items()
             if isinstance(provider, providers.Singleton)
         }
-        shared = singletons.keys() - {"mongo", "mongo_database", "openai"}  # which no setting names here
+        shared = singletons.keys() - {"mongo", "mongo_database", "openai", "postgres"}  # which no setting names here
 
         assert [name for name in shared if singletons[name]() is not singletons[name]()] == []
 
@@ -216,3 +221,20 @@ async def test_an_override_ends_with_its_container(pipeline: Pipeline, tmp_path:
         other.usage_logs.override(providers.Object(InMemoryPomodoroUsageLogRepository()))
 
     assert not isinstance(pipeline.container.usage_logs(), InMemoryPomodoroUsageLogRepository)
+
+
+async def test_site_profiles_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(from_settings, "find_spec", lambda name: None if name == "protego" else object())
+
+    settings = Settings(redis_addr=NOWHERE, data_dir=tmp_path, site_profiles=True)
+
+    with pytest.raises(SettingsError, match=r"SITE_PROFILES: pip install protego\Z"):
+        async with running_container(settings) as container:
+            container.site_tier()
+
+
+async def test_with_site_profiles_their_tier_is_asked_before_all_others(tmp_path: Path) -> None:
+    async with running_container(Settings(redis_addr=NOWHERE, data_dir=tmp_path, site_profiles=True)) as container:
+        assert container.tiers()[0] is container.site_tier()
+        assert "crawl_sites" in container.settings().schedule
+    assert "crawl_sites" not in Settings(redis_addr=NOWHERE).schedule

@@ -10,12 +10,13 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from domains.kernel.errors import RedisOutage, StoreOutage
+from domains.kernel.errors import OutageKind, RedisOutage, StoreOutage
 from domains.operations.model import StreamFigures
 from infrastructure.composition.container import Container, running_container
 from infrastructure.http.door import open_door
 from infrastructure.http.listening import child_ports
 from infrastructure.observing.metrics import values_of
+from infrastructure.observing.readable import local_time
 from infrastructure.operations.health import DOWN, HEALTHY, warn_of_eviction
 from infrastructure.settings import Settings, SettingsError
 from tests.integration.conftest import Pipeline, StartPipeline
@@ -220,21 +221,36 @@ async def test_a_redis_that_may_drop_keys_is_told_of(container: Container, redis
 
 async def test_a_store_that_is_away_is_named(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away() -> None:
-        raise StoreOutage("no primary")
+        raise StoreOutage("no primary", OutageKind.READ_ONLY)
 
     monkeypatch.setattr(container.category_patterns(), "find_all", away)
     checks = await container.state().checks()
 
-    assert (checks["store"].ok, checks["store"].why) == (False, "no primary")
+    place = container.settings().data_dir / "pomocore.db"
+    said = f"SQLite at {place} has taken no writes. Messages stay on the stream and are committed once it is back."
+    assert (checks["store"].ok, checks["store"].why, checks["store"].cause) == (
+        False, f"{said} Nothing is lost.", "no primary",
+    )  # fmt: skip
     assert checks["redis"].ok
+    (problem,) = (await container.state().snapshot())["problems"]
+    assert problem == checks["store"].why
 
 
 async def test_a_redis_that_answers_but_takes_no_writes_is_not_ready(container: Container) -> None:
-    container.observer().breaker_changed("redis", True, RedisOutage("READONLY"))
+    container.observer().breaker_changed("redis", True, RedisOutage("READONLY", OutageKind.READ_ONLY))
+    since = container.metrics().open_breakers["redis"].since
 
-    checks = await container.state().checks()
+    checks, snapshot = await container.state().checks(), await container.state().snapshot()
 
-    assert checks["redis"].why == "READONLY"
+    (outage,) = snapshot["outages"]
+    assert outage | {"words": ""} == {
+        "service": "redis", "kind": "read_only", "server": "Redis", "address": container.settings().redis_addr,
+        "since": since, "words": "", "cause": "READONLY", "runbook": "deploy/runbook.md#pomocorebreakeropen",
+    }  # fmt: skip
+    assert checks["redis"].why == outage["words"] == snapshot["breakers"]["redis"]
+    moment = local_time(since, container.settings().zone)
+    assert f"Redis at {outage['address']} has taken no writes since {moment}." in outage["words"]
+    assert moment.endswith(" KST")
 
 
 # HTTP

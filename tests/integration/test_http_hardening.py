@@ -14,8 +14,7 @@ from aiohttp import ClientSession
 from structlog.testing import capture_logs
 
 from infrastructure.composition.container import running_container
-from infrastructure.http import api as api_module
-from infrastructure.http import connections, listening, live
+from infrastructure.http import connections, dead_letters, listening, live
 from infrastructure.http.door import open_door
 from infrastructure.settings import Settings, load_settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
@@ -161,6 +160,17 @@ async def test_on_all_addresses_any_address_is_ours(door: Door, host: str, statu
     assert await door.status(Host=host) == status
 
 
+@pytest.mark.parametrize("options", [{"http_host": "::"}])
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+async def test_all_addresses_are_those_of_both_families(door: Door, address: str) -> None:
+    door.address = f"http://{address}:{door.port}"
+    with capture_logs() as logs:
+        assert [await door.status(), await door.status("/api/access", Authorization="Bearer nonsense")] == [200, 401]
+
+    (refused,) = [log for log in logs if log["action"] == "admin_refused"]
+    assert refused["remote"] == address.strip("[]")
+
+
 async def wrong_token(door: Door, forwarded_for: str) -> int:
     return await door.status("/api/access", Authorization="Bearer nonsense", **{"X-Forwarded-For": forwarded_for})
 
@@ -225,7 +235,7 @@ async def test_a_bug_is_logged_seldom_and_tells_the_client_nothing(
 
 
 async def test_answers_have_a_greatest_size(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_module, "ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(dead_letters, "ANSWER_BYTES", 100_000)
     await door.pipeline.process(*(message(duration="-1", title="\x01" * 5_000) for _ in range(4)))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with door.session.get(f"{door.address}/api/dead-letters?limit=100", headers=headers) as answer:

@@ -499,7 +499,7 @@ async def test_away_is_away(container: Container, traffic: Traffic, monkeypatch:
     begun = container.board_rebuild()
     swap = begun.swap
 
-    async def swap_unheard(boards: Any) -> int:
+    async def swap_unheard(boards: Any, days: Any) -> int:
         await swap(boards)
         raise RedisOutage("the answer is lost")
 

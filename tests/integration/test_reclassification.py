@@ -120,6 +120,29 @@ async def test_what_was_committed_without_the_llm_moves_when_it_is_back(
         assert [(data.category_id, data.is_llm_based) for data in found.values()] == [(DOCUMENTATION, True)]
 
 
+async def test_postings_follow_what_was_committed_and_what_moved(
+    pipeline_on: StartPipeline, any_settings: Settings
+) -> None:
+    llm, settings = LLM(away=True), any_settings.model_copy(update={"events": True})
+    async with pipeline_on(settings, with_llm(llm)) as pipeline:
+        page = "https://user:secret@wiki.example.com/private/plan?q=1"
+        await pipeline.process(message(**STRANGE), message(app="Code", url=page, source="bridge"), message())
+        llm.away = False
+        await _reclassify(pipeline.container)
+
+        entries = await pipeline.container.partition().event_outbox().after("0-0", 100)
+        postings = [posting for entry in entries for posting in entry.postings]
+        sums: dict[str, float] = {}
+        for posting in postings:
+            for board in [posting.category, *(["work"] if posting.work else [])]:
+                sums[board] = sums.get(board, 0.0) + posting.seconds
+        scores = {board: users["user-1"] for board, users in boards_of_the_day(pipeline).items()}
+        assert {board: seconds for board, seconds in sums.items() if seconds} == scores
+        assert -120.0 in [posting.seconds for posting in postings]
+        assert {("wiki.example.com", "bridge"), ("", "spring")} >= {(it.host, it.source) for it in postings}
+        assert "plan" not in str(postings)
+
+
 async def _reclassify(container: Container) -> None:
     """Until no message is deferred any more."""
     keys, redis = container.keys(), container.redis()

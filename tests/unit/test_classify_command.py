@@ -209,12 +209,12 @@ def test_a_file_as_tables_of_tiers_categories_and_what_stayed_unknown(patterns: 
     assert result.exit_code == 0
     rows = [re.split(" {2,}", line) for line in result.stdout.splitlines() if line.endswith("%")]
     assert rows == [
-        ["url", "4", "36.4%"],
-        ["unknown", "4", "36.4%"],
-        ["app", "3", "27.3%"],
-        ["Design", "7", "63.6%"],
-        ["www.unknown.io", "2", "18.2%"],
-        ["Nob[b]ody\\x1b", "1", "9.1%"],
+        ["url", "4", "36.4 %"],
+        ["unknown", "4", "36.4 %"],
+        ["app", "3", "27.3 %"],
+        ["Design", "7", "63.6 %"],
+        ["www.unknown.io", "2", "18.2 %"],
+        ["Nob[b]ody\\x1b", "1", "9.1 %"],
     ]
     assert "11 windows in" in result.stdout
 

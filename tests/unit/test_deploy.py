@@ -4,10 +4,13 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from inspect import signature
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,8 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 GROUPS = yaml.safe_load(text_of("prometheus", "rules.yml"))["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+_LOKI = yaml.safe_load((DEPLOY / "loki" / "rules" / "fake" / "pomocore.yaml").read_text(encoding="utf-8"))
+LOKI_ALERTS = [rule["alert"] for group in _LOKI["groups"] for rule in group["rules"]]
 
 
 # Alertmanager
@@ -113,7 +118,9 @@ def selectors(expression: str) -> list[Any]:
 
 
 def expressions_of(dashboard: Path) -> list[str]:
-    return [target["expr"] for panel in json.loads(dashboard.read_text())["panels"] for target in panel["targets"]]
+    """In PromQL; those in LogQL are tests.logql's."""
+    panels = json.loads(dashboard.read_text())["panels"]
+    return [it["expr"] for panel in panels if panel["datasource"]["type"] == "prometheus" for it in panel["targets"]]
 
 
 EXPRESSIONS = [
@@ -172,7 +179,7 @@ def test_an_alert_says_what_and_where_to_read_on(alert: str) -> None:
 def test_each_alert_has_its_entry_in_the_runbook_and_each_entry_its_alert() -> None:
     _, *entries = re.split(r"^## ", text_of("runbook.md"), flags=re.MULTILINE)
 
-    assert [entry.split("\n")[0] for entry in entries] == list(ALERTS)
+    assert [entry.split("\n")[0] for entry in entries] == [*ALERTS, *LOKI_ALERTS]
     for entry in entries:
         assert re.findall(r"^\*\*(\w+)\.\*\* \S", entry, re.MULTILINE) == ["Meaning", "Look", "Do"], entry[:40]
 
@@ -183,6 +190,7 @@ def test_each_alert_has_its_entry_in_the_runbook_and_each_entry_its_alert() -> N
         ("PomocoreStreamTooLong", "stream_max_backlog", 1.0),
         ("PomocoreDeadLettersFull", "dead_letters_max", 0.8),
         ("PomocoreLLMBudget", "llm_daily_token_budget", 0.8),
+        ("PomocoreSpoolFilling", "archive_spool_max_bytes", 0.8),
     ],
 )
 def test_limits_of_alerts_are_those_of_the_settings(alert: str, setting: str, share: float) -> None:
@@ -213,9 +221,9 @@ def test_a_dashboard_works_on_any_grafana(path: Path) -> None:
     assert "://" not in path.read_text()
     for panel in panels:
         for source in [panel["datasource"], *(target["datasource"] for target in panel["targets"])]:
-            assert source == {"type": "prometheus", "uid": "${datasource}"}
+            assert source in ({"type": "prometheus", "uid": "${datasource}"}, {"type": "loki", "uid": "${loki}"})
         for target in panel["targets"]:
-            used = set(re.findall(r"\$\{?(\w+)", target["expr"])) - {"__rate_interval"}
+            used = set(re.findall(r"\$\{?(\w+)", target["expr"])) - {"__rate_interval", "__auto"}
             assert used <= variables
 
 
@@ -264,12 +272,13 @@ def test_compose_mounts_what_prometheus_and_grafana_read() -> None:
 def test_prometheus_scrapes_the_consumer() -> None:
     config = yaml.safe_load(text_of("prometheus", "prometheus.yml"))
     (job,) = config["scrape_configs"]
-    (found,) = job["dns_sd_configs"]
+    found, collector = job["dns_sd_configs"]
     environment = COMPOSE["services"][found["names"][0]]["environment"]
 
     assert job["job_name"] == "pomocore"
     assert environment["HTTP_PORT"] == str(found["port"])
     assert environment["HTTP_HOST"] == "0.0.0.0"
+    assert COMPOSE["services"][collector["names"][0]]["environment"]["COLLECT_PORT"] == str(collector["port"])
     assert environment.keys() <= SETTINGS
     assert [DEPLOY / "prometheus" / name for name in config["rule_files"]] == [DEPLOY / "prometheus" / "rules.yml"]
 
@@ -298,6 +307,45 @@ def test_compose_does_not_start_stores_without_passwords() -> None:
     for name in wanted.findall(str(services)):
         assert f"{name}=" in text_of("README.md")
         assert name not in SETTINGS, "a pipeline that runs without containers reads the same .env"
+
+
+def docker_runs() -> list[list[str]]:
+    pages = [(ROOT / name).read_text() for name in ("README.md", "README.ko.md", "deploy/README.md")]
+    lines = [line for page in pages for line in page.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith("docker run ")]
+
+
+@pytest.mark.parametrize("words", docker_runs(), ids=" ".join)
+def test_a_container_that_is_started_as_documented_can_be_reached(words: list[str]) -> None:
+    options = list(pairwise(words))
+    given = dict(value.split("=", 1) for name, value in options if name == "-e")
+    settings = load_settings(app_env="prod", **{name.lower(): value for name, value in given.items()})
+    published = [value for name, value in options if name == "-p"]
+
+    if ("--network", "host") in options:
+        assert (settings.http_host, published) == ("127.0.0.1", [])
+    else:
+        assert (settings.http_host, published) == ("0.0.0.0", ["127.0.0.1:8080:8080"])
+    assert given.keys() >= {"REDIS_ADDR", "MONGO_URI", "MONGO_DATABASE"}
+
+
+def test_the_console_of_compose_is_published() -> None:
+    consumer = COMPOSE["services"]["consumer"]
+
+    assert consumer["ports"] == ["127.0.0.1:${CONSOLE_PORT:-8080}:" + consumer["environment"]["HTTP_PORT"]]
+    assert consumer["environment"]["HTTP_HOST"] == "0.0.0.0"
+
+
+def test_the_documented_port_forward_names_what_there_is(tmp_path: Path) -> None:
+    (line,) = [line for line in text_of("README.md").splitlines() if line.startswith("kubectl -n")]
+    _, _, namespace, _, resource, ports = line.split()
+    kind, _, name = resource.partition("/")
+    found = manifests(tmp_path)
+
+    assert kind == "deploy"
+    deployment = next(it for it in found if it["kind"] == "Deployment" and it["metadata"]["name"] == name)
+    assert deployment["metadata"]["namespace"] == namespace
+    assert ports.split(":")[1] == one("ConfigMap", found)["data"]["HTTP_PORT"]
 
 
 def test_ports_are_published_to_this_machine_alone() -> None:
@@ -340,7 +388,7 @@ def test_manifests_follow_the_schemas_of_kubernetes(version: str, tmp_path: Path
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
-@pytest.mark.parametrize("components", [[], ["keda"]])
+@pytest.mark.parametrize("components", [[], ["keda"], ["exporter"], ["cards"]])
 def test_kustomize_builds_the_same(components: list[str], tmp_path: Path) -> None:
     ours = manifests(tmp_path, *components)
     theirs = list(yaml.safe_load_all(run(tool("kustomize"), "build", tmp_path / "overlay").stdout))
@@ -396,7 +444,8 @@ def test_a_pod_has_the_time_to_drain(tmp_path: Path) -> None:
 def test_probes_ask_what_is_served(tmp_path: Path) -> None:
     found = manifests(tmp_path)
     _, container = pod(found)
-    served = {resource.canonical for resource in make_app(None, Api(Settings(), *[None] * 7)).router.resources()}
+    nothing: dict[str, Any] = dict.fromkeys([*signature(Api).parameters][1:]) | {"streams": []}
+    served = {resource.canonical for resource in make_app(None, Api(Settings(), **nothing)).router.resources()}
     ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
 
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -423,10 +472,72 @@ def test_pods_reach_their_stores_and_no_more(tmp_path: Path) -> None:
 
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     ports = sorted(port["port"] for rule in policy["egress"] for port in rule["ports"])
-    assert ports == [53, 53, 443, 6379, 26379, 27017]
+    assert ports == [53, 53, 443, 6379, 9092, 9093, 26379, 27017]
     for rule in policy["egress"]:
         assert all("podSelector" in peer or "ipBlock" in peer for peer in rule["to"])
     assert all("from" in rule for rule in policy["ingress"])
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.33", "1.37"])
+def test_the_collector_has_a_volume_a_token_key_and_time_to_drain(version: str, tmp_path: Path) -> None:
+    found = manifests(tmp_path, "collector")
+    for manifest in found:
+        kubernetes_validate.validate(manifest, version, strict=True)
+    spec = one("StatefulSet", found)["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = {it["name"]: it for it in container["env"]}
+    (claim,) = spec["volumeClaimTemplates"]
+    size = int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) * 2**30
+    settings = one("ConfigMap", found)["data"]
+
+    assert container["volumeMounts"] == [
+        {"name": claim["metadata"]["name"], "mountPath": variables["DATA_DIR"]["value"]}
+    ]
+    assert size > Settings.model_fields["archive_spool_max_bytes"].default
+    assert "optional" not in variables["COLLECT_TOKEN_KEY"]["valueFrom"]["secretKeyRef"]
+    assert {name for name in variables if not name.startswith("AWS_")} <= SETTINGS
+    assert pod["terminationGracePeriodSeconds"] > float(settings["SHUTDOWN_TIMEOUT"]) + 15  # preStop, answers
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    labels = spec["template"]["metadata"]["labels"]
+    own = [it for it in found if it["metadata"]["name"] == "pomocore-collector"]
+    policy, service = ([it for it in own if it["kind"] == kind] for kind in ("NetworkPolicy", "Service"))
+    assert policy[0]["spec"]["podSelector"]["matchLabels"] == service[0]["spec"]["selector"] == labels
+
+
+@pytest.mark.parametrize(
+    ("component", "command", "secret", "reached"),
+    [
+        ("exporter", ["cmd.export"], "EVENTS_USER_KEY", [53, 53, 6379, 9092, 9093, 26379, 27017]),
+        ("cards", ["cmd.cards", "worker"], "MONGO_URI", [53, 53, 6379, 26379, 27017]),
+    ],
+)
+def test_workers_have_what_they_need_and_reach_no_more(
+    component: str, command: list[str], secret: str, reached: list[int], tmp_path: Path
+) -> None:
+    found = manifests(tmp_path, component)
+    for version, manifest in product(("1.29", "1.33", "1.37"), found):
+        kubernetes_validate.validate(manifest, version, strict=True)
+    (policy, budget, deployment) = (
+        next(it for it in found if (it["kind"], it["metadata"]["name"]) == (kind, f"pomocore-{component}"))["spec"]
+        for kind in ("NetworkPolicy", "PodDisruptionBudget", "Deployment")
+    )
+    labels = deployment["template"]["metadata"]["labels"]
+    (container,) = deployment["template"]["spec"]["containers"]
+    (consumer,) = pod([it for it in found if it["metadata"]["name"] == "pomocore-consumer"])[0]["containers"]
+    names = {it["name"] for it in container["env"]}
+
+    assert deployment["selector"]["matchLabels"] == labels == budget["selector"]["matchLabels"]
+    assert policy["podSelector"]["matchLabels"] == labels
+    assert deployment["replicas"] > budget["maxUnavailable"]
+    assert names <= SECRETS
+    assert secret in names & {it["name"] for it in consumer["env"]}
+    ports = sorted(port["port"] for rule in policy["egress"] for port in rule["ports"])
+    assert ports == reached
+    assert container["command"] == ["python", "-m", *command]
+    served = [str(port["containerPort"]) for port in container.get("ports", ())]
+    assert served == ([one("ConfigMap", found)["data"]["HTTP_PORT"]] if "livenessProbe" in container else [])
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
 def test_keda_takes_the_place_of_the_autoscaler(tmp_path: Path) -> None:
@@ -501,6 +612,6 @@ def test_texts_name_settings_and_commands_that_there_are(page: str) -> None:
     assert named <= SETTINGS
     assert all(importlib.util.find_spec(command) for command in commands)
     for alert in re.findall(r"\bPomocore[A-Z]\w+", text):
-        assert alert in ALERTS
+        assert alert in {*ALERTS, *LOKI_ALERTS}
     for metric in re.findall(r"\bpomocore_\w+", text):
         assert metric in known_series()

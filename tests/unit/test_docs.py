@@ -25,7 +25,12 @@ PAGES = sorted(
 )
 SETTINGS = {name.upper() for name in Settings.model_fields}
 OTHER_NAMES = {
+    "COLLECT_TOKEN",  # of cmd.bridge
+    "AWS_ACCESS_KEY_ID",  # of every S3 client
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
     "MONGO_TEST_URI",  # of the tests
+    "POSTGRES_TEST_URL",  # of the tests
     "OPTIONAL_TIERS",  # in infrastructure/settings
     "POMOCORE_MONGO_PASSWORD",  # of compose.yaml
     "POMOCORE_REDIS_PASSWORD",
@@ -64,7 +69,7 @@ def faults_of_command(module: str, arguments: list[str]) -> Iterator[str]:
         yield "there is no such module"
     elif module.startswith("cmd."):
         command: Any = typer.main.get_command(importlib.import_module(module).app)
-        if hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
+        if hasattr(command, "commands") and arguments and arguments[0] and arguments[0][0] != "-":
             for name in arguments.pop(0).split("|"):
                 if name not in command.commands:
                     yield f"there is no subcommand {name}"

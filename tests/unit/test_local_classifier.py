@@ -22,11 +22,12 @@ from domains.categoryPattern.model import CategoryPattern
 from domains.kernel.window import Window
 from domains.patternClassifier.questions import Question, Questions
 from domains.pomodoro.model import CategorizedData
+from domains.siteProfile.model import EvidenceKind, PageFacts, SiteEvidence, SiteProfile, SiteState
 from infrastructure.composition.container import running_store
 from infrastructure.local_classifier import training
 from infrastructure.local_classifier.features import BUCKETS, VERSION, features
 from infrastructure.local_classifier.linear import LinearModel, ModelCard, ModelFileError, load_model
-from infrastructure.local_classifier.past_answers import past_answers
+from infrastructure.local_classifier.past_answers import past_answers, site_texts
 from infrastructure.local_classifier.training import (
     Measures,
     TooLittleData,
@@ -35,6 +36,7 @@ from infrastructure.local_classifier.training import (
     windows_of_patterns,
 )
 from infrastructure.memory.repositories import InMemoryCategorizedDataRepository
+from infrastructure.memory.site_profiles import InMemorySiteProfileRepository
 from infrastructure.settings import Settings
 from tests.messages import DEVELOPMENT, SNS, categorized, patterns
 
@@ -396,10 +398,10 @@ def command(*arguments: str, **environment: str) -> Result:
 def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
-    def blocked(name: str, *rest: Any) -> Any:
+    def blocked(name: str, *rest: Any, **named: Any) -> Any:
         if name.partition(".")[0] in ("sklearn", "scipy"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *rest)
+        return real(name, *rest, **named)
 
     monkeypatch.delitem(sys.modules, "infrastructure.local_classifier.training")
     monkeypatch.setattr(builtins, "__import__", blocked)
@@ -515,3 +517,14 @@ async def test_answers_that_say_nothing_are_left_out() -> None:
     assert await answers(site, known, False) == await answers(app, known, True) == [known.category]
     assert await answers(site, browsing, True) == await answers(app, browsing, False) == ["Browsing"]
     assert await answers(site, browsing, False) == []
+
+
+async def test_texts_of_profiled_sites_are_learnt_from_unless_the_classifier_decided_them() -> None:
+    profiles = InMemorySiteProfileRepository()
+    for site, kind in {"a.io": EvidenceKind.MANIFEST, "b.io": EvidenceKind.LOCAL_CLASSIFIER}.items():
+        await profiles.begin_visit(site, 1.0, 0.0)
+        evidence = (SiteEvidence(kind, "", "Game", 0.9),)
+        facts = PageFacts("Dragons", "Raid dungeons")
+        await profiles.save(SiteProfile(site, 1.0, SiteState.CONCLUDED, None, "", facts, "Game", 0.9, evidence))
+
+    assert await site_texts(profiles, Questions()) == [(Question("", "a.io", "Dragons · Raid dungeons"), "Game")]

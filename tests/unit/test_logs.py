@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,7 +58,9 @@ def test_production_writes_one_json_object_a_line(out: io.StringIO) -> None:
         "milliseconds": 123.4,
     }
     assert second["entries"] == 12
-    assert first["timestamp"].endswith("Z")
+    moment = datetime.fromisoformat(first["timestamp"])
+    assert moment.utcoffset() == timedelta(hours=9), "the time is in the zone of the boards"
+    assert abs(moment - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_an_exception_is_one_json_object_too(out: io.StringIO) -> None:

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from domains.kernel.errors import ClassificationFailed, LLMFailure, RedisOutage, StoreOutage
+from domains.kernel.errors import ClassificationFailed, LLMFailure, OutageKind, RedisOutage, StoreOutage
 from domains.operations.model import Instance, StreamFigures, TaskState, TaskStatus
 from domains.patternClassifier.model import PatternProblem
 from domains.pomodoro.consumer import ConsumerVitals
@@ -118,13 +118,16 @@ def test_a_commit_without_messages_is_no_batch() -> None:
 
 def test_breakers_of_all_partitions_count() -> None:
     metrics = Metrics()
-    for _ in range(2):
-        metrics.observer.breaker_changed("redis", True, RedisOutage("refused"))
+    metrics.observer.breaker_changed("redis", True, RedisOutage("no answer", OutageKind.UNREACHABLE))
+    before_second = time.time()
+    metrics.observer.breaker_changed("redis", True, RedisOutage("READONLY", OutageKind.READ_ONLY))
     metrics.observer.breaker_changed("redis", False, None)
 
     assert metrics['breaker_open{service="redis"}'] == 1
     assert metrics['breaker_openings_total{service="redis"}'] == 2
-    assert metrics.observer.open_breakers == {"redis": "refused"}
+    (breaker,) = metrics.observer.open_breakers.values()
+    assert (breaker.kind, breaker.cause) == (OutageKind.READ_ONLY, "READONLY")
+    assert breaker.since <= before_second, "since the first of them opened"
     metrics.observer.breaker_changed("redis", False, None)
     assert metrics.observer.open_breakers == {}
 

@@ -1,6 +1,6 @@
 """What the LLM's answers suggest as patterns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domains.categoryPattern import decisions
-from domains.categoryPattern.model import CategoryPattern, PatternKind, PatternProposal, ProposalStatus
+from domains.categoryPattern.model import CategoryPattern, Evidence, PatternKind, PatternProposal, ProposalStatus
 from domains.kernel.window import Window
 from domains.patternClassifier.learning import AnswerCounts, propose
 from domains.patternClassifier.privacy import Privacy
 from domains.patternClassifier.proposing import ProposalLimits, Proposed, propose_patterns
 from domains.patternClassifier.rules import RuleSet
 from domains.pomodoro.model import CategorizedData
+from domains.siteProfile.model import SiteProfile, SiteState
 from infrastructure.memory.repositories import (
     InMemoryCategorizedDataRepository,
     InMemoryCategoryPatternRepository,
@@ -380,3 +381,74 @@ async def test_beside_an_accepted_one_none_is_rejected(stores: Stores) -> None:
 
     assert [it.pattern for it in await decisions.find_waiting(stores.proposals)] == ["school.com"]
     assert await decisions.find_waiting(stores.proposals, min_answers=21) == []
+
+
+# What sites say of themselves
+
+
+def profiled(site: str, category: str, confidence: float) -> SiteProfile:
+    return SiteProfile(site, 0.0, SiteState.CONCLUDED, category=category, confidence=confidence)
+
+
+def proposed_with(
+    counts: AnswerCounts, *sites: SiteProfile, kept: Sequence[PatternProposal] = ()
+) -> dict[str, Evidence]:
+    found = propose(counts, RuleSet([]), kept, 20, 0.95, sites=sites)
+    return {proposal.pattern: proposal.evidence for proposal in found}
+
+
+def test_a_page_that_is_sure_leads_to_a_proposal_without_an_answer() -> None:
+    found = proposed_with(
+        AnswerCounts(Privacy()), profiled("study.com", "Education", 0.9), profiled("a.io", "Game", 0.8)
+    )
+
+    assert found == {"study.com": Evidence(0, 0, {}, ("study.com",), 0.9)}
+
+
+def test_a_page_confirms_what_answers_propose_and_contradicts_nothing() -> None:
+    counts = AnswerCounts(Privacy())
+    for _ in range(20):
+        counts.add(Window("Chrome", "https://study.com/", "t"), "Education")
+        counts.add(Window("Chrome", "https://play.io/", "t"), "Game")
+    counts.add(Window("Chrome", "https://few.io/", "t"), "SNS")
+
+    sites = [
+        profiled("study.com", "Education", 0.9),
+        profiled("play.io", "SNS", 0.9),
+        profiled("few.io", "Game", 0.9),
+    ]
+    found = proposed_with(counts, *sites)
+
+    assert {pattern: evidence.site for pattern, evidence in found.items()} == {"play.io": 0.0, "study.com": 0.9}
+
+
+def test_a_rejected_proposal_of_a_page_does_not_come_back() -> None:
+    site = profiled("study.com", "Education", 0.9)
+    (first,) = propose(AnswerCounts(Privacy()), RuleSet([]), (), 20, 0.95, sites=[site])
+    rejected = replace(first, status=ProposalStatus.REJECTED)
+
+    assert proposed_with(AnswerCounts(Privacy()), site, kept=[rejected]) == {}
+
+
+def test_private_sites_known_ones_and_categories_without_patterns_are_not_proposed() -> None:
+    rules = RuleSet([CategoryPattern("1" * 24, "SNS", domain_patterns=("known.com",))])
+    sites = [profiled(site, "Game", 0.9) for site in ("known.com", "secret.kr")] + [profiled("a.io", "Music", 0.9)]
+
+    assert propose(AnswerCounts(Privacy(hosts=["secret.kr"])), rules, (), 20, 0.95, sites=sites) == []
+
+
+async def test_what_rests_on_a_page_alone_is_never_accepted_without_a_person(stores: Stores) -> None:
+    async def sites() -> AsyncIterator[SiteProfile]:
+        yield profiled("page.io", "Education", 0.9)
+
+    await stores.answer("study.com", 20)
+    limits = ProposalLimits(20, 0.95, auto_accept=True)
+    found = await propose_patterns(
+        stores.answers, stores.patterns, stores.proposals, Privacy(), limits, sites=sites()
+    )
+
+    assert {it.pattern: it.status for it in found.proposals} == {
+        "study.com": ProposalStatus.ACCEPTED,
+        "page.io": ProposalStatus.PROPOSED,
+    }
+    assert [pattern.domain_patterns for pattern in await stores.patterns.find_all()] == [("study.com",)]

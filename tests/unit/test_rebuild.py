@@ -113,7 +113,7 @@ async def test_a_rebuild_goes_on_past_documents_that_are_no_logs_and_names_the_f
 
         async def put(self, board: str, scores: dict[str, float]) -> None: ...
 
-        async def swap(self, boards: set[str]) -> int:
+        async def swap(self, boards: set[str], days: list[date]) -> int:
             return 0
 
     class Logs(InMemoryPomodoroUsageLogRepository):

@@ -17,7 +17,9 @@ def raising(module: str, error: Exception) -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize("module", ["redis.asyncio.connection", "redis.asyncio.cluster"])
-@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), AttributeError("write")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("the handler is closed"), AttributeError("write"), IndexError("out of range")]
+)
 def test_a_connection_that_is_closed_under_a_write_is_an_outage(module: str, error: Exception) -> None:
     with pytest.raises(RedisOutage), translated_errors():
         raising(module, error)()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.patternClassifier.rules import RuleSet
+from tests.depth import examples
 from tests.unit import naive_matcher
 
 EXAMPLES = 1_100
@@ -167,13 +168,13 @@ def _check(patterns: list[CategoryPattern], seen: list[tuple[str, str]]) -> Coun
 def test_engine_and_referee_agree() -> None:
     total: Counter[str] = Counter()
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(EXAMPLES), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=cases())
     def agree(case: tuple[list[CategoryPattern], list[tuple[str, str]]]) -> None:
         total.update(_check(*case))
 
     agree()
-    assert total.total() >= 20_000
+    assert total.total() >= examples(20_000)
     assert total["url"] > total.total() / 10, total  # a comparison of misses would prove little
     assert total["app"] > total.total() / 10, total
     assert total["provisional"] > total.total() / 40, total
@@ -197,7 +198,7 @@ TITLE_PARTS = [
 ]
 
 
-@settings(max_examples=2_000, deadline=None, database=None)
+@settings(max_examples=examples(2_000), deadline=None, database=None)
 @given(
     app=st.text() | st.sampled_from(["chrome", "java", "crx_" + "a" * 32]),
     url=st.text() | anywhere | st.text(st.characters(max_codepoint=0x7F)),
@@ -208,7 +209,7 @@ def test_no_text_makes_it_fail(app: str, url: str, title: str) -> None:
     assert RULES.match(app, url, title) == (found[0] if found else None)
 
 
-@settings(max_examples=1_000, deadline=None, database=None)
+@settings(max_examples=examples(1_000), deadline=None, database=None)
 @given(pattern=st.text())
 def test_no_pattern_makes_it_fail(pattern: str) -> None:
     rules = RuleSet([CategoryPattern("1" * 24, "A", None, (pattern,), (pattern,))])

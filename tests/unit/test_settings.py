@@ -337,6 +337,12 @@ def test_this_machine_does_not_show_in_the_description() -> None:
 
 
 def test_what_is_scheduled() -> None:
-    settings = load_settings(schedule_rebuild_leaderboard="0 4 * * mon", schedule_reclassify="")
+    settings = load_settings(
+        schedule_rebuild_leaderboard="0 4 * * mon",
+        schedule_apply_corrections="never",
+        schedule_apply_retention="never",
+        schedule_refresh_cards="never",
+        schedule_post_cards="never",
+    )
 
     assert settings.schedule == {"rebuild_leaderboard": "0 4 * * mon"}

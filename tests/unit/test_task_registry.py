@@ -39,4 +39,6 @@ def test_what_may_be_scheduled_has_a_setting_and_nothing_else_has() -> None:
 def test_the_schedule_is_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHEDULE_RECLASSIFY", "0 4 * * *")
 
-    assert Settings().schedule == {"reclassify": "0 4 * * *"}
+    usual = {task.name: task.cron for task in TASKS.values() if task.cron and task.name != "crawl_sites"}
+    assert Settings().schedule == {"reclassify": "0 4 * * *", **usual}
+    assert usual["refresh_cards"] == "0 */2 * * *"

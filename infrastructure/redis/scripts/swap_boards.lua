@@ -3,13 +3,15 @@
 -- Atomic so that no commit adds to an old board after its sum was taken. All that may fail comes before the first
 -- board is touched.
 --
--- KEYS  what each stream noted for the rebuild, then the failed scores of each stream
--- ARGV  token of the rebuild, boards (msgpack): {{board, its new self, how many users that has}, …}
+-- KEYS  what each stream noted for the rebuild, then the failed scores of each stream, and where events are posted the
+--       days whose postings have to be compared with the logs
+-- ARGV  token of the rebuild, boards (msgpack): {{board, its new self, how many users that has}, …}; days of these
 -- Returns how many boards there are now; -1: nothing was done, since the rebuild has been overtaken or has run out of
 --         its time
 -- Needs: scores
 
-local call, streams = redis.call, #KEYS / 2
+local call, streams = redis.call, math.floor(#KEYS / 2)
+local stale = KEYS[2 * streams + 1]
 local token, boards = ARGV[1], cmsgpack.unpack(ARGV[2])
 local shadows = {}
 
@@ -29,6 +31,7 @@ for i = 1, streams do
   end
 end
 
+if stale then call('SADD', stale, unpack(ARGV, 3)) end
 local count = 0
 for _, item in ipairs(boards) do
   local board, shadow = item[1], item[2]
@@ -40,7 +43,7 @@ for _, item in ipairs(boards) do
     call('DEL', board)
   end
 end
-for i = streams + 1, #KEYS do  -- what a board could not take is in its new self
+for i = streams + 1, 2 * streams do  -- what a board could not take is in its new self
   for _, name in ipairs(call('HKEYS', KEYS[i])) do
     if shadows[split_score_name(name) or ''] then call('HDEL', KEYS[i], name) end
   end

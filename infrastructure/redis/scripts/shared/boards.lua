@@ -9,14 +9,13 @@ local AT_ONCE = 2000  -- users: `unpack` has a limit below 8,000 values
 local function raise_some(board, users, seconds, first, last)
   local scores = redis.pcall('ZMSCORE', board, unpack(users, first, last))
   if failure(scores) then return failure(scores) end
-  local raised, gone = {}, {}
+  local raised, gone, next_raised = {}, {}, 1
   for i = first, last do
-    local sum = (tonumber(scores[i - first + 1]) or 0) + seconds[i]
+    local sum = (scores[i - first + 1] or 0) + seconds[i]
     if seconds[i] < 0 and math.abs(sum) < NOTHING_SECONDS then
       gone[#gone + 1] = users[i]
     else
-      raised[#raised + 1] = sum
-      raised[#raised + 1] = users[i]
+      raised[next_raised], raised[next_raised + 1], next_raised = sum, users[i], next_raised + 2
     end
   end
   local err = raised[1] and failure(redis.pcall('ZADD', board, unpack(raised)))
@@ -35,11 +34,11 @@ local arrays_of_seconds = {}
 local function arrays_of(seconds)
   local arrays = arrays_of_seconds[seconds]
   if not arrays then
-    local users, sums, odd = {}, {}, {}
+    local users, sums, odd, count = {}, {}, {}, 0
     for user, sum in pairs(seconds) do
       if math.abs(sum) < IMPLAUSIBLE then
-        users[#users + 1] = user
-        sums[#users] = sum
+        count = count + 1
+        users[count], sums[count] = user, sum
       else
         odd[#odd + 1] = user
       end
