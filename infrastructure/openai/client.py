@@ -45,7 +45,7 @@ _FORMATS = ("json_schema", "json_object", "text")
 _FORMAT_NAMES = ("response_format", "json_schema", "json_object")
 """The strictest one comes first. `text` is what every server answers by default, so it is not sent."""
 
-_LOADED_LATE = ("openai.resources.chat", "anyio._backends._asyncio", "h11")
+_LOADED_LATE = ("anyio._backends._asyncio", "h11")
 _LONGEST_ANSWER = 65_536  # characters; twenty answers have about a thousand
 _NUMBERS = 10_000_000, 90_000_000
 """The least number of an item, and how many there are: drawn anew for each, so that no title can name another's."""
@@ -169,6 +169,7 @@ def make_client(settings: Settings) -> AsyncOpenAI:
     for name in _LOADED_LATE:
         with suppress(ImportError):
             import_module(name)
+    _ = client.chat.completions
     ChatCompletion.model_rebuild()
     return client
 

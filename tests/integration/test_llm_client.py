@@ -1,6 +1,9 @@
 """The LLM client against a server that answers well, badly, with lies, or not at all."""
 
+import asyncio
 import json
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -77,6 +80,35 @@ async def test_what_is_asked(client: LLMClient, llm: LLMServer) -> None:
     ]
     assert (request.categories, request.model, request.body["temperature"]) == (CATEGORIES, "a-model", 0.0)
     assert request.body["response_format"]["json_schema"]["strict"] is True
+
+
+LOADED_BY_THE_FIRST_REQUEST = """
+import asyncio, sys
+from domains.patternClassifier.questions import Question
+from infrastructure.openai.client import LLMClient, make_client
+from infrastructure.settings import Settings
+
+async def ask():
+    client = LLMClient(make_client(Settings(_env_file=None, openai_api_key="key", openai_base_url=sys.argv[1])), "m")
+    before = set(sys.modules)
+    await client.classify([Question("Melodica", "", "song")], ["Music"])
+    print(*sorted(set(sys.modules) - before))
+
+asyncio.run(ask())
+"""
+
+
+async def test_the_first_request_loads_nothing_of_the_packages(llm: LLMServer) -> None:
+    """What it loads holds up the event loop, and so every message, for 40 ms."""
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LOADED_BY_THE_FIRST_REQUEST, llm.url, stdout=PIPE
+    )
+    loaded = (await run.communicate())[0].decode().split()
+
+    assert run.returncode == 0
+    assert len(llm.requests) == 1
+    ours = ("openai", "httpx", "httpcore", "anyio", "jiter", "h11", "pydantic")
+    assert not [module for module in loaded if module.startswith(ours)]
 
 
 async def test_each_item_has_a_number_that_nobody_can_guess(client: LLMClient, llm: LLMServer) -> None:
