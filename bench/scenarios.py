@@ -4,7 +4,6 @@ The two sides of a comparison are measured by turns (A B, B A, …) on the same 
 table has the median of the pairs with the lowest and the highest.
 """
 
-import compileall
 import json
 import os
 from collections.abc import Callable
@@ -23,7 +22,6 @@ from bench.documents import fill_sqlite
 from bench.figures import Outcome, Row, Spread, ratios_of, turns
 from bench.measure import DATABASE, Eaten, Testbed, Watch, eat, eat_on
 from bench.processes import (
-    ROOT,
     PipelineProcess,
     build_go_peer,
     cpu_seconds,
@@ -328,8 +326,6 @@ def beyond_one_node(bed: Testbed, options: Options, say: Say) -> Outcome:
 
 def start_up(bed: Testbed, options: Options, say: Say) -> Outcome:
     """(start): what a process costs until its first read, with bytecode, as the image has it."""
-    for package in ("domains", "infrastructure", "cmd"):
-        compileall.compile_dir(ROOT / package, quiet=1)
     seconds, megabytes = [], []
     for repeat in range(options.repeats):
         say(f"start {repeat + 1}")
