@@ -142,6 +142,8 @@ def _bound_sockets(host: str, port: int) -> list[socket.socket]:
                     raise
                 missing = error
         if missing is not None and not sockets:
+            if host == "::":  # a kernel without IPv6
+                return _bound_sockets("0.0.0.0", port)  # noqa: S104  # as was asked for
             raise missing
         stack.pop_all()
     return sockets

@@ -123,10 +123,12 @@ class RedisStreamConsumer:
         return await self._batch(_entries(reply))
 
     async def _batch(self, entries: _RawEntries) -> ReadBatch:
+        there = entries
         deleted = [entry_id for entry_id, flat in entries if flat is None]
         if deleted:  # pending but no longer in the stream, so there is nothing to process
             await guarded(self._client, self._client.xack(self._stream, self._group, *deleted))
-        parsed = self._parser.parse([(entry_id, flat) for entry_id, flat in entries if flat is not None])
+            there = [entry for entry in entries if entry[1] is not None]
+        parsed = self._parser.parse(there)  # type: ignore[arg-type]  # none of them is None
         rejected = [item for item in parsed if isinstance(item, DeadLetter)]
         messages = [item for item in parsed if not isinstance(item, DeadLetter)] if rejected else parsed
         return ReadBatch(messages, rejected, entries[-1][0].decode() if entries else "")  # type: ignore[arg-type]
