@@ -1,9 +1,10 @@
 """Users with a past, and an independent calculation of what their cards have to say."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import accumulate, groupby, pairwise
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,19 +18,25 @@ CATEGORIES = {
     f"{number:024x}": name for number, name in enumerate(("Development", "Design", "SNS", "Uncategorized"), 1)
 }
 WINDOWS = {
-    f"{number:024x}": (window, category)
-    for number, (window, category) in enumerate(
+    f"{number:024x}": (window, category, site)
+    for number, (window, category, site) in enumerate(
         [
-            (("IntelliJ IDEA", "", "Main.java"), "Development"),
-            (("Chrome", "https://github.com/a/b", "a/b"), "Development"),
-            (("Chrome", "https://docs.rs/tokio", "tokio"), "Development"),
-            (("Figma", "", "[시안](x) *1*"), "Design"),
-            (("Chrome", "https://www.youtube.com/watch?v=1", "영상"), "SNS"),
-            (("무엇", "", "?"), "Uncategorized"),
+            (("IntelliJ IDEA", "", "Main.java"), "Development", ""),
+            (("Chrome", "https://github.com/a/b", "a/b"), "Development", "github.com"),
+            (("Chrome", "https://docs.rs/tokio", "tokio"), "Development", "docs.rs"),
+            (("Figma", "", "[시안](x) *1*"), "Design", ""),
+            (("Chrome", "https://www.youtube.com/watch?v=1", "영상"), "SNS", "www.youtube.com"),
+            (("무엇", "", "?"), "Uncategorized", ""),
+            (("Xcode", "", "main.swift"), "Development", ""),
+            (("Sketch", "", "icon"), "Design", ""),
+            (("Safari", "https://dribbble.com/shots", "shots"), "Design", "dribbble.com"),
+            (("Chrome", "https://developer.mozilla.org/ko/docs/Web", "웹"), "Development", "developer.mozilla.org"),
+            (("Chrome", "https://x.com/home", "X"), "SNS", "x.com"),
         ],
         100,
     )
 }
+"""More apps and more sites than a card shows."""
 
 
 @dataclass
@@ -70,7 +77,7 @@ async def remember(container: Container, past: Past) -> None:
     """Puts the past into the store and on the boards, as the pipeline would have."""
     await container.category_patterns().save_all(CategoryPattern(key, name) for key, name in CATEGORIES.items())
     await container.categorized_data().save_all(
-        [CategorizedData(key, Window(*window), None) for key, (window, _) in WINDOWS.items()]
+        [CategorizedData(key, Window(*window), None) for key, (window, _, _) in WINDOWS.items()]
     )
     await add(container, past.spans)
 
@@ -122,6 +129,10 @@ class Expected:
         while days[at] >= self._goal:
             streak, at = streak + 1, at - timedelta(days=1)
         a_week_ago = self._day - timedelta(days=7)
+        total = sum(categories.values())
+        shown = [first + timedelta(days=n) for n in range((last - first).days + 1)] if period != "day" else []
+        apps = [(WINDOWS[str(log.categorized_data_id)][0][0], log.duration) for log in spans]
+        sites = [(WINDOWS[str(log.categorized_data_id)][2], log.duration) for log in spans]
         return {
             "user": user,
             "period": period,
@@ -137,7 +148,28 @@ class Expected:
             "longest_focus_seconds": _longest(spans),
             "sessions": len({(log.session_date, log.session) for log in spans}),
             "uncategorised_seconds": categories.get("Uncategorized", 0.0),
+            "total_seconds": total,
+            "shares": {name: round(seconds / total, 4) for name, seconds in categories.items()},
+            "work": [name for name, _ in _ranked_names(categories.items()) if name in WORK_CATEGORIES],
+            "goal_minutes": self._goal // 60,
+            "days": {day.isoformat(): days[day] for day in shown},
+            "apps": [{"name": name, "seconds": seconds} for name, seconds in _ranked_names(apps)[:5]],
+            "sites": [{"name": name, "seconds": seconds} for name, seconds in _ranked_names(sites)[:5]],
+            "timeline": self._timeline(spans) if period == "day" else [],
         }
+
+    def _timeline(self, spans: Sequence[PomodoroUsageLog]) -> list[dict[str, Any]]:
+        """Runs of one category, cut where over a minute lies between the latest end so far and the next begin."""
+        strips = []
+        for category, run in groupby(spans, lambda log: CATEGORIES[str(log.category_id)]):
+            logs = list(run)
+            ends = list(accumulate((log.timestamp + log.duration for log in logs), max))
+            cuts = [0, *(n for n in range(1, len(logs)) if logs[n].timestamp - ends[n - 1] > 60), len(logs)]
+            for begin, end in pairwise(cuts):
+                begun = logs[begin].timestamp
+                local = datetime.fromtimestamp(int(begun), self._past.zone)
+                strips.append({"category": category, "starts": local.isoformat(), "seconds": ends[end - 1] - begun})
+        return strips
 
 
 def differences(card: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -146,6 +178,8 @@ def differences(card: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple
 
 
 def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
     if isinstance(one, float) or isinstance(other, float):
@@ -155,6 +189,15 @@ def _alike(one: Any, other: Any) -> bool:
 
 def _begin_end_and_category(log: PomodoroUsageLog) -> tuple[float, float, str]:
     return log.timestamp, log.timestamp + log.duration, CATEGORIES[str(log.category_id)]
+
+
+def _ranked_names(seconds: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The sums of the names that are not empty, the greatest first, equal ones by name."""
+    pairs = list(seconds)
+    sums = [
+        (name, sum(part for other, part in pairs if other == name)) for name in {name for name, _ in pairs if name}
+    ]
+    return sorted(sums, key=lambda it: (-it[1], it[0]))
 
 
 def _days(period: str, day: date) -> tuple[date, date]:

@@ -36,7 +36,7 @@ async def _metrics_of_one(settings: Settings, instances: Collection[str]) -> dic
     """The metrics of one of `instances` that serves HTTP here. Another process at that port is ignored."""
     if settings.http_port == 0:
         return None
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)  # noqa: S104
+    host = "127.0.0.1" if settings.http_host in ("0.0.0.0", "::") else settings.http_host  # noqa: S104
     address = URL.build(scheme="http", host=host, port=settings.http_port or DEFAULT_PORT, path="/metrics")
     try:
         async with (
