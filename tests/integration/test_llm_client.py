@@ -54,7 +54,7 @@ async def llm() -> AsyncIterator[LLMServer]:
 
 @pytest.fixture
 async def client(llm: LLMServer) -> AsyncIterator[LLMClient]:
-    async with AsyncOpenAI(api_key="sk-test", base_url=llm.url, timeout=0.5, max_retries=0) as openai:
+    async with AsyncOpenAI(api_key="sk-test", base_url=llm.url, timeout=2.0, max_retries=0) as openai:
         yield LLMClient(openai, "a-model")
 
 

