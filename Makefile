@@ -74,7 +74,7 @@ chaos-long: $(INSTALLED)
 
 install: $(INSTALLED)
 
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --retries 10 --timeout 60 --require-hashes
 
 $(RUNNABLE): requirements-run.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed (PYTHON=… names another one)" if sys.version_info < (3, 11) else 0)'

@@ -5,10 +5,15 @@ import http.client
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from infrastructure.collector.tokens import Tokens
 from tests.e2e.conftest import Places
@@ -47,6 +52,15 @@ def post(port: int, body: object, **headers: str) -> tuple[int, dict[str, object
         connection.request("POST", "/collect", json.dumps(body), {"Content-Type": "application/json"} | headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def http_get(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
     finally:
         connection.close()
 
@@ -132,6 +146,52 @@ def test_whatever_is_killed_what_got_a_202_is_on_the_stream_once_and_in_the_arch
     assert set(clients.said) - archive.keys() == set()
     assert [id_ for id_, count in stream.items() if count > 1] == []
     assert [id_ for id_, count in archive.items() if count > 1] == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "small disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no tmpfs can be mounted here: a full disk was not tried")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a tmpfs is Linux's")
+def test_a_full_disk_refuses_and_what_got_a_202_is_kept(place: Places, small_disk: Path) -> None:
+    pipeline, port = place(COLLECT_DIR=str(small_disk), COLLECT_FLUSH_SECONDS="0.2"), free_port()
+    said: list[str] = []
+
+    def posted(number: int, size: int) -> int:
+        ids = [f"{number}-{n}" for n in range(10)]
+        status, answer = post(port, [span("ann", eventId=id_, title="t" * size) for id_ in ids])
+        if status == 202:
+            said.extend(ids)
+        else:
+            assert (status, list(answer)) == (503, ["error"])
+        return status
+
+    (pipeline.directory / "archive").touch()  # it is no directory, so nothing can be archived
+    running = collector(pipeline, COLLECT_PORT=str(port))
+    statuses = [posted(number, 10_000) for number in range(60)]
+    until(lambda: http_get(port, "/readyz") == 503, "it is not ready")
+    assert statuses[0] == 202
+    assert 503 in statuses
+    running.kill()
+    (pipeline.directory / "archive").unlink()
+    running = collector(pipeline, COLLECT_PORT=str(port))
+    until(lambda: posted(len(said) + 100, 100) == 202, "posts are accepted again")
+    until(lambda: set(said) <= set(on_stream(pipeline)), "all that got a 202 is on the stream")
+    stream = Counter(on_stream(pipeline))
+    assert running.stop() == 0
+
+    archive = Counter(archived(pipeline.directory))
+    assert set(said) - archive.keys() == set()
+    assert [id_ for id_, count in (stream | archive).items() if count > 1] == []
 
 
 def test_the_command_makes_a_token_of_a_user(place: Places) -> None:
