@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal
@@ -348,6 +349,7 @@ async def test_it_survives_that_the_server_goes_and_comes_back(shut_console: Con
     await console.until("#lost", "trying again")
     assert await console.page.title() == "Disconnected · Pomocore"
     assert await console.text("#connection") == "Disconnected"
+    await fits_and_is_accessible(console.page)
     await console.pipeline.process(message(), message())
     async with console.door():
         await console.page.wait_for_selector("#connection[data-state=live]")
@@ -367,8 +369,10 @@ async def test_what_is_down_is_said(console: Console, monkeypatch: pytest.Monkey
     await console.until("#level", "Down")
     await console.until("#problems", "does not answer, since")
     assert await console.page.title() == "Down · Pomocore"
+    await fits_and_is_accessible(console.page)
     await console.page.click("nav >> text=System")
     await console.until("#checks li", "not usable")
+    await fits_and_is_accessible(console.page)
     monkeypatch.undo()
     await console.page.wait_for_selector("link[rel=icon][href='/console/icon.svg']", state="attached")
 
@@ -396,13 +400,48 @@ async def test_nothing_stands_in_anybodys_way(console: Console, scheme: Any, lan
         await page.goto(console.address + path)
         for selector in ("#connection[data-state=live]", *selectors):
             await page.locator(selector).first.wait_for()
-        for width in (390, 1440):
-            await page.set_viewport_size({"width": width, "height": 900})
-            found = await Axe().run(page)
-            serious = [it for it in found.response["violations"] if it["impact"] in ("serious", "critical")]
-            assert serious == [], (path, width, found.generate_report())
-            assert await page.evaluate("() => document.documentElement.scrollWidth") == width, path
+        await fits_and_is_accessible(page)
     await context.close()
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("en-US", "dark"), ("ko-KR", "light")])
+async def test_nor_while_it_is_empty_and_locked(console: Console, scheme: Any, language: str) -> None:
+    context = await console.browser.new_context(locale=language, color_scheme=scheme)
+    page = await context.new_page()
+    for path in ("", "boards", "users", "windows", "dead-letters", "patterns", "system"):
+        await page.goto(console.address + path)
+        await page.wait_for_selector("#connection[data-state=live]")
+        await fits_and_is_accessible(page)
+    await context.close()
+
+
+async def test_plots_and_tiers_are_seen_in_forced_colours(console: Console) -> None:
+    await console.pipeline.process(*(message() for _ in range(20)))
+    context = await console.browser.new_context(forced_colors="active")
+    page = await context.new_page()
+    await page.goto(console.address)
+    for selector in ("#connection[data-state=live]", *PAGES[""]):
+        await page.locator(selector).first.wait_for()
+    canvas = await page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    colours = await page.evaluate(
+        """() => [
+          ...[...document.querySelectorAll("svg .series")].map(it => getComputedStyle(it).stroke),
+          ...[...document.querySelectorAll("#tiers .swatch")].map(it => getComputedStyle(it).backgroundColor),
+        ]"""
+    )
+    assert len(colours) > 4
+    assert not {canvas, "none", "rgba(0, 0, 0, 0)"} & set(colours)
+    await context.close()
+
+
+async def fits_and_is_accessible(page: Page) -> None:
+    """On a telephone and on a desk."""
+    for width in (390, 1440):
+        await page.set_viewport_size({"width": width, "height": 900})
+        found = await Axe().run(page)
+        serious = [it for it in found.response["violations"] if it["impact"] in ("serious", "critical")]
+        assert serious == [], (page.url, width, found.generate_report())
+        assert await page.evaluate("() => document.documentElement.scrollWidth") == width, page.url
 
 
 async def test_it_is_used_with_the_keyboard_alone(console: Console) -> None:
