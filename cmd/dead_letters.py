@@ -64,16 +64,16 @@ def list_letters(
 
 
 @app.command()
-def summary(reason: Reason = "", older_than: OlderThan = "", as_json: Json = False) -> None:
+def summary(reason: Reason = "", older_than: OlderThan = "", stream: Stream = "", as_json: Json = False) -> None:
     """Counts the dead letters by kind and reason, with the time of the oldest and of the latest."""
-    settings, selection = settings_or_exit(), _selection(None, reason, older_than)
+    settings, selection = settings_or_exit(), _selection(None, reason, older_than, stream)
     when = partial(local_time, zone=settings.zone)
 
     async def work() -> None:
         async with running_container(settings) as container:
             groups = await grouped_letters(container.dead_letters(), selection)
         if as_json:
-            names = ("kind", "reason", "count", "oldest", "latest")
+            names = ("kind", "reason", "count", "oldest", "latest", "streams")
             print_json([dict(zip(names, group, strict=True)) for group in groups])
             return
         rows = [(it.kind, str(it.size), when(it.oldest), when(it.latest), it.reason) for it in groups]

@@ -60,13 +60,17 @@ class PastReplay(NamedTuple):
 
 
 class LetterGroup(NamedTuple):
-    """Letters of one kind and one public reason, and when the oldest and the latest was parked (Unix seconds)."""
+    """Letters of one kind and one public reason, and when the oldest and the latest was parked (Unix seconds).
+
+    `streams` says how many of them are of which stream.
+    """
 
     kind: DeadLetterKind
     reason: str
     size: int
     oldest: float
     latest: float
+    streams: Mapping[str, int]
 
 
 class LetterPage(NamedTuple):

@@ -45,8 +45,11 @@ async def grouped_letters(letters: DeadLettersPort, selection: Selection) -> lis
     async for letter in letters.all():
         if letter in selection:
             name = letter.kind, letter.public_reason
-            _, _, size, oldest, latest = groups.get(name, LetterGroup(*name, 0, letter.time, letter.time))
-            groups[name] = LetterGroup(*name, size + 1, min(oldest, letter.time), max(latest, letter.time))
+            _, _, size, oldest, latest, streams = groups.get(
+                name, LetterGroup(*name, 0, letter.time, letter.time, {})
+            )
+            streams = {**streams, letter.stream: streams.get(letter.stream, 0) + 1}
+            groups[name] = LetterGroup(*name, size + 1, min(oldest, letter.time), max(latest, letter.time), streams)
     return sorted(groups.values(), key=lambda group: (-group.size, group.kind, group.reason))
 
 

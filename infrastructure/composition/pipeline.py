@@ -118,8 +118,7 @@ async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event)
             for stage in ("boards", "users"):
                 working = card_worker(container, stage).run(stop)
                 workers.append(group.create_task(working, name=f"cards: {stage}"))
-        if (watch := _queue_watch(container)) is not None:
-            beside.append(group.create_task(watch.run(), name="queue watch"))
+        beside.append(group.create_task(_queue_watch(container).run(), name="queue watch"))
         await asyncio.wait([*consumers, *workers])
         all_committed.set()
         ending = [*exporting, counting]  # what is not exported in that time is exported by the next instance
@@ -128,14 +127,12 @@ async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event)
         await cancel_all([*beside, *ending])
 
 
-def _queue_watch(container: Container) -> QueueWatch | None:
-    settings, queues = container.settings(), list[WorkQueuePort]()
-    if settings.site_profiles:  # also where SITE_WORKERS=false: others may work on them, or nobody
+def _queue_watch(container: Container) -> QueueWatch:
+    """Also where CARDS=false or SITE_WORKERS=false: others may work on the queues, or nobody."""
+    queues: list[WorkQueuePort] = [container.card_boards_queue(), container.card_users_queue()]
+    if container.settings().site_profiles:
         queues += container.sites_new_queue(), container.sites_fetched_queue()
-    if settings.cards:
-        queues += container.card_boards_queue(), container.card_users_queue()
-    runs = container.card_run_notes() if settings.cards else None
-    return QueueWatch(queues, runs, container.observer()) if queues else None
+    return QueueWatch(queues, container.card_run_notes(), container.observer())
 
 
 def _site_work(

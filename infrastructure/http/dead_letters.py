@@ -43,7 +43,9 @@ class DeadLetterApi:
 
     async def dead_letters(self, request: web.Request, query: schemas.DeadLetterQuery) -> schemas.DeadLetters:
         admitted = self._guard.admits(request)
-        selection = Selection(reason=query.reason, kind=query.kind, text=query.q, public=not admitted)
+        selection = Selection(
+            reason=query.reason, stream=query.stream, kind=query.kind, text=query.q, public=not admitted
+        )
         found = await self._letters.page(query.limit, selection.__contains__, query.before)
         content, room = list[schemas.DeadLetterDocument](), ANSWER_BYTES // 2 if admitted else 0
         for letter in found.letters:
@@ -60,9 +62,9 @@ class DeadLetterApi:
                 self._count_again = now + max(_SUMMARY_KEPT_SECONDS, (now - started) / _SUMMARY_SHARE)
         groups = [
             schemas.DeadLetterGroup(
-                kind=kind, reason=reason[:_TEXT_CHARACTERS], count=size, oldest=oldest, latest=latest
+                kind=kind, reason=reason[:_TEXT_CHARACTERS], count=size, oldest=oldest, latest=latest, streams=streams
             )
-            for kind, reason, size, oldest, latest in self._counted
+            for kind, reason, size, oldest, latest, streams in self._counted
         ]
         return schemas.DeadLetterSummary(total=sum(group.count for group in groups), groups=groups)
 
@@ -148,7 +150,8 @@ class DeadLetterApi:
 def _selection(body: schemas.LetterChoice) -> tuple[float, Selection]:
     """Those that there are now, or were at a time: what is replayed may come back, and must not be met again."""
     until = body.until or time()
-    return until, Selection(ids=body.ids, reason=body.reason, kind=body.kind, text=body.q, until=until)
+    chosen = body.ids, body.reason, "", body.stream, body.kind, body.q
+    return until, Selection(*chosen, until)
 
 
 def _replayed(letter_id: str, entry: Entry, ends: Outcomes) -> schemas.Replayed:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
-_CHOICES = ("ids", "kind", "reason", "q")
+_CHOICES = ("ids", "stream", "kind", "reason", "q")
 _ENTRY_ID = r"^[0-9]{1,20}-[0-9]{1,20}$"
 
 
@@ -379,6 +379,7 @@ class DeadLetterQuery(Asked):
     """Texts are looked for in any case. All together they fit into a line of HTTP, whatever their characters."""
 
     limit: int = Field(20, ge=1, le=100)
+    stream: str = Field("", max_length=200, description="only those of this stream or work queue")
     kind: str = Field("", max_length=100)
     reason: str = Field("", max_length=300, description="only those whose reason contains this")
     q: str = Field("", max_length=200, description="only those with this in their reason, user or ids")
@@ -430,6 +431,7 @@ class DeadLetterGroup(Document):
     count: int
     oldest: float
     latest: float
+    streams: dict[Text, int] = Field(description="how many are of which stream")
 
 
 class DeadLetterSummary(Document):
@@ -452,11 +454,15 @@ class ReplayBody(Waiting):
 
 
 class LetterChoice(Asked):
-    """Letters by their ids, or all of a kind, with a text in their reason, or found by `q`. One has to be given."""
+    """Letters by their ids, or all of a stream, of a kind, with a text in their reason, or found by `q`.
+
+    One has to be given.
+    """
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [name]} for name in _CHOICES]})
 
     ids: list[Annotated[str, Field(pattern=_ENTRY_ID)]] = Field(default_factory=list, min_length=1, max_length=1000)
+    stream: str = Field("", min_length=1, max_length=200)
     kind: str = Field("", min_length=1, max_length=100)
     reason: str = Field("", min_length=1, max_length=1000)
     q: str = Field("", min_length=1, max_length=200)
@@ -475,7 +481,7 @@ class LetterChoice(Asked):
 
     @property
     def described(self) -> str:
-        criteria = {"kind": self.kind, "reason": self.reason, "q": self.q}
+        criteria = {"stream": self.stream, "kind": self.kind, "reason": self.reason, "q": self.q}
         named = [f"{name}={value}" for name, value in criteria.items() if value]
         return ", ".join([*named, *self.ids])
 

@@ -164,11 +164,11 @@ class MetricsObserver(Observer):
         self._cost = counter("llm_cost", "Cost of these tokens, by LLM_COST_PER_MILLION_TOKENS")
         self._jobs = counter("jobs_done", "Jobs of a work queue that were done", ["queue"])
         self._job_failures = counter("job_failures", "Tries of jobs that failed", ["queue"])
-        self._buried = counter("jobs_buried", "Jobs that became dead letters", ["queue"])
         gauge = maker(Gauge, registry)
         self._jobs_waiting = gauge("jobs_waiting", "Jobs that nobody has taken yet", ["queue"])
         self._jobs_pending = gauge("jobs_pending", "Jobs in hand, or waiting for their retry", ["queue"])
         self._jobs_oldest = gauge("jobs_oldest_seconds", "Age of the oldest job that is not done", ["queue"])
+        self._jobs_dead = gauge("jobs_dead_letters", "Dead letters of a work queue, whoever made them", ["queue"])
         self._cards = counter("cards", "Focus cards looked at, by whether they had to be written", ["outcome"])
         for outcome in ("written", "unchanged"):
             self._cards.labels(outcome)
@@ -268,15 +268,14 @@ class MetricsObserver(Observer):
     @override
     def job_failed(self, queue: str, key: str, cause: Exception, retry_in: float | None) -> None:
         self._job_failures.labels(queue).inc()
-        if retry_in is None:
-            self._buried.labels(queue).inc()
 
     @override
     def queue_seen(self, figures: QueueFigures) -> None:
         self._jobs_waiting.labels(figures.queue).set(figures.lag)
         self._jobs_pending.labels(figures.queue).set(figures.pending)
         self._jobs_oldest.labels(figures.queue).set(figures.oldest_seconds)
-        for counted in (self._jobs, self._job_failures, self._buried):
+        self._jobs_dead.labels(figures.queue).set(figures.dead_letters)
+        for counted in (self._jobs, self._job_failures):
             counted.labels(figures.queue)
 
     @override

@@ -13,9 +13,9 @@ _EVERY_SECONDS = 10.0
 
 
 class QueueWatch:
-    """`runs` are those of the focus cards, where there are any."""
+    """`runs` are those of the focus cards."""
 
-    def __init__(self, queues: Sequence[WorkQueuePort], runs: CardRunsPort | None, observer: Observer) -> None:
+    def __init__(self, queues: Sequence[WorkQueuePort], runs: CardRunsPort, observer: Observer) -> None:
         self._queues = queues
         self._runs = runs
         self._observer = observer
@@ -26,6 +26,5 @@ class QueueWatch:
             with suppress(RedisOutage):
                 for queue in self._queues:
                     self._observer.queue_seen(await queue.figures())
-                if self._runs is not None:
-                    self._observer.cards_seen(await self._runs.last_end())
+                self._observer.cards_seen(await self._runs.last_end())
             await asyncio.sleep(_EVERY_SECONDS)

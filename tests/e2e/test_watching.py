@@ -67,6 +67,19 @@ def test_figures_agree_with_what_was_published_and_the_drain_can_be_watched(plac
     assert ask(port, "/healthz")[0] == 0
 
 
+def test_jobs_that_workers_of_their_own_have_buried_are_seen(place: Places) -> None:
+    port, queue = free_port(), "pomocore:cards:users"
+    pipeline = place(HTTP_PORT=str(port), CARDS="false", COMMANDS="false")
+    consumer = pipeline.consumer()
+    with pipeline.redis() as redis:
+        redis.xadd(f"{queue}:dlq", {"reason": "a job failed at every try"})
+        redis.xadd(queue, {"key": "k", "run": "", "data": "{}"})
+
+    names = f'{{queue="{queue}"}}'
+    consumer.until(lambda: metrics(port).get(f"pomocore_jobs_dead_letters{names}") == 1, "the dead letter is seen")
+    assert metrics(port)[f"pomocore_jobs_waiting{names}"] == 1
+
+
 WORST = [
     *(piece * (60_000 // len(piece.encode())) for piece in ("a.", "a/", "%2f", " - ", "\u0300\u0327", "a@a.com ")),
     "https://" + "?url=https://a.com/&" * 3000,

@@ -555,12 +555,28 @@ async def test_a_message_that_nobody_takes_is_said_to_wait(door: Door) -> None:
         both.xadd("pomocore:cards:users:dlq", fields | {"fields": '{"key": "k", "run": "r", "data": "{}"}'})
         both.xdel(key, letter["id"])
         _, _ = both.execute()
-    (job,) = (await door.get("/api/dead-letters"))["content"]
+    (job,) = (await door.get("/api/dead-letters", stream="pomocore:cards:users"))["content"]
     path = f"/api/dead-letters/{job['id']}/replay"
 
     assert (await door.post(path, {"fields": {"duration": "1"}}, ADMIN)).status == 409
     answer = await (await door.post(path, {"wait": 0}, ADMIN)).json()
     assert (answer["outcome"], answer["letterId"], answer["why"]) == ("waiting", None, None)
+
+
+async def test_letters_are_chosen_by_their_stream(door: Door) -> None:
+    await door.dead_letter()
+    queue, stream = "pomocore:cards:users", door.pipeline.settings.stream_key
+    ((_, fields),) = door.pipeline.redis.xrange(f"{stream}:dlq")
+    door.pipeline.redis.xadd(f"{queue}:dlq", fields)
+
+    (group,) = (await door.get("/api/dead-letters/summary"))["groups"]
+    of_queue = (await door.get("/api/dead-letters", stream=queue))["content"]
+    dropped = await (await door.post("/api/dead-letters/drop", {"stream": queue}, ADMIN)).json()
+
+    assert group["streams"] == {stream: 1, queue: 1}
+    assert [letter["stream"] for letter in of_queue] == [queue]
+    assert dropped["dropped"] == 1
+    assert [letter["stream"] for letter in (await door.get("/api/dead-letters"))["content"]] == [stream]
 
 
 async def test_many_are_counted_replayed_and_dropped(door: Door) -> None:

@@ -186,6 +186,20 @@ async def test_dead_letters_are_grouped_searched_and_dropped_by_kind(console: Co
     assert console.errors == []
 
 
+async def test_dead_letters_are_chosen_by_their_stream(console: Console) -> None:
+    await console.pipeline.process(message(duration="-1"), message(duration="-2"))
+    ((_, fields), _) = console.pipeline.redis.xrange(f"{console.pipeline.settings.stream_key}:dlq")
+    console.pipeline.redis.xadd("pomocore:cards:users:dlq", fields)
+    await console.open("dead-letters")
+    await console.until("#letter-groups button >> nth=0", "All 3")
+    await console.page.select_option("#letter-stream", "pomocore:cards:users")
+    await console.until("#letter-groups button >> nth=0", "All 1")
+    await console.page.wait_for_selector("#letters .items:not(:has(> li:nth-child(2)))")
+
+    assert console.page.url.endswith("?stream=pomocore%3Acards%3Ausers")
+    assert console.errors == []
+
+
 async def test_who_rises_is_shown_by_itself(console: Console) -> None:
     await console.pipeline.process(message(userId="first", duration="600"), message(userId="second", duration="60"))
     await console.open(WEEK)

@@ -11,12 +11,13 @@ import { has, t } from "./texts.js";
 const PAGE_SIZE = 20;
 /** So much of a reason may be searched for. */
 const REASON_LENGTH = 300;
-const list = { group: {}, text: "", letters: [], next: null, total: 0, shown: "", asked: 0 };
+const list = { stream: "", group: {}, text: "", letters: [], next: null, shown: "", asked: 0 };
 
 page("dead-letters", {
   open: (given) => {
     list.group = given.has("kind") ? { kind: given.get("kind"), reason: given.get("reason") ?? "" } : {};
     list.text = given.get("q") ?? "";
+    list.stream = given.get("stream") ?? "";
     $("letter-search").value = list.text;
     list.shown = "";
     return showLetters();
@@ -24,7 +25,8 @@ page("dead-letters", {
   refresh: () => list.letters.length <= PAGE_SIZE && showLetters(), // who has paged on is not thrown back
 });
 
-const chosen = () => ({ ...list.group, ...(list.text && { q: list.text }) });
+const chosen = () => ({ ...list.group, ...(list.stream && { stream: list.stream }), ...(list.text && { q: list.text }) });
+const isChosen = () => Object.keys(chosen()).length > 0;
 
 async function showLetters(before = null) {
   const asked = ++list.asked;
@@ -34,10 +36,11 @@ async function showLetters(before = null) {
     if (asked !== list.asked) return;
     list.letters = before ? [...list.letters, ...found.content] : found.content;
     list.next = found.next;
-    list.total = summary.total;
-    showGroups(summary.groups);
+    showStreams(summary.groups);
+    const ofStream = summary.groups.map((it) => (list.stream ? { ...it, count: it.streams[list.stream] ?? 0 } : it));
+    showGroups(ofStream.filter(({ count }) => count));
     const seen = JSON.stringify([isOpen(), list.letters]);
-    const none = t(list.group.kind || list.text ? "letters.none-found" : "letters.none");
+    const none = t(isChosen() ? "letters.none-found" : "letters.none");
     if (seen !== list.shown) replaceList("letters", list.letters.map(letterItem), none);
     list.shown = seen;
     $("letters-more").hidden = list.next === null;
@@ -47,8 +50,15 @@ async function showLetters(before = null) {
   }
 }
 
+function showStreams(groups) {
+  const streams = [...new Set([...groups.flatMap((it) => Object.keys(it.streams)), list.stream])].filter(Boolean).sort();
+  const options = ["", ...streams].map((value) => make("option", { value }, value || t("letters.all")));
+  $("letter-stream").replaceChildren(...options);
+  $("letter-stream").value = list.stream;
+}
+
 function showGroups(groups) {
-  const all = { label: t("letters.all"), count: list.total, group: {} };
+  const all = { label: t("letters.all"), count: groups.reduce((sum, { count }) => sum + count, 0), group: {} };
   const found = groups.map(({ kind, reason, count }) => ({ label: `${kindName(kind)}: ${reason}`, count, group: { kind, reason: reason.slice(0, REASON_LENGTH) } }));
   const buttons = [all, ...found].map(({ label, count, group }) => {
     const pressed = String(group.kind === list.group.kind && group.reason === list.group.reason);
@@ -58,7 +68,7 @@ function showGroups(groups) {
   const focused = [...$("letter-groups").children].indexOf(document.activeElement);
   $("letter-groups").replaceChildren(...(groups.length ? buttons : []));
   if (focused >= 0) $("letter-groups").children[Math.min(focused, buttons.length - 1)]?.focus();
-  const none = !isOpen() || !list.letters.length || !(list.group.kind || list.text);
+  const none = !isOpen() || !list.letters.length || !isChosen();
   for (const id of ["letters-replay", "letters-drop"]) $(id).disabled = none;
 }
 
@@ -111,7 +121,7 @@ function letterFields(letter) {
 
 /** Changes all that are chosen, some hundred a request; what comes back meanwhile is not changed again. */
 async function changeAll(verb) {
-  if (!confirm(t(`letters.sure-${verb}`, { what: [list.group.kind && kindName(list.group.kind), list.group.reason, list.text].filter(Boolean).join(", ") }))) return;
+  if (!confirm(t(`letters.sure-${verb}`, { what: [list.stream, list.group.kind && kindName(list.group.kind), list.group.reason, list.text].filter(Boolean).join(", ") }))) return;
   const told = { committed: 0, died: 0, waiting: 0, dropped: 0 };
   let until = {};
   let more = true;
@@ -165,6 +175,7 @@ export function followLetters(state) {
 
 $("letter-form").addEventListener("submit", (event) => event.preventDefault());
 $("letter-search").addEventListener("input", () => choose({ text: $("letter-search").value.trim() }));
+$("letter-stream").addEventListener("change", () => choose({ stream: $("letter-stream").value, group: {} }));
 $("letters-replay").addEventListener("click", () => changeAll("replay"));
 $("letters-drop").addEventListener("click", () => changeAll("drop"));
 $("letters-more").addEventListener("click", () => showLetters(list.next));
