@@ -5,21 +5,13 @@ All times are Unix seconds.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import NamedTuple
 
-_BROWSERS = (
-    "firefox",
-    "chrome",
-    "chromium",
-    "edge",
-    "brave",
-    "opera",
-    "vivaldi",
-    "safari",
-    "arc",
-    "whale",
-    "librewolf",
-)
+from domains.bridge.browsers import tabs_of
+
+_PAUSE = 5.0
+"""Recorders look once a second and note only what they saw twice: a pause of at most so many seconds is none."""
 
 
 class Recorded(NamedTuple):
@@ -62,11 +54,13 @@ def spans_of(recording: Recording, within: Interval) -> list[Span]:
 
     A browser's window is cut where its tab changes. What no tab covers stays without a URL.
     """
-    windows = [it for it in _apart(recording.windows) if it.end > it.start]
+    windows: Iterable[Recorded] = continued(recording.windows)
     if recording.present is not None:
-        windows = list(_present(windows, _united(recording.present)))
-    tabs = {browser: list(_apart(found)) for browser, found in recording.tabs.items()}
-    pieces = [piece for window in _clipped(windows, within) for piece in _with_urls(window, _tabs_of(window, tabs))]
+        windows = _present(windows, _united(recording.present))
+    tabs = {browser: continued(found) for browser, found in recording.tabs.items()}
+    pieces = [
+        piece for window in _clipped(windows, within) for piece in _with_urls(window, tabs_of(window.name, tabs))
+    ]
     return _joined(pieces)
 
 
@@ -82,15 +76,36 @@ def sessions_of(spans: Iterable[Span], gap: float) -> Iterator[list[Span]]:
         yield session
 
 
-def _apart(recorded: Iterable[Recorded]) -> Iterator[Recorded]:
-    """In their order; each ends where the next one begins, at the latest."""
-    before: Recorded | None = None
-    for each in sorted(recorded):
-        if before is not None:
-            yield before._replace(end=min(before.end, each.start))
-        before = each
-    if before is not None:
-        yield before
+def continued(recorded: Iterable[Recorded]) -> list[Recorded]:
+    """In their order and apart. What ends shortly before the next one begins, or has no length, goes on until then;
+    where several overlap, the one that began last counts.
+
+    Source: the transform `flood` of aw-core.
+    """
+    ordered, last = sorted(recorded), 0
+    for i, each in enumerate(ordered):
+        if round(each.start - ordered[last].end, 3) <= _PAUSE:
+            ordered[last] = ordered[last]._replace(end=max(ordered[last].end, each.start))
+        if each.end >= ordered[last].end:
+            last = i
+    return list(_apart(ordered))
+
+
+def _apart(ordered: Sequence[Recorded]) -> Iterator[Recorded]:
+    begun: list[Recorded] = []
+    at = -inf
+    for until, each in [*((it.start, it) for it in ordered), (inf, None)]:
+        while begun and at < until:
+            latest = begun[-1]
+            if latest.end <= at:
+                begun.pop()
+                continue
+            end = min(latest.end, until)
+            yield latest._replace(start=at, end=end)
+            at = end
+        at = until
+        if each is not None:
+            begun.append(each)
 
 
 def _united(intervals: Iterable[Interval]) -> list[Interval]:
@@ -119,17 +134,6 @@ def _clipped(windows: Iterable[Recorded], within: Interval) -> Iterator[Recorded
         start, end = max(window.start, within.start), min(window.end, within.end)
         if start < end:
             yield window._replace(start=start, end=end)
-
-
-def _tabs_of(window: Recorded, tabs: Mapping[str, Sequence[Recorded]]) -> Sequence[Recorded]:
-    """Those of the window's browser; of the only recorder where it does not say which browser is its own."""
-    app = window.name.lower()
-    if not any(browser in app for browser in _BROWSERS):
-        return ()
-    for browser, found in tabs.items():
-        if browser and browser in app:
-            return found
-    return tabs.get("", ())
 
 
 def _with_urls(window: Recorded, tabs: Sequence[Recorded]) -> Iterator[Span]:

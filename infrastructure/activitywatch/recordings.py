@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from domains.bridge.activity import Interval, Recorded, Recording
+from domains.bridge.activity import Interval, Recorded, Recording, continued
 from domains.kernel.errors import PipelineError
 
 T = TypeVar("T")
@@ -40,6 +40,14 @@ class _Event(msgspec.Struct):
     @property
     def end(self) -> float:
         return round(self.start + self.duration, 3)
+
+    @property
+    def is_private(self) -> bool:
+        return self.data.get("incognito") is True
+
+    @property
+    def url(self) -> str:
+        return "" if self.is_private else self.text("url", _LONGEST_URL)
 
     def text(self, name: str, longest: int) -> str:
         value = self.data.get(name)
@@ -117,17 +125,15 @@ def _recording(buckets: Mapping[str, _Bucket]) -> Recording:
     for name, bucket in buckets.items():
         by_type[bucket.type].append((name, bucket))
     windows = [
-        Recorded(
-            it.start, it.end, it.text("app", 200), it.text("title", _LONGEST_TITLE), it.text("url", _LONGEST_URL)
-        )
+        Recorded(it.start, it.end, it.text("app", 200), it.text("title", _LONGEST_TITLE), it.url)
         for _, bucket in by_type["currentwindow"]
         for it in bucket.events or ()
     ]
     present = [
         Interval(it.start, it.end)
         for _, bucket in by_type["afkstatus"]
-        for it in bucket.events or ()
-        if it.data.get("status") == "not-afk"
+        for it in continued(Recorded(it.start, it.end, it.text("status", 200), "") for it in bucket.events or ())
+        if it.name == "not-afk"
     ]
     tabs: dict[str, list[Recorded]] = {}
     for name, bucket in by_type["web.tab.current"]:
@@ -136,9 +142,9 @@ def _recording(buckets: Mapping[str, _Bucket]) -> Recording:
 
 
 def _tabs(events: Iterable[_Event]) -> Iterable[Recorded]:
+    """A private tab has no title and no URL, and no other tab's."""
     for it in events:
-        if it.data.get("incognito") is not True:
-            yield Recorded(it.start, it.end, "", it.text("title", _LONGEST_TITLE), it.text("url", _LONGEST_URL))
+        yield Recorded(it.start, it.end, "", "" if it.is_private else it.text("title", _LONGEST_TITLE), it.url)
 
 
 def _browser(bucket: str) -> str:

@@ -1,7 +1,8 @@
 """ActivityWatch's server and its export, brought to a collector. The forms are those of aw-server 0.12."""
 
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from aiohttp import web
 from domains.bridge.activity import Interval
 from infrastructure.activitywatch.bridge import Bridge, Bridged, Source, sources_of_file, sources_of_server
 from infrastructure.activitywatch.posting import CollectorClient, NotPosted, Progress
-from infrastructure.activitywatch.recordings import ActivityWatchError, ActivityWatchServer
+from infrastructure.activitywatch.recordings import ActivityWatchError, ActivityWatchServer, read_export
 from tests.integration.test_collect_door import Place, served
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -138,6 +139,66 @@ async def test_an_export_becomes_spans_and_sessions_once(tmp_path: Path) -> None
         "eventId": "",
     }
     assert len({it["eventId"] for it in spans}) == 4
+
+
+REAL = Path(__file__).with_name("activitywatch_export.json")
+"""As aw-server 0.13 exports it, the latest event first: a second or so between the windows, some without length."""
+# by hand, in seconds after 00:30:00.123 UTC; somebody was there from 0 to 350.001, and 118.049 to 126.049 is a pause
+REAL_SPANS = [
+    ("Code.exe", "", 60.012),  # 0 to 60.012
+    ("explorer.exe", "", 1.015),  # to 61.027
+    ("chrome.exe", "https://github.com/pulls", 31.528),  # to 92.555
+    ("SearchApp.exe", "", 1.016),  # to 93.571
+    ("chrome.exe", "https://github.com/pulls", 2.430),  # to 96.001, where a private tab begins
+    ("chrome.exe", "", 14.501),  # to 110.502
+    ("chrome.exe", "https://github.com/issues", 3.479),  # to 113.981
+    ("Code.exe", "", 2.038),  # to 116.019
+    ("Code.exe", "", 2.030),  # to 118.049
+    ("Code.exe", "", 74.951),  # 126.049 to 201
+    ("LockApp.exe", "", 1.0),  # to 202
+    ("Code.exe", "", 148.001),  # to 350.001, of 500
+]
+REAL_SECONDS = 342.001
+
+
+def of_rust(text: str) -> str:
+    """The same as aw-server-rust writes it: nanoseconds, Z, and what it knows of a bucket besides."""
+    text = re.sub(r'(\.\d+)\+00:00"', r'\g<1>000Z"', text)
+    return text.replace('"data": {},', '"data": {}, "metadata": {"start": null, "end": null}, "last_updated": null,')
+
+
+@pytest.mark.parametrize("written", [str, of_rust], ids=["aw-server", "aw-server-rust"])
+async def test_a_real_export_loses_no_time_and_counts_none_twice(
+    tmp_path: Path, written: Callable[[str], str]
+) -> None:
+    path = tmp_path / "export.json"
+    path.write_text(written(REAL.read_text()))
+    async with served(tmp_path / "log", max_event=16_384) as place:
+        done = await run(tmp_path, place, sources_of_file(path))
+        spans = posted(place)
+
+    assert [(it["app"], it["url"], it["duration"]) for it in spans] == REAL_SPANS
+    assert (done.spans, done.sessions, round(done.seconds, 3)) == (12, 1, REAL_SECONDS)
+
+
+async def test_a_server_gives_what_its_export_gives(tmp_path: Path) -> None:
+    buckets = json.loads(REAL.read_text())["buckets"]
+    async with served(tmp_path / "log", max_event=16_384) as place, activitywatch(buckets) as server:
+        for now in (200, 1000, 1250, 1251, 9000):
+            within = Interval(BEGUN - 86_400 * 20, BEGUN + now)
+            await run(tmp_path, place, await sources_of_server(server, within))
+        spans = posted(place)
+
+    assert [(it["app"], it["url"], it["duration"]) for it in spans] == REAL_SPANS
+
+
+def test_the_url_of_a_private_window_is_not_posted(tmp_path: Path) -> None:
+    """Its recorder on macOS knows it."""
+    data = {"app": "Safari", "title": "?", "url": "https://secret.example", "incognito": True}
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps({"buckets": {"w": bucket("currentwindow", "vm", event(0, 9, **data))}}))
+
+    assert [it.url for it in read_export(path)["vm"].windows] == [""]
 
 
 async def test_a_session_that_may_go_on_waits_and_comes_whole(tmp_path: Path) -> None:

@@ -28,12 +28,41 @@ def span(start: float, end: float, app: str = "Code", title: str = "t", url: str
         (Recording([window(0, 10)], [], {}), []),
         (Recording([window(0, 10)], [Interval(2, 4), Interval(6, 12)], {}), [span(2, 4), span(6, 10)]),
         (Recording([window(0, 10)], [Interval(2, 6), Interval(4, 8)], {}), [span(2, 8)]),
-        (Recording([window(0, 10), window(5, 8, title="u")], None, {}), [span(0, 5), span(5, 8, title="u")]),
+        (
+            Recording([window(0, 10), window(5, 8, title="u")], None, {}),
+            [span(0, 5), span(5, 8, title="u"), span(8, 10)],
+        ),
+        (Recording([window(0, 9), window(5, 12, title="u")], None, {}), [span(0, 5), span(5, 12, title="u")]),
         (Recording([window(0, 5), window(5, 8)], None, {}), [span(0, 8)]),
         (Recording([window(5, 5)], None, {}), []),
+        (Recording([window(0, 5), window(6, 8)], None, {}), [span(0, 8)]),
+        (Recording([window(0, 5), window(10.0004, 11)], None, {}), [span(0, 11)]),
+        (Recording([window(0, 5), window(10.1, 11)], None, {}), [span(0, 5), span(10.1, 11)]),
+        (
+            Recording([window(0, 5), window(6, 6, title="u"), window(7, 9)], None, {}),
+            [span(0, 6), span(6, 7, title="u"), span(7, 9)],
+        ),
+        (Recording([window(0, 9), window(4, 4, title="u"), window(9, 12)], None, {}), [span(0, 12)]),
+        (Recording([window(0, 9), window(2, 4), window(10, 12)], None, {}), [span(0, 12)]),
         (Recording([window(990, 1010)], None, {}), [span(990, 1000)]),
     ],
-    ids=["alone", "away", "there at times", "overlapping presence", "overlapping", "joined", "empty", "clipped"],
+    ids=[
+        "alone",
+        "away",
+        "there at times",
+        "overlapping presence",
+        "nested",
+        "overlapping",
+        "joined",
+        "empty",
+        "a short pause",
+        "the longest pause",
+        "a long pause",
+        "no length",
+        "nested without length",
+        "nested and alike",
+        "clipped",
+    ],
 )
 def test_windows_count_while_somebody_is_there(recording: Recording, spans: list[Span]) -> None:
     assert spans_of(recording, ALWAYS) == spans
@@ -50,6 +79,42 @@ def test_a_browser_has_the_urls_of_its_tabs_and_other_windows_have_none() -> Non
         span(10, 20, "Google Chrome", url="c"),
         span(20, 30, "Code"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("app", "tabs", "url"),
+    [
+        ("chrome.exe", ["chrome", "firefox"], "chrome"),
+        ("Google-chrome", ["chrome"], "chrome"),
+        ("Chromium", ["chrome"], "chrome"),
+        ("Chromium-browser", ["chromium", "chrome"], "chromium"),
+        ("whale.exe", ["chrome"], "chrome"),
+        ("네이버 웨일", ["chrome", "firefox"], "chrome"),
+        ("Arc.exe", ["firefox", "chrome"], "chrome"),
+        ("Arc", ["chrome", "arc"], "arc"),
+        ("LibreWolf", ["firefox"], "firefox"),
+        ("librewolf.exe", ["chrome", "firefox"], "firefox"),
+        ("firefox_firefox", ["firefox"], ""),
+        ("msedge.exe", ["edge", "chrome"], "edge"),
+        ("Microsoft Edge", ["chrome"], ""),
+        ("Brave Browser", ["brave"], "brave"),
+        ("Vivaldi-stable", [""], ""),
+        ("SearchApp.exe", ["arc", "chrome", ""], ""),
+        ("Archive Utility", ["arc", "chrome", ""], ""),
+        ("Edge Animate", ["edge", ""], ""),
+        ("ChromeDriver", ["chrome", ""], ""),
+    ],
+)
+def test_the_tabs_of_a_browser_are_those_of_its_extension(app: str, tabs: list[str], url: str) -> None:
+    recorded = {name: [tab(0, 10, name)] for name in tabs}
+
+    assert spans_of(Recording([window(0, 10, app)], None, recorded), ALWAYS) == [span(0, 10, app, url=url)]
+
+
+def test_tabs_of_a_recorder_that_does_not_say_its_browser_are_any_browser_s() -> None:
+    recording = Recording([window(0, 10, "Vivaldi-stable")], None, {"": [tab(0, 10, "a")]})
+
+    assert [it.url for it in spans_of(recording, ALWAYS)] == ["a"]
 
 
 def test_a_pause_ends_a_session() -> None:
@@ -80,16 +145,13 @@ def test_no_second_counts_twice_and_none_that_nobody_was_there(
         second
         for second in range(1000)
         if any(start <= second < start + length for start, length in there)
-        and any(start <= second < start + length for start, length in _apart(windows))
+        and (any(start <= second < start + length for start, length in windows) or _is_short(second, windows))
     }
     halves = [*spans_of(recording, Interval(0, cut)), *spans_of(recording, Interval(cut, 1000))]
     assert sum(it.seconds for it in halves) == len(seconds)
 
 
-def _apart(windows: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Each ends where the next one begins, at the latest."""
-    starts = sorted(start for start, _ in windows)
-    return [
-        (start, min(length, min((it for it in starts if it > start), default=10_000) - start))
-        for start, length in windows
-    ]
+def _is_short(second: int, windows: list[tuple[int, int]]) -> bool:
+    """Whether the pause with this second is one of at most 5."""
+    begun = max((start + length for start, length in windows if start + length <= second), default=-10)
+    return min((start for start, _ in windows if start > second), default=10_000) - begun <= 5
