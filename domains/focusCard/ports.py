@@ -55,11 +55,14 @@ class CardRunsPort(Protocol):
     async def current(self) -> Run | None:
         """The run that is under way: it began, did not end, and somebody worked on it in the last ten minutes."""
 
-    async def claim(self, scope: str, board: str, users: Sequence[str]) -> list[str]:
-        """Those of `users` that no other board has claimed in that scope. They are this board's from now on."""
+    async def claim(self, scope: str, board: str, users: Sequence[str]) -> dict[str, int]:
+        """Those of `users` that no other board has claimed in that scope. They are this board's from now on.
+
+        Each has a number among the board's, from 0 on, which it keeps.
+        """
 
     async def note(self, run: str, job: str, figures: RunFigures) -> None:
-        """Notes what a job has done, in the place of what it had noted before. The run is still under way."""
+        """Notes what a job has done; of one that is done again, the first note stays. The run is still under way."""
 
     async def figures(self, run: str) -> RunFigures: ...
 

@@ -1,9 +1,9 @@
 """A run over all users, in two stages of jobs: who gets a card, and their cards."""
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date
-from hashlib import blake2b
 from time import monotonic, time
 from uuid import uuid4
 
@@ -21,8 +21,9 @@ CHUNK = 200
 class CardRuns:
     """Starts runs, and does the jobs of both stages.
 
-    A board's job claims the board's users, so that a user is in one chunk; the chunks of a run are equal jobs
-    wherever a board's job is done again. When the last board is done, the second stage closes after its last chunk.
+    A board's job claims the board's users, so that a user is in one chunk, and cuts them by the numbers that they got
+    then: one that is done again adds the same chunks, whoever has joined or left meanwhile. When the last board is
+    done, the second stage closes after its last chunk.
     """
 
     def __init__(
@@ -70,13 +71,13 @@ class CardRuns:
             await self._users_queue.release(job.run)
             return
         board, anchor = _text(job, "board"), _text(job, "anchor")
-        left = list[str]()
+        chunks = defaultdict[int, list[str]](list)
         async for page in self._boards.members(board):
-            left += await self._runs.claim(f"{job.run}:{anchor}", board, page)
-            whole = len(left) - len(left) % CHUNK
-            await self._add_chunks(job.run, anchor, left[:whole])
-            left = left[whole:]
-        await self._add_chunks(job.run, anchor, left)
+            for user, number in (await self._runs.claim(f"{job.run}:{anchor}", board, page)).items():
+                chunks[number // CHUNK].append(user)
+            whole = [number for number, users in chunks.items() if len(users) == CHUNK]
+            await self._add_chunks(job, {number: chunks.pop(number) for number in whole})
+        await self._add_chunks(job, chunks)
 
     async def do_chunk(self, job: Job) -> None:
         """The second stage: the cards of a chunk of users."""
@@ -108,17 +109,17 @@ class CardRuns:
         if current is not None and current.id == run_id:
             self._observer.cards_run_ended(current, figures)
 
-    async def _add_chunks(self, run: str, anchor: str, users: Sequence[str]) -> None:
-        chunks = [users[first : first + CHUNK] for first in range(0, len(users), CHUNK)]
-        await self._users_queue.add([_chunk(run, anchor, chunk) for chunk in chunks])
+    async def _add_chunks(self, job: Job, chunks: Mapping[int, list[str]]) -> None:
+        """Adds jobs for the chunks, by their numbers among those of the board."""
+        anchor = _text(job, "anchor")
+        await self._users_queue.add(
+            [
+                NewJob(f"{job.key} {number}", {"users": json.dumps(users), "anchor": anchor}, job.run)
+                for number, users in chunks.items()
+            ]
+        )
         if chunks:
-            await self._runs.note(run, "", RunFigures())
-
-
-def _chunk(run: str, anchor: str, users: Sequence[str]) -> NewJob:
-    text = json.dumps(list(users))
-    name = blake2b(text.encode(), digest_size=9).hexdigest()
-    return NewJob(f"{run} {anchor} {name}", {"users": text, "anchor": anchor}, run)
+            await self._runs.note(job.run, "", RunFigures())
 
 
 def _text(job: Job, name: str) -> str:

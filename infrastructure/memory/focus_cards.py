@@ -1,5 +1,6 @@
 """Focus cards in memory: the cards, the boards' scores, and the run under way."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import date
@@ -78,7 +79,8 @@ class InMemoryCardRuns:
     def __init__(self) -> None:
         self._run: Run | None = None
         self._noted: dict[tuple[str, str], RunFigures] = {}
-        self._claimed: dict[tuple[str, str], str] = {}
+        self._claimed: dict[tuple[str, str], tuple[str, int]] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._last_end = 0.0
         self._marks: set[str] = set()
 
@@ -90,11 +92,16 @@ class InMemoryCardRuns:
     async def current(self) -> Run | None:
         return self._run
 
-    async def claim(self, scope: str, board: str, users: Sequence[str]) -> list[str]:
-        return [user for user in users if self._claimed.setdefault((scope, user), board) == board]
+    async def claim(self, scope: str, board: str, users: Sequence[str]) -> dict[str, int]:
+        for user in users:
+            if (scope, user) not in self._claimed:
+                self._claimed[scope, user] = board, self._counts[scope, board]
+                self._counts[scope, board] += 1
+        claims = {user: self._claimed[scope, user] for user in users}
+        return {user: number for user, (by, number) in claims.items() if by == board}
 
     async def note(self, run: str, job: str, figures: RunFigures) -> None:
-        self._noted[run, job] = figures
+        self._noted.setdefault((run, job), figures)
 
     async def figures(self, run: str) -> RunFigures:
         rows = [figures for (noted, _), figures in self._noted.items() if noted == run]

@@ -87,16 +87,17 @@ class RedisCardRuns:
         run_id, anchors, started = json.loads(text)
         return Run(run_id, [date.fromisoformat(day) for day in anchors], started)
 
-    async def claim(self, scope: str, board: str, users: Sequence[str]) -> list[str]:
+    async def claim(self, scope: str, board: str, users: Sequence[str]) -> dict[str, int]:
         if not users:
-            return []
-        call = self._claim(keys=[self._keys.claimed(scope)], args=[board, _REMEMBER_SECONDS, _packed(users)])
-        return list(await guarded(self._client, call))
+            return {}
+        keys = [self._keys.claimed(scope), self._keys.claim_counts(scope)]
+        found = await guarded(self._client, self._claim(keys=keys, args=[board, _REMEMBER_SECONDS, _packed(users)]))
+        return dict(zip(found[::2], map(int, found[1::2]), strict=True))
 
     async def note(self, run: str, job: str, figures: RunFigures) -> None:
         key = self._keys.figures(run)
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.hset(key, job, " ".join(map(str, figures)))
+        pipeline.hsetnx(key, job, " ".join(map(str, figures)))
         pipeline.expire(key, _REMEMBER_SECONDS)
         pipeline.expire(self._keys.lease, _LEASE_SECONDS)
         await guarded(self._client, pipeline.execute())
@@ -112,9 +113,9 @@ class RedisCardRuns:
             await guarded(self._client, self._client.delete(self._keys.lease))
         await guarded(self._client, self._client.set(self._keys.last_end, repr(time())))
         if current is not None:
-            scopes = [self._keys.claimed(f"{run}:{anchor}") for anchor in current.anchors]
-            for key in scopes:  # one by one: they may lie in different slots
-                await guarded(self._client, self._client.unlink(key))
+            for scope in [f"{run}:{anchor}" for anchor in current.anchors]:  # these may lie in different slots
+                keys = self._keys.claimed(scope), self._keys.claim_counts(scope)
+                await guarded(self._client, self._client.unlink(*keys))
 
     async def mark(self, name: str) -> bool:
         key = self._keys.mark(name)

@@ -190,8 +190,12 @@ class CardRunKeys:
         return f"{self._own}:mark:{name}"
 
     def claimed(self, scope: str) -> str:
-        """HASH with a TTL: the board that a user's card belongs to, by user."""
+        """HASH with a TTL: the board that a user's card belongs to, and the user's number there, by user."""
         return f"{self._own}:claimed:{scope}"
+
+    def claim_counts(self, scope: str) -> str:
+        """HASH with a TTL: how many users a board has got, by board; in the slot of the users."""
+        return f"{self._own}:claim_counts:{{{self.claimed(scope)}}}"
 
 
 def applied_marker(key: str) -> str:

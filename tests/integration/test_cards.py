@@ -1,5 +1,6 @@
 """Focus cards from boards and logs: equal to an independent calculation, and written only where something changed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -7,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from domains.focusCard import runs as runs_module
 from domains.focusCard.model import CardKey, Scores
 from domains.focusCard.service import SCORES_AT_ONCE
 from domains.kernel.errors import TaskRefused
 from domains.leaderboard.model import Period
-from infrastructure.composition.container import Container, drain_cards, running_container
+from infrastructure.composition.container import Container, card_worker, drain_cards, running_container
 from infrastructure.redis.focus_cards import RedisBoardScores
 from infrastructure.settings import Settings
 from tests.cards import Expected, Past, add, differences, make_past, remember
@@ -132,6 +134,28 @@ async def test_one_run_is_under_way_at_a_time_and_can_be_taken_up_again(containe
     assert resumed.id == started.id
     assert (await runs.progress(started))[0]
     assert await wrong(container, past, container.cards().today()) == {}
+
+
+async def test_a_board_that_is_done_again_counts_nobody_twice(
+    container: Container, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "CHUNK", 10)
+    runs, queue = container.card_runs(), container.card_boards_queue()
+    started = await runs.start()
+    jobs = await queue.take(1000)
+    for job in jobs:
+        await runs.do_board(job)
+    await card_worker(container, "users").run(asyncio.Event(), until_drained=True)
+    written = (await runs.progress(started))[1]["written"]
+
+    for job in jobs:
+        await container.redis().zrem(str(job.data["board"]), USERS[3])
+        await runs.do_board(job)
+        await queue.done(job)
+    await drain_cards(container)
+
+    _, told = await runs.progress(started)
+    assert (told["users"], told["written"]) == (len(past.users), written)
 
 
 async def test_a_run_on_a_cluster_whose_boards_lie_in_many_slots(tmp_path: Path) -> None:
