@@ -87,10 +87,10 @@ class PatternClassifier:
         """Whether the LLM would be asked for a window that the tiers before it do not know."""
         return self._llm_queue is not None and self._questions.may_leave(window)
 
-    async def load(self) -> None:
+    async def load(self) -> PatternSnapshot:
         """Takes the patterns and corrections from the store, creating `Uncategorized` where it is missing.
 
-        Raises StoreOutage, and NoPatterns where there are no others.
+        Returns what classifies from now on. Raises StoreOutage, and NoPatterns where there are no others.
 
         Where they have not changed the snapshot stays; where they have, a new one is built beside the running batches
         and takes its place as a whole.
@@ -103,10 +103,10 @@ class PatternClassifier:
             patterns = await self._patterns.find_all()
         if self._correction_store is not None:
             self.corrections = CorrectedWindows(await self._correction_store.find_all())
-        if patterns == self.snapshot.patterns:
-            return
-        self.snapshot = await asyncio.to_thread(self.snapshot_of, patterns)  # a large set takes its time
-        self._observer.patterns_loaded(self.snapshot.rules.size, self.snapshot.rules.problems)
+        if patterns != self.snapshot.patterns:
+            self.snapshot = await asyncio.to_thread(self.snapshot_of, patterns)  # a large set takes its time
+            self._observer.patterns_loaded(self.snapshot.rules.size, self.snapshot.rules.problems)
+        return self.snapshot
 
     async def keep_fresh(self, stop: asyncio.Event, reload: asyncio.Event, seconds: float) -> None:
         """Loads the patterns every `seconds`, and at once when `reload` is set, until `stop` is.

@@ -25,7 +25,7 @@ class StreamReader:
 
     One loop reads new entries while there is a free worker and room in flight. Another loop claims entries that other
     instances left behind, and tidies the stream. Neither takes entries during an outage of the store, or before
-    `load` has loaded the patterns.
+    `load` has loaded the patterns, which returns the same object as long as they are the same.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class StreamReader:
         context: ConsumerContext,
         source: MessageSourcePort,
         commits: CommitPort,
-        load: Callable[[], Awaitable[None]],
+        load: Callable[[], Awaitable[object]],
         work: Callable[[ReadBatch], Awaitable[None]],
     ) -> None:
         self._context = context
@@ -75,17 +75,21 @@ class StreamReader:
                 raise
 
     async def _load_patterns(self, stop: asyncio.Event) -> None:
-        """Waits until there are patterns: without any, everything would be committed as Uncategorized."""
-        told = False
+        """Waits until there are patterns: without any, everything would be committed as Uncategorized.
+
+        Patterns that appear meanwhile come one category after another: it waits until two looks have found the same.
+        """
+        told, seen = False, object()
         while not (stop.is_set() or self._patterns_loaded):
             self._turned["start"] = monotonic()
             try:
-                await self._context.store.run(self._load, stop)
-                self._patterns_loaded = True
+                before, seen = seen, await self._context.store.run(self._load, stop)
+                self._patterns_loaded = not told or seen is before
             except NoPatterns as cause:
                 if not told:
                     self._context.observer.waits_for_patterns(cause)
                 told = True
+            if not self._patterns_loaded:
                 await pause(stop, _PATTERNS_SECONDS)
 
     async def _read_loop(self, stop: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ from domains.kernel.resilience import Breaker
 from domains.kernel.window import Window
 from domains.patternClassifier.model import Classification
 from domains.pomodoro.model import Session, usage_log_id
+from infrastructure.memory.repositories import InMemoryCategoryPatternRepository
 from tests.messages import (
     DEVELOPMENT,
     DOCUMENTATION,
@@ -22,6 +23,7 @@ from tests.messages import (
     linked_message,
     log_id,
     message,
+    patterns,
     usage_log,
 )
 from tests.unit.pipeline_in_memory import LLM_LIMITS, STREAM, Instance, World, turns, until
@@ -83,6 +85,28 @@ async def test_a_message_with_ids_sets_the_category_of_its_documents(world: Worl
     assert list(world.logs.documents) == [log_id(1)]
     assert world.categorized.documents[data_id(1)].category_id == DEVELOPMENT
     assert world.logs.documents[log_id(1)].category_id == DEVELOPMENT
+
+
+async def test_patterns_that_come_one_after_another_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of a server that fills an empty store, or of an import, while the consumer waits for them."""
+    monkeypatch.setattr("domains.pomodoro.reading._PATTERNS_SECONDS", 0.001)
+    coming = patterns()
+
+    class Filling(InMemoryCategoryPatternRepository):
+        async def find_all(self) -> list[CategoryPattern]:
+            found = await super().find_all()
+            if coming:
+                await self.save_all([coming.pop()])
+            return found
+
+    world = World(stored_patterns=[])
+    world.patterns = Filling()
+    world.add(message())
+    async with Instance(world).running() as task:
+        await until(lambda: not world.stream.pending and not world.stream.undelivered, task)
+
+    assert not coming
+    assert world.seconds(board="Development") == 120.0
 
 
 async def test_a_known_window_keeps_its_category(world: World) -> None:
