@@ -752,7 +752,7 @@ class Settings(ScheduleSettings):
         elsewhere = info.data.get(instead)
         if value is None and info.data.get("app_env") == "prod" and not elsewhere:
             raise ValueError("must be set where APP_ENV is prod")
-        if value is not None and elsewhere:
+        if value is not None and elsewhere and instead == "redis_sentinels":
             raise ValueError("must not be set beside REDIS_SENTINELS")
         return value
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.composition.from_settings import card_store_kind, store_kind
 from infrastructure.mongo.client import make_client
 from infrastructure.observing.logs import announce_stores, configure_logging
 from infrastructure.settings import HOST_NAME, Settings, SettingsError, describe_settings, load_settings, names_of
@@ -183,6 +184,12 @@ def test_with_sentinels_no_redis_is_embedded(sentinels: str) -> None:
 
     assert not settings.embeds_redis
     assert load_settings(app_env="prod", mongo_uri="mongodb://host", redis_sentinels=sentinels).redis_addr is None
+
+
+def test_beside_a_mongodb_postgresql_has_the_focus_cards() -> None:
+    settings = load_settings(mongo_uri="mongodb://host", database_url="postgresql://host/database")
+
+    assert (store_kind(settings), card_store_kind(settings)) == ("mongo", "postgres")
 
 
 @pytest.mark.parametrize(
