@@ -47,7 +47,7 @@ class CardKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the boards say of some users at one moment, by board and user. Only scores that there are.
+    """What the boards say of `users` at one moment, by board and user. Only scores that there are.
 
     `as_of` is in microseconds, by the clock of the server of the boards. `sizes` has the users of each board that
     was asked for its ranks, and 0 for each other board that does not exist.
@@ -57,6 +57,7 @@ class Scores:
     seconds: Mapping[str, Mapping[str, float]]
     ranks: Mapping[str, Mapping[str, int]]
     sizes: Mapping[str, int]
+    users: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ class BoardScoresPort(Protocol):
     async def read(self, users: Sequence[str], boards: Sequence[str], ranked: Collection[str]) -> Scores:
         """The scores of `users` on `boards`, and their ranks on those in `ranked`, in one step on a single server.
 
+        They are those of the first of `users`, at least of one: as many as the server may be held for.
         Ranks are those of LeaderboardCachePort.
         """
 

@@ -23,8 +23,6 @@ _NAMES_SECONDS = 60.0
 _ID_DIGITS = 24
 """A log may name no document at all."""
 _NIGHT_SECONDS = 3 * 3600
-SCORES_AT_ONCE = 1000
-"""Scores that one call reads. It holds Redis for some 1.4 µs a score, and 0.3 ms beside."""
 _STREAK_STEP = timedelta(days=31)
 _LONGEST_STREAK = timedelta(days=3660)
 
@@ -87,7 +85,8 @@ class FocusCards:
         read = [each async for each in self._in_turns(users, boards)]
         states = await self._store.states([CardKey(user, *each) for user in users for each in starts.items()])
         cards, places, unchanged = list[StoredCard](), list[CardPlace](), 0
-        for some, scores in read:
+        for scores in read:
+            some = scores.users
             as_of = self._local(scores.as_of / 1e6).isoformat(timespec="milliseconds")
             new, signatures = set[CardKey](), self._signatures(some, boards, scores)
             for period, start in starts.items():
@@ -135,14 +134,12 @@ class FocusCards:
             self._key(OVERALL_BOARD, Period.DAY, anchor - timedelta(days=7)),
         )
 
-    async def _in_turns(self, users: Sequence[str], boards: _Boards) -> AsyncIterator[tuple[Sequence[str], Scores]]:
-        """Some of the users and their scores, as many at once as Redis may be held for."""
-        left, existing = users, len(boards.all)
-        while left:
-            at_once = max(1, SCORES_AT_ONCE // max(1, existing))
-            scores = await self._scores(left[:at_once], boards)
-            yield left[:at_once], scores
-            left, existing = left[at_once:], sum(scores.sizes.get(board) != 0 for board in boards.all)
+    async def _in_turns(self, users: Sequence[str], boards: _Boards) -> AsyncIterator[Scores]:
+        """The scores of all users, of some at a time."""
+        while users:
+            scores = await self._scores(users, boards)
+            yield scores
+            users = users[len(scores.users) :]
 
     async def _scores(self, users: Sequence[str], boards: _Boards) -> Scores:
         ranked = [of_period[OVERALL_BOARD] for of_period in boards.current.values()]

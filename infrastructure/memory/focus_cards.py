@@ -67,7 +67,7 @@ class InMemoryBoardScores:
             rows = await self._boards.top(board, len(kept.get(board, {})))
             ranks[board] = {row.user_id: row.rank for row in rows if row.user_id in users}
         sizes = {board: len(kept.get(board, {})) for board in boards if board in ranked or not kept.get(board)}
-        return Scores(time_ns() // 1000, seconds, ranks, sizes)
+        return Scores(time_ns() // 1000, seconds, ranks, sizes, users)
 
     async def members(self, board: str) -> AsyncIterator[list[str]]:
         yield list(self._boards.boards.get(board, {}))

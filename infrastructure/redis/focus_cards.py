@@ -18,6 +18,8 @@ from infrastructure.redis.keys import CardRunKeys
 
 _PAGE = 500
 """Users that are claimed at once."""
+SCORES_AT_ONCE = 990
+"""Scores that one call reads. It holds Redis for some 1.4 µs a score, and 0.3 ms beside."""
 _LEASE_SECONDS = 600
 _REMEMBER_SECONDS = 7 * 86_400
 _REMEMBER_MARK_SECONDS = 60 * 86_400
@@ -33,18 +35,20 @@ class RedisBoardScores:
 
     async def read(self, users: Sequence[str], boards: Sequence[str], ranked: Collection[str]) -> Scores:
         ordered = [*ranked, *(board for board in boards if board not in ranked)]
+        users = users[:SCORES_AT_ONCE]
         if self._scattered:
             one_by_one = await asyncio.gather(*(self._ask([board], board in ranked, users) for board in ordered))
-            as_of, found = min(reply[0] for reply in one_by_one), [reply[1] for reply in one_by_one]
+            as_of, found = min(reply[0] for reply in one_by_one), [reply[2] for reply in one_by_one]
         else:
-            as_of, *found = await self._ask(ordered, len(ranked), users)
+            as_of, read, *found = await self._ask(ordered, len(ranked), users)
+            users = users[:read]
         seconds, ranks, sizes = {}, {}, {}
         for board, (size, scores, places) in zip(ordered, found, strict=True):
             seconds[board] = {users[i - 1]: float(score) for i, score in zip(scores[::2], scores[1::2], strict=True)}
             ranks[board] = {users[i - 1]: rank for i, rank in zip(places[::2], places[1::2], strict=True)}
             if size >= 0:
                 sizes[board] = size
-        return Scores(int(as_of), seconds, ranks, sizes)
+        return Scores(int(as_of), seconds, ranks, sizes, users)
 
     async def members(self, board: str) -> AsyncIterator[list[str]]:
         cursor, seen = 0, set[str]()
@@ -62,7 +66,9 @@ class RedisBoardScores:
                 return
 
     async def _ask(self, boards: Sequence[str], ranked: int, users: Sequence[str]) -> Any:
-        return await guarded(self._client, self._scores(keys=list(boards), args=[int(ranked), _packed(users)]))
+        return await guarded(
+            self._client, self._scores(keys=list(boards), args=[int(ranked), SCORES_AT_ONCE, _packed(users)])
+        )
 
 
 class RedisCardRuns:

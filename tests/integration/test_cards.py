@@ -1,20 +1,19 @@
 """Focus cards from boards and logs: equal to an independent calculation, and written only where something changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import date, timedelta
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from domains.focusCard import runs as runs_module
-from domains.focusCard.model import CardKey, Scores
-from domains.focusCard.service import SCORES_AT_ONCE
+from domains.focusCard.model import CardKey
 from domains.kernel.errors import TaskRefused
 from domains.leaderboard.model import Period
 from infrastructure.composition.container import Container, card_worker, drain_cards, running_container
-from infrastructure.redis.focus_cards import RedisBoardScores
+from infrastructure.redis.focus_cards import SCORES_AT_ONCE
 from infrastructure.settings import Settings
 from tests.cards import Expected, Past, add, differences, make_past, remember
 from tests.servers import RedisServer, redis_cluster
@@ -87,19 +86,21 @@ async def test_where_spring_has_archived_the_boards_the_logs_say_what_was_before
 
 
 async def test_no_call_reads_more_scores_than_redis_may_be_held_for(
-    container: Container, past: Past, monkeypatch: pytest.MonkeyPatch
+    container: Container, past: Past, redis_server: RedisServer
 ) -> None:
-    asked, read = list[int](), RedisBoardScores.read
+    today, many = container.cards().today(), [*past.users, *(f"nobody-{number}" for number in range(2000))]
+    read = [0]
+    with redis_server.client() as client, client.monitor() as monitor:
+        await container.cards().refresh(many, today)
+        client.echo("end")
+        for command in takewhile("ECHO end".__ne__, (each["command"] for each in monitor.listen())):
+            if command.startswith("EVALSHA"):
+                read.append(0)
+            elif command.startswith("ZMSCORE"):  # with the key and the users
+                read[-1] += len(command.split()) - 2
 
-    async def counted(self: RedisBoardScores, users: Sequence[str], boards: Sequence[str], *more: Any) -> Scores:
-        scores = await read(self, users, boards, *more)
-        asked.append(len(users) * sum(scores.sizes.get(board) != 0 for board in boards))
-        return scores
-
-    monkeypatch.setattr(RedisBoardScores, "read", counted)
-    await run(container)
-
-    assert sum(asked) > SCORES_AT_ONCE >= max(asked)
+    assert sum(read) > 4 * len(many) > SCORES_AT_ONCE >= max(read)
+    assert await wrong(container, past, today) == {}
 
 
 async def test_only_what_has_changed_is_written_again(container: Container, past: Past) -> None:
