@@ -156,6 +156,14 @@ class CountersPort(Protocol):
         """The buckets up to the one of `now`, oldest first; those in which nothing was counted are empty."""
 
 
+class InstanceSnapshotsPort(Protocol):
+    """What each instance tells of itself, for the consoles of the others. What is not told anew is soon forgotten."""
+
+    async def put(self, name: str, snapshot: str) -> None: ...
+
+    async def get(self, name: str) -> str | None: ...
+
+
 class TaskObserver:
     """Gets what happens to tasks, for logs and metrics. A base class like ConsumerObserver; must not raise."""
 

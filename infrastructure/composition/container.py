@@ -44,6 +44,7 @@ from infrastructure.observing.deployment_counters import DeploymentCounters
 from infrastructure.observing.logs import announce_not_loaded
 from infrastructure.observing.metrics import MetricsObserver, make_registry
 from infrastructure.operations.health import PipelineHealth, no_patterns
+from infrastructure.operations.instance_snapshots import InstanceSnapshots
 from infrastructure.operations.invalid_messages import invalid_by_source
 from infrastructure.operations.stream_choice import StreamChoice
 from infrastructure.operations.task_runner import TaskRunner
@@ -60,6 +61,7 @@ from infrastructure.redis.deferred import RedisDeferredMessages
 from infrastructure.redis.event_outbox import RedisEventOutbox
 from infrastructure.redis.failed_scores import RedisFailedScores
 from infrastructure.redis.focus_cards import RedisBoardScores, RedisCardRuns
+from infrastructure.redis.instances import RedisInstanceSnapshots
 from infrastructure.redis.keys import (
     CARD_BOARDS,
     CARD_USERS,
@@ -500,6 +502,8 @@ class Container(containers.DeclarativeContainer):
         streams,
         counters,
     )
+    instance_snapshots = providers.Singleton(RedisInstanceSnapshots, redis, option.key_prefix)
+    telling = providers.Singleton(InstanceSnapshots, state, instance_snapshots)
     api = providers.Singleton(
         from_settings.api,
         settings,
@@ -516,6 +520,7 @@ class Container(containers.DeclarativeContainer):
         data_quality,
         card_runs,
         counters,
+        instance_snapshots,
         board_windows,
         corrections,
         task_queue,

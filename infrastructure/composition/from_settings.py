@@ -31,7 +31,13 @@ from domains.kernel.resilience import Breaker
 from domains.leaderboard.model import Period
 from domains.leaderboard.ports import LeaderboardCachePort
 from domains.leaderboard.service import BoardCalendar
-from domains.operations.ports import AuditPort, CountersPort, DeadLettersPort, TaskQueuePort
+from domains.operations.ports import (
+    AuditPort,
+    CountersPort,
+    DeadLettersPort,
+    InstanceSnapshotsPort,
+    TaskQueuePort,
+)
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.llm_queue import LLMQueue, LLMQueueLimits
 from domains.patternClassifier.model import Tier
@@ -465,6 +471,7 @@ def api(
     quality: DataQuality,
     card_runs: CardRuns,
     counters: CountersPort,
+    snapshots: InstanceSnapshotsPort,
     windows: BoardWindows,
     corrections: Corrections,
     tasks: TaskQueuePort,
@@ -477,4 +484,4 @@ def api(
     crawl = site_crawl if settings.site_profiles else None
     about = (settings, state, leaderboard, dead_letters, parser, streams, proposals, patterns, classifier, audit)
     corrected = (windows, corrections, tasks, preview)
-    return Api(*about, cards, quality, card_runs, counters, *corrected, profiles, crawl)
+    return Api(*about, cards, quality, card_runs, counters, snapshots, *corrected, profiles, crawl)

@@ -98,6 +98,7 @@ async def _run(container: Container, stop: asyncio.Event, reload: asyncio.Event)
         beside = [group.create_task(classifier.keep_fresh(stop, reload, seconds), name="patterns")]
         beside.append(group.create_task(container.stream_choice().warn(), name="stream choice"))
         beside.append(group.create_task(warn_of_eviction(container.figures()), name="eviction"))
+        beside.append(group.create_task(container.telling().run(stop), name="instance snapshot"))
         consumers, workers = [], _site_work(container, stop, group, beside)
         for part in container.partitions():
             name = part.keys().stream

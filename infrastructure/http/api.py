@@ -19,7 +19,13 @@ from domains.focusCard.service import FocusCards
 from domains.kernel.window import Window
 from domains.leaderboard.model import OVERALL_BOARD, LeaderboardResult, Period, board_key
 from domains.leaderboard.ports import LeaderboardCachePort
-from domains.operations.ports import AuditPort, CountersPort, DeadLettersPort, TaskQueuePort
+from domains.operations.ports import (
+    AuditPort,
+    CountersPort,
+    DeadLettersPort,
+    InstanceSnapshotsPort,
+    TaskQueuePort,
+)
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.patternClassifier.explain import explain
 from domains.patternClassifier.model import Tier
@@ -37,6 +43,7 @@ from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.http.guard import Guard
 from infrastructure.http.history import DeploymentHistory
+from infrastructure.http.instances import OtherInstances
 from infrastructure.http.labels import labels
 from infrastructure.http.live import Live
 from infrastructure.http.peers import Peers
@@ -69,6 +76,7 @@ class Api:
         quality: DataQuality,
         card_runs: CardRuns,
         counters: CountersPort,
+        snapshots: InstanceSnapshotsPort,
         windows: BoardWindows,
         corrections: Corrections,
         tasks: TaskQueuePort,
@@ -84,7 +92,8 @@ class Api:
         self.corrections = CorrectionApi(
             windows, boards, corrections, tasks, self._guard, self.cards.require, self._board_of, self._category_names
         )
-        self.system = SystemApi(settings, state, tasks, audit, self._guard)
+        self._others = OtherInstances(settings.consumer_name, snapshots)
+        self.system = SystemApi(settings, state, tasks, audit, self._guard, self._others)
         self.analytics = AnalyticsApi(settings, quality)
         self.sites = SiteApi(profiles, site_crawl, self._guard) if profiles is not None else None
         self._history = DeploymentHistory(counters)
@@ -98,8 +107,14 @@ class Api:
 
     # How it is
 
-    async def state(self, request: web.Request) -> schemas.State:
-        return await self.live.document()
+    async def state(self, request: web.Request, query: schemas.InstanceQuery) -> schemas.State:
+        other = await self._others.snapshot(query.instance)
+        state = await self.live.document()
+        if other is not None:
+            told = {"instance": query.instance, "taken": other.time}
+            told |= {name: getattr(other, name) for name in ("llm", "checks", "breakers", "metrics")}
+            state = state.model_copy(update=told)
+        return state
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         return await self.live.listen(request)
@@ -228,7 +243,10 @@ class Api:
     @property
     def endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint("GET", "/api/state", self.state, "How the pipeline is", schemas.State),
+            Endpoint(
+                "GET", "/api/state", self.state, "How the pipeline is, and one of its instances", schemas.State,
+                schemas.InstanceQuery, problems=(404,),
+            ),
             Endpoint(
                 "GET", "/api/events", self.events,
                 "The same each second: server-sent events `history` (once), `state`, and `end` at a stop",

@@ -42,12 +42,8 @@ class Live:
         return self._listeners
 
     async def document(self) -> State:
-        settings = self._state.settings
-        described = {
-            "time": time(),
-            "instance": settings.consumer_name,
-            "llm": settings.openai_api_key is not None and "llm" in settings.tiers,
-        }
+        settings, now = self._state.settings, time()
+        described = {"time": now, "taken": now, "instance": settings.consumer_name, "llm": settings.asks_llm}
         return State.model_validate(described | {"metrics": {}} | await self._state.snapshot())
 
     async def run(self, closing: asyncio.Event) -> None:

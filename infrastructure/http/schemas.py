@@ -85,6 +85,7 @@ class InstanceDocument(BaseModel):
     name: Text
     pending: int
     idle_seconds: float
+    alive: bool = Field(description="it has asked for work lately")
 
 
 class StreamDocument(BaseModel):
@@ -114,11 +115,31 @@ class Deployment(BaseModel):
     categories: dict[Text, float] = Field(description="seconds")
 
 
+class InstanceQuery(Asked):
+    instance: str | None = Field(None, max_length=500, description="its name; the answering one if not given")
+
+
+class InstanceSnapshot(BaseModel):
+    """What an instance tells of itself every few seconds. `settings` are those that are not at their defaults."""
+
+    time: float
+    llm: bool
+    checks: dict[str, CheckDocument]
+    breakers: dict[str, Text]
+    metrics: dict[str, float | None]
+    given: list[str] = Field(description="settings")
+    settings: dict[str, Text | None]
+
+
 class State(BaseModel):
-    """`metrics` are those of the answering process, as at /metrics but without the buckets of histograms."""
+    """`llm`, `checks`, `breakers` and `metrics` are those of `instance`; all else as the answering process sees it.
+
+    `metrics` are as at /metrics but without the buckets of histograms.
+    """
 
     time: float
     instance: Text
+    taken: float = Field(description="when the figures of the instance were taken: another one tells them every 5 s")
     llm: bool = Field(description="whether an LLM is asked for what no other tier knows")
     level: Literal["healthy", "degraded", "down"]
     problems: list[Text]
@@ -574,6 +595,7 @@ class System(Document):
     version: str
     zone: str = Field(description="the boards' time zone")
     time: float
+    instance: Text = Field(description="the one whose settings these are")
     instances: list[SystemInstance]
     stores: list[StoreDocument]
     settings: list[SettingDocument]

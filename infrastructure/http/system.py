@@ -1,6 +1,5 @@
 """What runs where, with which settings, and who changed what: the console's page for those who operate it."""
 
-import re
 from contextlib import suppress
 from datetime import datetime
 from time import time
@@ -14,36 +13,46 @@ from infrastructure.command_line import VERSION
 from infrastructure.http import schemas
 from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.guard import Guard
+from infrastructure.http.instances import OtherInstances
 from infrastructure.operations.health import PipelineHealth
+from infrastructure.operations.instance_snapshots import ChosenSettings, settings_of
 from infrastructure.operations.outages import server_of
 from infrastructure.operations.task_registry import TASKS
 from infrastructure.settings import Settings, describe_settings, is_secret
 
 _RUNS = 100
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
 
 
 class SystemApi:
     def __init__(
-        self, settings: Settings, state: PipelineHealth, tasks: TaskQueuePort, audit: AuditPort, guard: Guard
+        self,
+        settings: Settings,
+        state: PipelineHealth,
+        tasks: TaskQueuePort,
+        audit: AuditPort,
+        guard: Guard,
+        others: OtherInstances,
     ) -> None:
         self._settings = settings
         self._state = state
         self._tasks = tasks
         self._audit = audit
         self._guard = guard
+        self._others = others
 
-    async def system(self, request: web.Request) -> schemas.System:
+    async def system(self, request: web.Request, query: schemas.InstanceQuery) -> schemas.System:
+        other = await self._others.snapshot(query.instance)
         runs: list[TaskRun] | None = None
         with suppress(RedisOutage):  # the stores say so
             runs = await self._tasks.runs(_RUNS)
         return schemas.System(
             version=VERSION,
+            instance=query.instance or self._settings.consumer_name,
             zone=self._settings.timezone,
             time=time(),
             instances=self._instances(),
             stores=await self._stores(),
-            settings=_settings(self._settings),
+            settings=_settings(other or settings_of(self._settings)),
             tasks=self._described_tasks(runs or []),
             runs=None if runs is None else [_run(run) for run in runs],
         )
@@ -99,7 +108,8 @@ class SystemApi:
         return [
             Endpoint(
                 "GET", "/api/system", self.system,
-                "Instances, stores, settings without secrets, and tasks with their history", schemas.System,
+                "Instances, stores, settings of one of them without secrets, and tasks with their history",
+                schemas.System, schemas.InstanceQuery, problems=(404,),
             ),
             Endpoint(
                 "GET", "/api/audit", self.audit, "Who changed what, the latest first; with the token, all of it",
@@ -108,25 +118,19 @@ class SystemApi:
         ]  # fmt: skip
 
 
-def _settings(settings: Settings) -> list[schemas.SettingDocument]:
-    """Without secrets: also an address may have a password."""
-    made = []
-    for name, default, unit, description in describe_settings():
-        field, secret = name.lower(), is_secret(name.lower())
-        value = getattr(settings, field)
-        shown = None if secret or value is None else _CREDENTIALS.sub("…@", str(value))
-        made.append(
-            schemas.SettingDocument(
-                name=name,
-                value=shown,
-                default=default or None,
-                is_set=field in settings.model_fields_set and value is not None,
-                secret=secret,
-                unit=unit,
-                description=description,
-            )
+def _settings(of: schemas.InstanceSnapshot | ChosenSettings) -> list[schemas.SettingDocument]:
+    return [
+        schemas.SettingDocument(
+            name=name,
+            value=of.settings.get(name, default or None),
+            default=default or None,
+            is_set=name in of.given,
+            secret=is_secret(name.lower()),
+            unit=unit,
+            description=description,
         )
-    return made
+        for name, default, unit, description in describe_settings()
+    ]
 
 
 def _run(run: TaskRun) -> schemas.TaskRun:

@@ -191,6 +191,19 @@ class InMemoryCounters:
         ]
 
 
+class InMemoryInstanceSnapshots:
+    """InstanceSnapshotsPort. They are kept for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._snapshots: dict[str, str] = {}
+
+    async def put(self, name: str, snapshot: str) -> None:
+        self._snapshots[name] = snapshot
+
+    async def get(self, name: str) -> str | None:
+        return self._snapshots.get(name)
+
+
 class InMemoryTasks:
     """The requests and what all instances share of them."""
 

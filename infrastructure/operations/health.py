@@ -263,11 +263,33 @@ class PipelineHealth:
             "breakers": {name: words[name] for name in self._observer.open_breakers if name in words},
             "outages": [_outage(outage, self.settings) for outage in outages],
             "deployment": _deployment(self._totals),
-            "streams": [_json_of(figures) for figures in self.gauges.streams or ()],
+            "streams": [_json_of(figures, self.settings) for figures in self.gauges.streams or ()],
         }
         if self._consumers:
-            document["metrics"] = {name: _number(value) for name, value in values_of(self.registry.collect()).items()}
+            document["metrics"] = self._metrics()
         return document
+
+    def of_process(self) -> dict[str, object]:
+        """What this process alone knows, as a JSON object, without asking anybody."""
+        breakers = {
+            name: self._report(name, None, breaker).in_words(self.settings)
+            for name, breaker in self._observer.open_breakers.items()
+        }
+        checks = {name: Check(name not in breakers, breakers.get(name, "")) for name in ("redis", "store")}
+        loaded = are_any(self._classifier.snapshot.patterns)
+        checks["patterns"] = Check(loaded, "" if loaded else no_patterns(self.settings))
+        if stuck := self.stuck():
+            checks["consumer"] = Check(False, "; ".join(stuck))
+        return {
+            "time": time(),
+            "llm": self.settings.asks_llm,
+            "checks": {name: asdict(check) for name, check in checks.items()},
+            "breakers": breakers,
+            "metrics": self._metrics(),
+        }
+
+    def _metrics(self) -> dict[str, float | None]:
+        return {name: _number(value) for name, value in values_of(self.registry.collect()).items()}
 
     async def _check(self) -> dict[str, Check]:
         redis, (store, stored) = await asyncio.gather(self._fault_of_redis(), self._fault_of_store())
@@ -354,8 +376,12 @@ def _deployment(totals: Totals) -> dict[str, object]:
     }
 
 
-def _json_of(figures: StreamFigures) -> dict[str, object]:
-    return {name: _number(value) if isinstance(value, float) else value for name, value in asdict(figures).items()}
+def _json_of(figures: StreamFigures, settings: Settings) -> dict[str, object]:
+    made = {name: _number(value) if isinstance(value, float) else value for name, value in asdict(figures).items()}
+    made["instances"] = [
+        asdict(each) | {"alive": each.idle_seconds <= settings.silence_allowed} for each in figures.instances
+    ]
+    return made
 
 
 def _number(value: float) -> float | None:

@@ -18,6 +18,10 @@ WORKERS = "workers"
 """The consumer group of every work queue."""
 
 
+INSTANCE = "pomocore:instance:"
+"""String with a TTL, with the instance's name behind it and the prefix of all keys before it: a snapshot (JSON)."""
+
+
 class LLMKeys:
     """The keys that all instances share about the LLM, in one slot. `minute` and `day` are of UTC."""
 

@@ -954,6 +954,10 @@ class Settings(ScheduleSettings):
         return frozenset(name.strip() for name in self.classification_tiers.split(","))
 
     @property
+    def asks_llm(self) -> bool:
+        return self.openai_api_key is not None and "llm" in self.tiers
+
+    @property
     def model_path(self) -> Path:
         return self.model_file or self.data_dir / "model.npz"
 

@@ -8,7 +8,14 @@ from typing import Any, Protocol
 from redis.cluster import RedisCluster
 
 from domains.leaderboard.model import LeaderboardEntry
-from domains.operations.ports import CountersPort, DeadLettersPort, FailedScoresPort, StreamFiguresPort, TaskQueuePort
+from domains.operations.ports import (
+    CountersPort,
+    DeadLettersPort,
+    FailedScoresPort,
+    InstanceSnapshotsPort,
+    StreamFiguresPort,
+    TaskQueuePort,
+)
 from domains.pomodoro.model import Commit, DeadLetter
 from domains.pomodoro.ports import CommitPort, MessageSourcePort
 from infrastructure.composition.container import Container, running_container
@@ -17,6 +24,7 @@ from infrastructure.memory.operations import (
     InMemoryCounters,
     InMemoryDeadLetters,
     InMemoryFailedScores,
+    InMemoryInstanceSnapshots,
     InMemoryStreamFigures,
     InMemoryTaskQueue,
     InMemoryTasks,
@@ -37,6 +45,7 @@ class Operations(Protocol):
     scores: FailedScoresPort
     figures: StreamFiguresPort
     counters: CountersPort
+    snapshots: InstanceSnapshotsPort
     streams: Sequence[str]
     sources: Sequence[MessageSourcePort]
     commits: Sequence[CommitPort]
@@ -89,6 +98,7 @@ class MemoryOperations:
         self.scores = InMemoryFailedScores(self._boards, *self._streams)
         self.figures = InMemoryStreamFigures(*self._streams)
         self.counters = InMemoryCounters()
+        self.snapshots = InMemoryInstanceSnapshots()
         self.streams = [stream.name for stream in self._streams]
         self.sources = [InMemoryMessageSource(stream, parser(), "one") for stream in self._streams]
         self.commits = [InMemoryCommit(stream, self._boards) for stream in self._streams]
@@ -123,6 +133,7 @@ class RedisOperations:
         self.scores = container.failed_scores()
         self.figures = container.figures()
         self.counters = container.counters()
+        self.snapshots = container.instance_snapshots()
         self.keys = container.partition_keys()
         self.streams = [keys.stream for keys in self.keys]
         self.sources = [part.source() for part in self._parts]

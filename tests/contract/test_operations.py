@@ -19,7 +19,7 @@ from domains.operations.service import (
     replay_letters,
 )
 from domains.pomodoro.model import Commit, DeadLetter, DeadLetterKind
-from infrastructure.redis.keys import CounterKeys
+from infrastructure.redis.keys import INSTANCE, CounterKeys
 from infrastructure.spring.message_parser import ORIGIN_FIELD
 from infrastructure.spring.replayed_message import REPLAYS_FIELD, past_replays
 from tests.contract.operations_side import (
@@ -555,6 +555,23 @@ async def test_a_counter_of_the_wrong_type_hinders_no_other(side: Operations) ->
 
     assert (await side.counters.totals()).counts == {"dead_letters": 1}
     assert (await side.counters.history(SPANS["30d"], 1_756_771_200.0))[-1].counts["committed"] == 2
+
+
+# What instances tell of themselves
+
+
+async def test_what_an_instance_told_last_is_kept_under_its_name(side: Operations) -> None:
+    for name, snapshot in (("one", "1"), ("other", "2"), ("one", "3")):
+        await side.snapshots.put(name, snapshot)
+
+    assert [await side.snapshots.get(name) for name in ("one", "other", "nobody")] == ["3", "2", None]
+
+
+async def test_what_an_instance_told_ends_soon_after_it(side: Operations) -> None:
+    side = only_redis(side)
+    await side.snapshots.put("one", "1")
+
+    assert 0 < await side.redis.ttl(f"{INSTANCE}one") <= 20
 
 
 # What somebody else has written, or another version

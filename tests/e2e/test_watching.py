@@ -188,11 +188,18 @@ def test_a_port_that_cannot_be_had_is_said_at_once(place: Places, processes: str
     assert "Traceback" not in result.err
 
 
-def test_each_of_several_processes_has_a_port(place: Places) -> None:
+def test_each_of_several_processes_has_a_port_and_tells_of_the_others(place: Places) -> None:
     port = free_port(also_free=1)
     supervisor = place().start("stream_consumer", HTTP_PORT=str(port), CONSUMER_PROCESSES="2")
     supervisor.until(lambda: checks(port)["status"] == checks(port + 1)["status"] == 200, "both are ready")
+    names = [json.loads(ask(port + number, "/api/state")[1])["instance"] for number in (0, 1)]
+    other = f"/api/state?instance={names[1]}"
 
+    def patterns() -> float:
+        status, text = ask(port, other)
+        return float(json.loads(text)["metrics"]["pomocore_patterns"]) if status == 200 else 0.0
+
+    supervisor.until(patterns, "the one tells of the other")
     assert supervisor.stop() == 0
 
 

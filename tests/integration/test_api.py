@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from domains.categoryPattern.model import CategoryPattern, Evidence, PatternKind, PatternProposal, ProposalStatus
-from domains.kernel.errors import OutageKind, RedisOutage
+from domains.kernel.errors import OutageKind, RedisOutage, StoreOutage
 from domains.kernel.window import Window
 from domains.operations.counters import SPANS
 from domains.operations.model import TaskState, TaskStatus
@@ -27,7 +27,9 @@ from infrastructure.http import live
 from infrastructure.http.door import open_door
 from infrastructure.http.page import console_files
 from infrastructure.observing.deployment_counters import DeploymentCounters
+from infrastructure.operations import instance_snapshots
 from infrastructure.operations.task_registry import TASKS
+from infrastructure.redis.keys import INSTANCE
 from infrastructure.settings import Settings, SettingsError, load_settings
 from tests.integration.conftest import DEADLINE, Pipeline, StartPipeline
 from tests.messages import hex_id, message
@@ -320,6 +322,65 @@ async def test_the_system_is_described_without_secrets(pipeline_on: StartPipelin
     (run,) = system["runs"]
     assert run == tasks["ping"]["lastRun"]
     assert (run["status"], run["started"], run["ended"]) == ("completed", 1756771234.5, 1756771234.5)
+
+
+async def test_an_instance_shows_what_another_one_tells_of_itself(door: Door, pipeline_on: StartPipeline) -> None:
+    pipeline, chosen = door.pipeline, door.pipeline.settings
+    other = load_settings(**chosen.model_dump(exclude_unset=True) | {"instance_id": "another", "batch_max": 7})
+    async with pipeline_on(other) as another:
+        another.container.observer().batch_committed(CommitResult(messages=5), 0.1)
+        another.container.observer().breaker_changed("store", True, StoreOutage("gone", OutageKind.UNREACHABLE))
+        await another.container.telling().tell()
+    state = await door.get("/api/state", instance=other.consumer_name)
+    mine = await door.get("/api/state", instance=chosen.consumer_name)
+    system = await door.get("/api/system", instance=other.consumer_name)
+
+    committed = 'pomocore_messages_committed_total{lane="fast"}'
+    assert (state["instance"], state["metrics"][committed]) == (other.consumer_name, 5)
+    assert 0 <= state["time"] - state["taken"] < DEADLINE
+    assert (state["checks"]["store"]["ok"], state["breakers"].keys(), state["level"]) == (False, {"store"}, "healthy")
+    assert (mine["metrics"][committed], mine["time"]) == (1, mine["taken"])
+    shown = {it["name"]: (it["value"], it["isSet"]) for it in system["settings"]}
+    assert (system["instance"], shown["BATCH_MAX"]) == (other.consumer_name, ("7", True))
+    ours = {it["name"]: (it["value"], it["isSet"]) for it in (await door.get("/api/system"))["settings"]}
+    assert {name for name in ours if ours[name] != shown[name]} == {"BATCH_MAX", "INSTANCE_ID"}
+    assert TOKEN not in pipeline.redis.get(INSTANCE + other.consumer_name)
+
+
+@pytest.mark.parametrize("written", [None, "no snapshot", "{}"])
+async def test_of_whom_nothing_is_heard_there_is_no_instance(door: Door, written: str | None) -> None:
+    if written is not None:
+        door.pipeline.redis.set(f"{INSTANCE}nobody", written)
+
+    for path in ("/api/state", "/api/system"):
+        refused = await door.refused(path, instance="nobody")
+        assert refused == (404, "there is no such instance; /api/system has them all")
+
+
+async def test_an_instance_tells_within_bounds_and_through_everything(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container, said, stop = door.pipeline.container, list[str](), asyncio.Event()
+
+    async def put(_: str, snapshot: str) -> None:
+        said.append(snapshot)
+        match len(said):
+            case 1:
+                raise RedisOutage("gone", OutageKind.UNREACHABLE)
+            case 2:
+                raise ValueError("a fault of ours")
+            case 3:
+                monkeypatch.setattr(instance_snapshots, "_MOST_CHARACTERS", len(snapshot) - 1000)
+            case _:
+                stop.set()
+
+    monkeypatch.setattr(container.instance_snapshots(), "put", put)
+    monkeypatch.setattr(instance_snapshots, "_EVERY_SECONDS", 0.0)
+    with capture_logs() as logs:
+        await container.telling().run(stop)
+
+    assert [log["action"] for log in logs if log["log_level"] == "error"] == ["console"]
+    assert [bool(json.loads(it)["metrics"]) for it in said] == [True, True, True, False]
 
 
 async def test_the_audit_shows_what_only_with_the_token(door: Door) -> None:

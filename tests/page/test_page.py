@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal
 from domains.kernel.errors import OutageKind, RedisOutage
+from domains.pomodoro.model import CommitResult
 from domains.siteProfile.model import (
     EvidenceKind,
     PageFacts,
@@ -22,6 +23,8 @@ from domains.siteProfile.model import (
 from infrastructure.composition.container import drain_cards
 from infrastructure.observing.collector_metrics import CollectorMetrics
 from infrastructure.observing.metrics import values_of
+from infrastructure.redis.keys import INSTANCE
+from tests.integration.conftest import StartPipeline, other_instance
 from tests.messages import message
 from tests.page.conftest import TOKEN, Console
 
@@ -315,6 +318,41 @@ async def test_a_proposal_is_accepted(console: Console) -> None:
 
     patterns = await console.pipeline.container.category_patterns().find_all()
     assert any("linear.app" in pattern.domain_patterns for pattern in patterns)
+
+
+async def test_another_instance_is_chosen_and_one_that_vanishes_is_missed(
+    console: Console,
+    pipeline_on: StartPipeline,
+) -> None:
+    settings = console.pipeline.settings
+    await console.pipeline.process(*(message() for _ in range(3)))
+    await console.open("system")
+    lanes, select = "#lanes tr:has-text('Fast') td >> nth=0", console.page.locator("#instance-name")
+    await console.until(lanes, "3")
+    await console.until(".of-instance .scope >> nth=0", f"This instance: {settings.consumer_name}, as of")
+    assert await select.is_hidden()
+    other = other_instance(settings)
+    async with pipeline_on(other) as another:
+        another.container.observer().batch_committed(CommitResult(messages=41), 0.1)
+        await another.container.telling().tell()
+        await select.select_option(other.consumer_name)
+        await console.until(lanes, "41")
+        await console.until(".of-instance .scope >> nth=0", f"This instance: {other.consumer_name}, as of")
+        assert console.page.url.endswith(f"/system?instance={other.consumer_name}")
+        await fits_and_is_accessible(console.page)
+
+    console.pipeline.redis.delete(INSTANCE + other.consumer_name)
+    await console.until("#instance-problem", f"Nothing has been heard of {other.consumer_name} lately")
+    assert await console.page.locator("#lanes").is_hidden()
+    await fits_and_is_accessible(console.page)
+    await console.page.reload()
+    await console.until("#instance-problem", f"Nothing has been heard of {other.consumer_name} lately")
+    await console.until("#tasks", "ping")
+    await console.page.click("#instance-own:has-text('Show')")
+    await console.until(lanes, "3")
+    assert console.page.url.endswith("/system")
+    assert await console.page.locator("#instance-gone").is_hidden()
+    assert all("404" in error for error in console.errors)
 
 
 async def test_the_run_over_the_focus_cards_is_shown_as_it_goes(console: Console) -> None:

@@ -1,14 +1,23 @@
 // The deployment: its parts and instances, lanes, LLM, collector, cards, tasks, changes, and settings.
 
 import { ask } from "./api.js";
-import { $, empty, failed, make, say, table } from "./elements.js";
+import { $, empty, failed, failure, make, say, table } from "./elements.js";
 import { byLabel, metric, sum, sumOfStreams } from "./figures.js";
-import { duration, moment, number } from "./format.js";
+import { clock, duration, moment, number } from "./format.js";
 import { labels } from "./labels.js";
-import { isShown, page } from "./router.js";
+import { isShown, page, setQuery, show } from "./router.js";
 import { has, t } from "./texts.js";
 
-page("system", { open: () => Promise.all([showSystem(), showCards()]) });
+/** The instance that is looked at where it is not the one that serves this page, and the name of that one. */
+let chosen = null;
+let own = null;
+
+page("system", {
+  open: (given) => {
+    chosen = given.get("instance");
+    return Promise.all([showSystem(), showCards(), showChosen()]);
+  },
+});
 
 const tag = (good, text) => make("span", { class: `tag ${good ? "good" : "bad"}` }, text);
 const cell = (...content) => make("td", {}, ...content);
@@ -70,7 +79,7 @@ function showCollector(metrics) {
 
 const partName = (name) => (has(`part.${name}`) ? t(`part.${name}`) : name);
 
-function showParts(state) {
+function showChecks(state) {
   const checks = Object.entries(state.checks).map(([name, check]) => {
     const word = check.ok ? "parts.usable" : name in state.breakers ? "parts.waited-for" : "parts.not-usable";
     const why = check.ok ? null : make("small", {}, check.why);
@@ -84,6 +93,9 @@ function showParts(state) {
     make("li", {}, make("span", {}, t("parts.breakers")), breakers),
     make("li", {}, make("span", {}, t("parts.in-use")), patterns),
   );
+}
+
+function showInstances(state) {
   const instances = state.streams.flatMap((stream) => stream.instances);
   const rows = instances.sort((one, other) => one.name.localeCompare(other.name)).map(instanceRow);
   const heads = [t("parts.instance"), t("tile.working"), t("parts.asked")];
@@ -96,12 +108,67 @@ function instanceRow({ name, pending, idle_seconds }) {
 }
 
 export function followSystem(state) {
+  own = state.instance;
   if (!isShown("system")) return;
+  showInstances(state);
+  showChoice(state);
+  if (!chosen || chosen === own) showInstance(state);
+}
+
+// One instance
+
+function showInstance(state) {
+  const scope = t("instance.scope", { instance: state.instance, time: clock(state.taken) });
+  for (const element of document.querySelectorAll(".scope")) element.textContent = scope;
+  for (const card of document.querySelectorAll(".of-instance")) card.hidden = false;
+  $("instance-gone").hidden = true;
   showLanes(state.metrics);
   showLlm(state);
   showCollector(state.metrics);
-  showParts(state);
+  showChecks(state);
 }
+
+/** What another instance has told of itself; it does so every few seconds. */
+async function showChosen() {
+  const name = chosen;
+  if (!name) return;
+  try {
+    const state = await ask(`/api/state?${new URLSearchParams({ instance: name })}`);
+    if (name === chosen) showInstance(state);
+  } catch (error) {
+    if (name === chosen) showGone(error);
+  }
+}
+
+/** Figures of an instance that is gone are none; during an outage those that are shown say of when they are. */
+function showGone(error) {
+  const isGone = error.status === 404;
+  say("instance-problem", isGone ? t("instance.gone", { instance: chosen }) : failure(error));
+  say("instance-own", t("instance.own", { instance: own ?? "" }));
+  $("instance-gone").hidden = false;
+  if (!isGone) return;
+  for (const card of document.querySelectorAll(".of-instance")) card.hidden = true;
+  for (const element of document.querySelectorAll(".scope")) element.textContent = "";
+  $("checks").replaceChildren();
+}
+
+function showChoice({ instance, streams }) {
+  const alive = streams.flatMap((it) => it.instances).filter((it) => it.alive);
+  const names = [...new Set([instance, ...alive.map((it) => it.name), chosen ?? instance])].sort();
+  $("instance-form").hidden = names.length < 2;
+  const select = $("instance-name");
+  if (names.join() !== [...select.options].map((it) => it.value).join())
+    select.replaceChildren(...names.map((name) => make("option", { value: name }, name)));
+  if (select.value !== (chosen ?? instance)) select.value = chosen ?? instance;
+}
+
+function choose(name) {
+  setQuery({ instance: name === own ? "" : name });
+  show();
+}
+
+$("instance-name").addEventListener("change", () => choose($("instance-name").value));
+$("instance-own").addEventListener("click", () => choose(own));
 
 /** The run over everyone's focus cards, as it goes. */
 async function showCards() {
@@ -121,11 +188,18 @@ function goingOn({ users, written, unchanged, boardsLeft, chunksLeft }) {
 
 // What /api/system tells: stores, tasks, settings; and the changes
 
+async function askSystem() {
+  const ofOthers = (error) => (error.status === 404 ? ask("/api/system") : Promise.reject(error));
+  return chosen ? ask(`/api/system?${new URLSearchParams({ instance: chosen })}`).catch(ofOthers) : ask("/api/system");
+}
+
 async function showSystem() {
+  const name = chosen;
   try {
-    const [system, audit] = await Promise.all([ask("/api/system"), ask("/api/audit?limit=30")]);
+    const [system, audit] = await Promise.all([askSystem(), ask("/api/audit?limit=30")]);
+    if (name !== chosen) return;
     say("version", system.version);
-    $("stores").replaceChildren(...system.stores.map(storeItem));
+    $("stores").replaceChildren(...(name ? [] : system.stores.map(storeItem))); // as the serving instance sees them
     showTasks(system);
     showAudit(audit.content);
     showSettings(system.settings);
