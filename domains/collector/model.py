@@ -90,6 +90,11 @@ class Event(NamedTuple):
     raw: bytes
     given: dict[str, Any]
 
+    @property
+    def name(self) -> str | int:
+        """What its id is made of: that of its client, else its number."""
+        return self.own_id or self.number
+
 
 class Segment(NamedTuple):
     """A part of the log: `size` in bytes, as far as it is durable."""
@@ -128,7 +133,7 @@ def archive_key(instance: str, number: int) -> str:
     return f"collect/{segment_name(instance, number)}.jsonl.gz"
 
 
-def event_ids(instance: str, position: Position, post: Post, events: Sequence[Event], is_single: bool) -> list[str]:
+def event_ids(instance: str, position: Position, key: str, names: Sequence[str | int], is_single: bool) -> list[str]:
     """Of each event: its client's id, else one made of the Idempotency-Key, else its place in the log."""
-    stem = post.key or f"{instance}-{position.segment}-{position.offset}"
-    return [event.own_id or (stem if is_single else f"{stem}-{event.number}") for event in events]
+    stem = key or f"{instance}-{position.segment}-{position.offset}"
+    return [it if isinstance(it, str) else stem if is_single else f"{stem}-{it}" for it in names]

@@ -72,7 +72,8 @@ def _line(body: bytes, error: Exception) -> str:
 
 
 def ids_of(instance: str, position: Position, post: Post, events: Sequence[Event]) -> list[str]:
-    return event_ids(instance, position, post, events, is_single(post.form, post.body))
+    names = [event.name for event in events]
+    return event_ids(instance, position, post.key, names, is_single(post.form, post.body))
 
 
 def place_of(key: str, at: str) -> str:

@@ -18,11 +18,11 @@ from typing import NamedTuple, cast
 import httptools
 import msgspec
 
-from domains.collector.model import START, Bound, Event, Form, Position, Post
+from domains.collector.model import START, Bound, Event, Form, Position, Post, event_ids
 from domains.collector.service import Collector
 from domains.kernel.errors import Outage
 from infrastructure.collector.bodies import TooLong, UnknownEncoding, inflated
-from infrastructure.collector.events import LONGEST_ID, BodyError, TooLarge, ids_of, split
+from infrastructure.collector.events import LONGEST_ID, BodyError, TooLarge, ids_of, is_single, split
 from infrastructure.collector.tokens import Tokens
 
 _FORMS = {
@@ -163,7 +163,7 @@ class Door:
         if len(key) > LONGEST_ID - 8:
             raise Refused(400, f"Idempotency-Key must have at most {LONGEST_ID - 8} characters")
         try:
-            body = b"".join(request.body)
+            body = request.take_body()
             if (encoding := request.headers.get("content-encoding")) is not None:
                 body = inflated(encoding, body, self.options.max_body)
             events = split(form, body, self.options.max_event)
@@ -176,7 +176,10 @@ class Door:
         return Post(time(), source, key, form, body), events
 
     def collect(self, request: _Request) -> None:
-        """Answers once what becomes of the request is certain. Raises Refused."""
+        """Answers once what becomes of the request is certain. Raises Refused.
+
+        Meanwhile the log has the body, and what is kept here is only what the answer is made of, in fewer bytes.
+        """
         collector = self.collector
         source = self.admit(request)
         post, events = self.post_of(request, source)
@@ -194,15 +197,21 @@ class Door:
         if (bound := collector.refusal()) is not None:
             raise Refused(503, _FULL[bound], bound, Retry_After="5")
 
+        key, single = post.key, is_single(post.form, post.body)
+        packed = msgspec.msgpack.encode([event.name for event in events])
+
         def done(result: Position | Outage) -> None:
             if isinstance(result, Outage):
                 refused = Refused(503, "the post cannot be kept now", "outage", Retry_After="5")
                 request.answer(_refusal(refused))
                 return
-            if named:
-                collector.remember(source, named)
-            request.answer(_accepted(ids_of(instance, result, post, events)))
+            names = _names.decode(packed)
+            ids = event_ids(instance, result, key, names, single)
+            if own := ids if key else [it for it in names if isinstance(it, str)]:
+                collector.remember(source, own)
+            request.answer(_accepted(ids))
 
+        request.keep_origin_alone()
         collector.accept(post, len(events), done)
 
     def page(self, path: str) -> _Answer:
@@ -215,6 +224,7 @@ class Door:
         return _Answer(200, page(), "", {})
 
 
+_names = msgspec.msgpack.Decoder(list[str | int])
 _FULL = {
     Bound.WAITING: "too many posts wait for the disk",
     Bound.SPOOL: "the spool is full (ARCHIVE_SPOOL_MAX_BYTES)",
@@ -255,7 +265,17 @@ class _Request:
         self.keep = True
         self.encoded: bytes | None = None
 
+    def take_body(self) -> bytes:
+        body = b"".join(self.body)
+        self.body.clear()
+        return body
+
+    def keep_origin_alone(self) -> None:
+        """The answer needs no other header."""
+        self.headers = {"origin": self.headers["origin"]} if "origin" in self.headers else _NOTHING
+
     def answer(self, it: _Answer) -> None:
+        self.body.clear()
         door = self._connection.door
         self.encoded = _encoded(it, self.keep, _cors(door, self))
         if it.outcome:

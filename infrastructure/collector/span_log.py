@@ -86,7 +86,8 @@ class SegmentedSpanLog:
         self._writer = ThreadPoolExecutor(1, "span log")
         self._open: _File | None = None
         self._published = Position(0, 0)
-        self._waiting: list[tuple[bytes, Done]] = []
+        self._records, self._dones = list[bytes](), list[Done]()
+        """What waits, in its order."""
         self._wanted = asyncio.Event()
         self._grown = asyncio.Event()
         self._closed = asyncio.Event()
@@ -110,7 +111,8 @@ class SegmentedSpanLog:
     # Writing
 
     def append(self, post: Post, done: Done) -> None:
-        self._waiting.append((encode(post), done))
+        self._records.append(encode(post))
+        self._dones.append(done)
         self._wanted.set()
 
     async def roll(self) -> None:
@@ -127,33 +129,34 @@ class SegmentedSpanLog:
             self._wanted.clear()
             if self._open is not None and (self._rolled or self._is_full(self._open)):
                 self._close()
-            group, self._waiting = self._waiting, []
-            if group:
-                await self._write(group)
-            if self._rolled is not None and not self._waiting:
+            if self._records:
+                await self._write()
+            if self._rolled is not None and not self._records:
                 self._close()
                 self._rolled.set_result(None)
                 self._rolled = None
 
-    async def _write(self, group: list[tuple[bytes, Done]]) -> None:
+    async def _write(self) -> None:
+        lengths, data = [len(it) for it in self._records], b"".join(self._records)
+        self._records.clear()
+        dones, self._dones = self._dones, []
         results: list[Position | Outage] = []
         try:
             file = self._open = self._open or self._begun()
             offset = file.size
-            for record, _ in group:
+            for length in lengths:
                 results.append(Position(file.number, offset))
-                offset += len(record)
-            data = b"".join([record for record, _ in group])
+                offset += length
             await asyncio.get_running_loop().run_in_executor(self._writer, self._write_and_sync, file.fd, data)
             self._bytes += len(data)
             file.size = offset
         except OSError as cause:
             self._abandon(cause)
-            results = [LogOutage(f"the log cannot be written: {cause}")] * len(group)
+            results = [LogOutage(f"the log cannot be written: {cause}")] * len(dones)
         else:
             self._is_failing = False
         self._grown.set()
-        for (_, done), result in zip(group, results, strict=True):
+        for done, result in zip(dones, results, strict=True):
             done(result)
 
     def _write_and_sync(self, fd: int, data: bytes) -> None:

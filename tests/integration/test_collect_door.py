@@ -3,7 +3,10 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Mapping
+import os
+import threading
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,8 +36,8 @@ class Answer(NamedTuple):
 
 
 class Place:
-    def __init__(self, collector: Collector, url: str, session: aiohttp.ClientSession) -> None:
-        self.collector, self.url, self._session = collector, url, session
+    def __init__(self, collector: Collector, door: Door, url: str, session: aiohttp.ClientSession) -> None:
+        self.collector, self.door, self.url, self._session = collector, door, url, session
 
     async def post(self, body: Any, headers: Mapping[str, str] = JSON) -> Answer:
         data = body if isinstance(body, bytes) or hasattr(body, "__aiter__") else json.dumps(body).encode()
@@ -46,10 +49,12 @@ class Place:
 
 
 @asynccontextmanager
-async def served(directory: Path, keys: str = "", **options: Any) -> AsyncIterator[Place]:
+async def served(
+    directory: Path, keys: str = "", datasync: Callable[[int], None] = os.fdatasync, **options: Any
+) -> AsyncIterator[Place]:
     chosen = {"max_body": 4096, "max_event": 512, "rate": 0.0, "origins": frozenset(["https://good"])} | options
-    log = SegmentedSpanLog(directory, "one", 2**20, 3600)
-    bounds = Bounds(100, 2**20, 2**30, 1e10)
+    log = SegmentedSpanLog(directory, "one", 2**20, 3600, datasync=datasync)
+    bounds = Bounds(100, 2**24, 2**30, 1e10)
     collector = Collector(log, InMemorySpanPublisher(), None, CollectorObserver(), bounds, Durability.DISK)
     door = Door(
         collector, Tokens(keys.split(",") if keys else []), DoorOptions(**chosen), {"/healthz": lambda: b"ok"}
@@ -58,7 +63,7 @@ async def served(directory: Path, keys: str = "", **options: Any) -> AsyncIterat
     writing = asyncio.create_task(log.run())
     try:
         async with aiohttp.ClientSession() as session:
-            yield Place(collector, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", session)
+            yield Place(collector, door, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", session)
     finally:
         server.close()
         await door.close(0)
@@ -191,6 +196,68 @@ async def test_requests_on_a_connection_are_answered_in_their_order(place: Place
 
     assert [it[:3] for it in answers] == [*("202" if number % 3 else "400" for number in range(100)), "200"]
     assert [f'["{number}"]' in answer for number, answer in enumerate(answers[:-1]) if number % 3] == [True] * 66
+
+
+class Wire(asyncio.Transport):
+    """A connection from this machine. What is written to it is kept."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.written: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("event", "separator", "media"),
+    [
+        (b"{}", b",", "application/json"),
+        (b'{"userId":"ann","duration":1.5,"session":1}', b",", "application/json"),
+        (b'{"userId":"ann"}', b"\n", "application/x-ndjson"),
+        (b'{"userId":"ann","eventId":"0123456789"}', b",", "application/json"),
+    ],
+    ids=["empty", "small", "lines", "ids of the client"],
+)
+async def test_what_waits_for_the_disk_holds_its_body_and_what_its_answer_is_made_of(
+    tmp_path: Path, event: bytes, separator: bytes, media: str
+) -> None:
+    count, posts = 50_000 // len(event), 10
+    body = separator.join([event] * count)
+    body = b"[" + body + b"]" if separator == b"," else body
+    head = f"POST /collect HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n"
+    writing, may_end = threading.Event(), threading.Event()
+
+    def datasync(fd: int) -> None:
+        writing.set()
+        assert may_end.wait(60)
+
+    async with served(tmp_path, datasync=datasync, max_body=2**20) as place:
+        wires = [Wire() for _ in range(posts + 2)]
+
+        def send(wire: Wire) -> None:
+            connection = place.door()
+            connection.connection_made(wire)
+            connection.data_received(head.encode() + b"\r\n" + body)  # type: ignore[attr-defined]
+
+        send(wires[0])
+        await asyncio.to_thread(writing.wait, 60)
+        send(wires[1])  # this one waits already, and whatever is loaded once is loaded
+        tracemalloc.start()
+        try:
+            for wire in wires[2:]:
+                send(wire)
+            held = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+            may_end.set()
+        while not wires[-1].written:
+            await asyncio.sleep(0)
+
+    assert all(it.written[0].startswith(b"HTTP/1.1 202 Accepted") for it in wires)
+    assert held < 3 * posts * len(body)
 
 
 async def test_while_it_is_stopped_it_takes_nothing(place: Place) -> None:
