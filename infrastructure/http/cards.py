@@ -1,6 +1,6 @@
 """Focus cards over HTTP: for the user with a token of their own, for administrators, and on one's own machine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from infrastructure.settings import Settings, admin_tokens, names_of
 
 _YEARS = range(1971, 9000)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_RENDERED: Mapping[str, Callable[[Any, Any], dict[str, Any]]] = {
+_RENDERED: dict[str, Callable[[Any, Any], dict[str, Any]]] = {
     "adaptive": adaptive_card_of,
     "slack": slack_message_of,
     "json": lambda card, lang: dict(card),
@@ -49,11 +49,17 @@ class CardApi:
     async def card(self, request: web.Request, query: schemas.CardQuery) -> web.StreamResponse:
         self.require(request, query.user_id)
         found = await self._cards.card(query.user_id, Period(query.period), self._day(query.date))
-        if query.format == "text":
+        tag = f"{found.revision}-{query.format}-{query.lang}"
+        if any(known.value in (tag, "*") for known in request.if_none_match or ()):
+            response = web.Response(status=304)
+        elif query.format == "text":
             response = web.Response(text=text_of(found.document, query.lang))
         else:
             response = json_response(_RENDERED[query.format](found.document, query.lang))
-        return _unless_known(request, response, f"{found.revision}-{query.format}-{query.lang}")
+        response.etag = tag
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.headers["Vary"] = "Authorization"
+        return response
 
     async def day(self, request: web.Request, query: schemas.UserDayQuery) -> schemas.UserDay:
         self.require(request, query.user_id)
@@ -130,15 +136,6 @@ def _is_own_machine(settings: Settings) -> bool:
         and settings.http_host in _LOOPBACK
         and not (admin_tokens(settings) or settings.http_allowed_hosts or settings.http_trusted_proxies)
     )
-
-
-def _unless_known(request: web.Request, response: web.Response, tag: str) -> web.Response:
-    if any(known.value in (tag, "*") for known in request.if_none_match or ()):
-        response = web.Response(status=304)
-    response.etag = tag
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Authorization"
-    return response
 
 
 def language_of(request: web.Request) -> Language:

@@ -97,3 +97,18 @@ async def test_postgres_finds_cards_by_their_keys_before_it_knows_how_many_there
 
     plan = "\n".join(row[0] for row in rows)
     assert "focus_card_pkey" in plan, plan
+
+
+async def test_postgres_is_asked_nothing_beside_what_is_wanted(postgres_url: str) -> None:
+    database, connection = PostgresDatabase(postgres_url), await asyncpg.connect(postgres_url)
+    try:
+        await database.read("SELECT 1 AS wanted")
+        asked_last = await connection.fetch(
+            "SELECT query FROM pg_stat_activity"
+            " WHERE application_name = 'pomocore-data-pipeline' AND datname = current_database()"
+        )
+    finally:
+        await connection.close()
+        await database.close()
+
+    assert [row["query"] for row in asked_last] == ["SELECT 1 AS wanted"]

@@ -13,6 +13,7 @@ from domains.leaderboard.model import Period
 from infrastructure.cards.webhooks import CardWebhooks, Webhook, webhooks_of
 from infrastructure.collector.tokens import Tokens
 from infrastructure.composition.container import drain_cards, running_container
+from infrastructure.http import cards as http_cards
 from infrastructure.http.server import make_app
 from infrastructure.memory.focus_cards import InMemoryCardRuns, InMemoryFocusCardStore
 from infrastructure.settings import Settings
@@ -78,11 +79,15 @@ async def test_on_ones_own_machine_all_cards_are_ones_own(own_machine: TestClien
     assert (await own_machine.get("/users/mina?date=yesterday")).status == 400
 
 
-async def test_an_unchanged_card_is_not_sent_again(client: TestClient) -> None:
+async def test_an_unchanged_card_is_neither_rendered_nor_sent_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = await client.get(CARD, headers=bearer(ADMIN))
     known = {**bearer(ADMIN), "If-None-Match": first.headers["ETag"]}
+    monkeypatch.delitem(http_cards._RENDERED, "json")
 
-    assert (await client.get(CARD, headers=known)).status == 304
+    again = await client.get(CARD, headers=known)
+    assert (again.status, again.headers["ETag"]) == (304, first.headers["ETag"])
     assert (await client.get(f"{CARD}&lang=ko&format=text", headers=known)).status == 200
 
 
