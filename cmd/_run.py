@@ -3,11 +3,12 @@
 import asyncio
 import gc
 import os
+import signal
 import sys
 from cmd._names import hint
 from cmd._output import fail
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from getpass import getuser
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -60,6 +61,20 @@ def this_user() -> str:
     return f"{user} on {HOST_NAME}"
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt within the block; before and after it, see cmd/__init__.py."""
+    ends_quietly = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if ends_quietly:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ends_quietly:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@interruptible()
 def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = False, settings_code: int = 2) -> None:
     """Runs a coroutine, on uvloop if it is installed, and exits with its result.
 
@@ -91,6 +106,12 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], at_once: bool = Fal
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     raise typer.Exit(code or 0)
+
+
+def want_yes(allowed: bool) -> None:
+    """Ends with exit code 2 where nobody can be asked before something is deleted, unless that is `allowed`."""
+    if not (allowed or sys.stdin.isatty()):
+        fail("Nobody can be asked here: give --yes, or --dry-run", 2)
 
 
 def _texts(group: ExceptionGroup[PipelineError]) -> list[str]:

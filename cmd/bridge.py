@@ -55,7 +55,7 @@ def activitywatch(
     Exit codes: 0 done, 1 a server does not answer or refuses, 2 wrong arguments.
     """
     settings = settings_or_exit()
-    if file is not None and not file.is_file():
+    if file is not None and (file.is_dir() or not file.exists()):
         fail(f"{file}: no such file", 2)
     begun = time() - days * 86_400
 

@@ -3,7 +3,7 @@
 python -m cmd.card USER --period week
 """
 
-from cmd._output import Json, fail, print_json, say
+from cmd._output import Json, fail, print_csv, print_json, say
 from cmd._run import run, running_container, settings_or_exit
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
@@ -24,6 +24,9 @@ def main(
     ] = "",
     lang: Annotated[Literal["ko", "en"], typer.Option(help="language of the text")] = "en",
     now: Annotated[bool, typer.Option("--now", help="make it now, whatever is stored")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="print CSV: starts, category, seconds of a day; else day, seconds")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Shows the card of USER for a day, ISO week or month of the server's time zone."""
@@ -41,6 +44,11 @@ def main(
             card = await (cards.made_now if now else cards.card)(user, period, day)
         if as_json:
             print_json(dict(card.document))
+        elif as_csv and period is Period.DAY:
+            rows = [(it["starts"], it["category"], it["seconds"]) for it in card.document["timeline"]]
+            print_csv(("starts", "category", "seconds"), rows)
+        elif as_csv:
+            print_csv(("day", "seconds"), card.document["days"].items())
         else:
             say(text_of(card.document, lang))
 

@@ -6,6 +6,7 @@ python -m cmd.classify --app "IntelliJ IDEA 2024.2" --why
 import os
 import sys
 from cmd._output import Json, fail, json_line, print_json, print_tables, progress, say, table
+from cmd._run import interruptible
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -221,6 +222,7 @@ def _cut(line: str) -> str:
 # ---------------------------------------------------------------------------------------------- a file
 
 
+@interruptible()  # so that the bar gives the terminal its cursor back
 def _classify_file(snapshot: PatternSnapshot, behind: OfflineClassifier | None, file: str, as_json: bool) -> int:
     try:
         opened = nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: SIM115

@@ -5,9 +5,9 @@ python -m cmd.dead_letters list
 
 import asyncio
 import re
-import sys
 from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import no_such, note_change, run, running_container, settings_or_exit
+from cmd._run import no_such, note_change, run, running_container, settings_or_exit, want_yes
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -133,12 +133,12 @@ def replay(
     """Puts messages back on the stream, each exactly once, and says what became of them.
 
     They keep the id under which they first came. A message whose fields were cut because of their size cannot be put
-    back; it stays.
+    back; it stays. Exit codes: 1 if one of the ids is not there or died again.
     """
     chosen = _check_ids(ids), reason, older_than, stream, kind, search, everything
     settings, selection, changes = settings_or_exit(), _selection(*chosen), _changes(change, ids)
 
-    async def work() -> None:
+    async def work() -> int:
         async with running_container(settings) as container:
             letters = container.dead_letters()
             replay = _corrected(container, ids or [], changes) if changes else replay_letters(letters, selection)
@@ -148,7 +148,8 @@ def replay(
             counts = f"{len(ends) - len(died)} committed, {len(died)} died again, {len(replayed) - len(ends)} waiting"
             what = f"corrected ({', '.join(changes)}) and replayed" if changes else "replayed"
             outcome = f"{len(replayed)} replayed: {counts}"
-            await note_change(container, f"{what} dead letters", ", ".join(replayed), outcome)
+            if replayed:
+                await note_change(container, f"{what} dead letters", ", ".join(replayed), outcome)
         if as_json:
             pairs = [
                 {"id": letter_id, "newId": entry.id, "outcome": outcome_of(entry, ends)}
@@ -159,6 +160,8 @@ def replay(
             for entry, letter in died.items():
                 say(f"{letter.id} (was {entry.id}): {printable(letter.reason)}")
             say(outcome + (f"; {len(left)} cut by their size and left" if left else ""))
+        missing = _missing(ids, {*replayed, *left})
+        return 1 if missing or (ids and died) else 0
 
     run(work)
 
@@ -190,26 +193,36 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     as_json: Json = False,
 ) -> None:
-    """Deletes dead letters for good. In a terminal it asks before that."""
+    """Deletes dead letters for good. It asks before that. Exit codes: 1 if one of the ids is not there."""
     criteria = _check_ids(ids), reason, older_than, stream, kind, search, everything
     settings, selection = settings_or_exit(), _selection(*criteria)
+    want_yes(dry_run or yes)
 
-    async def work() -> None:
+    async def work() -> int:
         async with running_container(settings) as container:
             letters = container.dead_letters()
             chosen = await chosen_letters(letters, selection)
-            if not (dry_run or yes) and sys.stdin.isatty():
+            if chosen and not (dry_run or yes):
                 await asyncio.to_thread(typer.confirm, f"Delete {len(chosen)} dead letters for good?", abort=True)
             dropped = len(chosen) if dry_run else await letters.drop(chosen)
-            if not dry_run:
-                ids = ", ".join(letter.id for letter in chosen)
-                await note_change(container, "dropped dead letters", ids, f"{dropped} dropped")
+            if chosen and not dry_run:
+                dropped_ids = ", ".join(letter.id for letter in chosen)
+                await note_change(container, "dropped dead letters", dropped_ids, f"{dropped} dropped")
         if as_json:
             print_json({"dropped": dropped, "dryRun": dry_run})
         else:
             say(f"{dropped} {'would be ' if dry_run else ''}dropped")
+        return 1 if _missing(ids, {letter.id for letter in chosen}) else 0
 
     run(work)
+
+
+def _missing(ids: list[str] | None, found: Collection[str]) -> list[str]:
+    """The ids that were given and are not there, each of which it tells of."""
+    missing = [each for each in ids or () if each not in found]
+    for each in missing:
+        say(f"{each}: no such dead letter", err=True)
+    return missing
 
 
 @app.command()

@@ -40,7 +40,7 @@ def main(
     simple values, and names the line; the messages before it are published.
     """
     settings = settings_or_exit()
-    if str(file) != "-" and not file.is_file():
+    if str(file) != "-" and (file.is_dir() or not file.exists()):  # a pipe and a device are files to read, too
         fail(f"{file}: no such file", 2)
     run(lambda: _publish(settings, file, rate, as_json))
 
@@ -51,7 +51,7 @@ async def _publish(settings: Settings, file: Path, rate: float | None, as_json: 
 
     started, published, error = monotonic(), 0, ""
     with nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8") as lines:
-        total = None if lines is sys.stdin else _count(file)
+        total = _count(file)
         async with running_container(settings) as container:
             with progress(as_json) as bar:
                 task = bar.add_task("published", total=total)
@@ -71,7 +71,10 @@ async def _publish(settings: Settings, file: Path, rate: float | None, as_json: 
     return 1 if error else 0
 
 
-def _count(file: Path) -> int:
+def _count(file: Path) -> int | None:
+    """None where a file can be read only once."""
+    if not file.is_file():
+        return None
     with file.open("rb") as lines:
         return sum(1 for line in lines if line.strip())
 

@@ -5,14 +5,11 @@ python -m cmd.status
 
 from __future__ import annotations
 
-from cmd._output import Json, print_json, print_tables, table
+from cmd._output import Json, clear_screen, print_json, print_tables, table
 from cmd._run import run, running_container, settings_or_exit
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -58,7 +55,7 @@ async def _show(settings: Settings, every: float | None, as_json: bool) -> int:
         state = container.state()
         document = await inspect(state)
         if every is None:
-            _print(document, as_json)
+            _print(document, as_json, {}, 0)
         else:
             document = await _watch(state, document, every, as_json)
     return CODES[document["level"]]
@@ -70,24 +67,22 @@ async def _watch(state: PipelineHealth, document: dict[str, Any], every: float, 
 
     stop = stop_on_signals()
     before: dict[str, Any] = {}
-    with nullcontext() if as_json else Live(auto_refresh=False) as live:
-        while not stop.is_set():
-            if live is None:
-                _print(document, as_json)
-            else:
-                live.update(Group(*_page(document, before, every)), refresh=True)
-            before = document
-            await pause(stop, every)
-            if not stop.is_set():
-                document = await inspect(state)
+    while not stop.is_set():
+        if not as_json:
+            clear_screen()
+        _print(document, as_json, before, every)
+        before = document
+        await pause(stop, every)
+        if not stop.is_set():
+            document = await inspect(state)
     return document
 
 
-def _print(document: dict[str, Any], as_json: bool) -> None:
+def _print(document: dict[str, Any], as_json: bool, before: dict[str, Any], seconds: float) -> None:
     if as_json:
         print_json(document)
     else:
-        print_tables(*_page(document, {}, 0))
+        print_tables(*_page(document, before, seconds))
 
 
 def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> list[Table | Text]:

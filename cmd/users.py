@@ -4,9 +4,8 @@ python -m cmd.users export ID > user.jsonl
 """
 
 import asyncio
-import sys
-from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import note_change, run, running_container, settings_or_exit
+from cmd._output import Json, print_json, print_tables, say, table
+from cmd._run import note_change, run, running_container, settings_or_exit, want_yes
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,8 +52,7 @@ def erase(
     It may be interrupted and run again. Documents that Spring wrote stay: Spring has to be asked. Exit codes: 0
     nothing of ours is left; 1 something is, and what.
     """
-    if not (dry_run or yes or sys.stdin.isatty()):
-        fail("Nobody can be asked here: erasing wants --yes, or --dry-run", 2)
+    want_yes(dry_run or yes)
     settings = settings_or_exit()
 
     async def work() -> int:

@@ -141,6 +141,17 @@ def test_publish_and_leaderboard(running: Pipeline, tmp_path: Path) -> None:
     assert absent["rows"] == []
 
 
+@pytest.mark.parametrize(("source", "count"), [("/dev/stdin", 1), ("/dev/null", 0)])
+def test_what_is_published_may_come_from_a_pipe_or_a_device(running: Pipeline, source: str, count: int) -> None:
+    command = [sys.executable, "-m", "cmd.publish", source]
+    env = environment(**running.settings, REDIS_ADDR=f"unix://{running.directory}/redis.sock")
+    line = jsonl(dict(message(userId="from a pipe")))
+    done = subprocess.run(command, cwd=ROOT, env=env, input=line, capture_output=True, text=True, timeout=DEADLINE)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{count} messages on ")
+
+
 def test_publish_writes_as_spring_does_and_keeps_a_rate(pipeline: Pipeline) -> None:
     told = {"userId": "u", "duration": 0.15, "timestamp": 1756771234, "session": 3, "isEnd": False, "url": None}
     keeper = pipeline.start("stream_consumer", STREAM_KEY="another_stream")  # keeps the redis-server
@@ -217,8 +228,12 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
     assert "too_large" in pipeline.run("dead_letters", "summary").out
     chosen = ("dead_letters", "drop", "--reason", "BYTES long", "--json")
     assert pipeline.run(*chosen, "--dry-run").json() == {"dropped": 1, "dryRun": True}
-    assert pipeline.run(*chosen).json() == {"dropped": 1, "dryRun": False}
-    assert "2 dropped" in pipeline.run("dead_letters", "drop", "--all").out
+    assert "give --yes" in one_readable_message(pipeline.run(*chosen), 2)
+    assert pipeline.run(*chosen, "--yes").json() == {"dropped": 1, "dryRun": False}
+    assert "2 dropped" in pipeline.run("dead_letters", "drop", "--all", "--yes").out
+    for command in ("drop", "replay"):
+        gone = pipeline.run("dead_letters", command, listed[0]["id"], *(["--yes"] if command == "drop" else []))
+        assert (gone.code, gone.err) == (1, f"{listed[0]['id']}: no such dead letter\n")
     with pipeline.redis() as client:
         assert client.xlen(DEAD_LETTERS) == 0
 
@@ -235,9 +250,10 @@ def test_a_dead_letter_is_corrected_and_its_end_is_told(running: Pipeline) -> No
     with running.redis() as client:
         client.xadd(STREAM, message(duration="-1", userId="to be corrected"))
         until(lambda: "to be corrected" in running.run(*mine, **address).out, "it is parked")
-        again = of_mine("replay").out
-        assert again.endswith("1 replayed: 0 committed, 1 died again, 0 waiting\n")
-        assert "duration must be a finite number" in again
+        again = of_mine("replay")
+        assert again.code == 1
+        assert again.out.endswith("1 replayed: 0 committed, 1 died again, 0 waiting\n")
+        assert "duration must be a finite number" in again.out
         assert "earlier     parked 20" in of_mine("show").out
         wrong = one_readable_message(of_mine("replay", "--set", "duration=-2"), 1)
         assert "it would become a dead letter again: duration must be" in wrong
@@ -253,7 +269,7 @@ def test_what_a_person_did_is_noted(running: Pipeline) -> None:
         until(lambda: client.xlen(DEAD_LETTERS) >= 1, "it is parked")
     address = {"REDIS_ADDR": f"unix://{running.directory}/redis.sock"}
     (letter, *_) = running.run("dead_letters", "list", "--json", **address).json()
-    assert running.run("dead_letters", "drop", letter["id"], **address).code == 0
+    assert running.run("dead_letters", "drop", letter["id"], "--yes", **address).code == 0
     (change, *_) = running.run("audit", "--json", **address).json()
 
     assert (change["what"], change["item"], change["outcome"]) == ("dropped dead letters", letter["id"], "1 dropped")
@@ -365,6 +381,19 @@ def test_a_board_as_csv(running: Pipeline) -> None:
 
     assert printed.code == 0
     assert printed.out.splitlines() == ["rank,user,seconds", "1,bob,3600.0", '2,"a ""quoted"", user",61.5']
+
+
+def test_a_users_day_as_csv(running: Pipeline, tmp_path: Path) -> None:
+    file = tmp_path / "day.jsonl"
+    file.write_text(jsonl(dict(message(userId="csv", timestamp="1756771234", duration="90", app="IntelliJ IDEA"))))
+    assert running.run("publish", str(file)).code == 0
+    with running.redis() as client:
+        until(lambda: client.zscore("leaderboard:work:2025-09-02", "csv") == 90.0, "it is committed")
+    day = running.run("card", "csv", "--date", "2025-09-02", "--csv")
+    week = running.run("card", "csv", "--date", "2025-09-02", "--period", "week", "--csv")
+
+    assert day.out.splitlines() == ["starts,category,seconds", "2025-09-02T09:00:34+09:00,Development,90.0"]
+    assert week.out.splitlines()[:3] == ["day,seconds", "2025-09-01,0.0", "2025-09-02,90.0"]
 
 
 def test_a_board_is_watched_until_a_signal(running: Pipeline) -> None:

@@ -166,10 +166,11 @@ def test_another_pipelines_figures_are_not_taken_for_ours(place: Places) -> None
     assert json.loads(place(HTTP_PORT=str(port)).run("status", "--json").out)["metrics"] is None
 
 
-def test_status_goes_on_until_it_is_stopped(place: Places) -> None:
+@pytest.mark.parametrize(("options", "shown"), [(["--json"], '"level"'), ([], "Check")])
+def test_status_goes_on_until_it_is_stopped(place: Places, options: list[str], shown: str) -> None:
     pipeline = place()
-    watching = pipeline.start("status", "--watch", "--every", "0.2", "--json")
-    watching.until(lambda: watching.log.count('"level"') >= 2, "it looks twice")
+    watching = pipeline.start("status", "--watch", "--every", "0.2", *options)
+    watching.until(lambda: watching.log.count(shown) >= 2, "it looks twice")
 
     assert watching.stop(signal.SIGINT) == 2
     assert "Traceback" not in watching.log

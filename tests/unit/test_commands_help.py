@@ -2,7 +2,9 @@
 
 import importlib
 import io
+import os
 import re
+import signal
 import subprocess
 import sys
 from cmd.__main__ import main
@@ -285,6 +287,27 @@ def test_help_loads_none_of_what_is_slow_to_load(command: str) -> None:
     done = subprocess.run([sys.executable, "-c", loads], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert not SLOW_TO_LOAD & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", [["cmd", "leaderboard"], ["cmd.leaderboard"]])
+@pytest.mark.parametrize("interrupted", ["typer", "pydantic", "exit"])
+def test_an_interrupted_start_or_end_says_nothing(command: list[str], interrupted: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, os, signal, sys\n"
+        "class InterruptedImport:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        f"        if name == {interrupted!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, InterruptedImport)\n"
+        f"if {interrupted!r} == 'exit':\n"
+        "    atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "REDIS_ADDR": "127.0.0.1:1", "DATA_DIR": str(tmp_path)}
+    arguments = [sys.executable, "-m", *command, "work"]
+    done = subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == -signal.SIGINT
+    assert "Traceback" not in done.stderr
 
 
 def test_what_serves_http_is_not_loaded_before_the_first_read() -> None:
