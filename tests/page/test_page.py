@@ -75,7 +75,16 @@ async def test_it_speaks_korean_to_a_korean_browser_and_english_by_the_switch(co
     await page.wait_for_selector("#tiers li:has-text('앱 규칙') .share:text-is('100 %')")
     assert await page.get_attribute("html", "lang") == "ko"
     assert re.findall("[a-z]{3,}", await page.inner_text("nav")) == []
+    await console.pipeline.process(message(duration="-1"))
+    await page.goto(console.address + "dead-letters")
+    reason = page.locator("#letters .what", has_text="duration은(는) 0 이상의 유한한 초이어야 하는데 …임")
+    assert await reason.get_attribute("title") == "duration must be a finite number of seconds, 0 or more, not …"
+    await page.locator("#letter-groups", has_text="잘못된 필드: duration은(는) 0 이상의").wait_for()
+    await page.goto(console.address + "system")
+    await page.locator("#tasks tr:has-text('ping')", has_text="누군가 듣고 있음").wait_for()
+    await page.locator("#settings tr:has-text('HTTP_PORT')", has_text="콘솔, /healthz").first.wait_for()
 
+    await page.goto(console.address)
     await page.click("#language")
 
     await page.wait_for_selector("#level:text-is('Healthy')")

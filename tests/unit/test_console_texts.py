@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
@@ -12,15 +13,24 @@ import pytest
 from domains.activityEvent.quality import PROBLEMS, SourceQuality
 from domains.kernel.errors import OutageKind
 from domains.kernel.window import Window
+from domains.operations.model import Instance, StreamFigures
 from domains.patternClassifier.explain import explain
 from domains.patternClassifier.model import Tier
 from domains.patternClassifier.rules import RuleSet
-from domains.pomodoro.model import DeadLetterKind, Lane
+from domains.pomodoro.consumer import ConsumerVitals
+from domains.pomodoro.model import DeadLetter, DeadLetterKind, Lane
 from infrastructure.http import analytics
 from infrastructure.http.labels import texts
 from infrastructure.http.page import console_files
+from infrastructure.operations.health import Check, assess, no_patterns, stuck_loops
+from infrastructure.operations.task_registry import TASKS
 from infrastructure.patterns.sites import known_sites
+from infrastructure.redis.dead_letters import _NOT_PUBLIC
+from infrastructure.settings import describe_settings, load_settings
+from tests.messages import MAX_BYTES, message, parser
 from tests.unit import test_explain as explained
+
+ROOT = Path(__file__).parents[2]
 
 FILES = {name: file.body.decode() for name, file in console_files().items()}
 SOURCES = "\n".join(body for name, body in FILES.items() if name.endswith(".js"))
@@ -44,6 +54,10 @@ OF_SERVER |= {
 OF_SERVER |= {f"quality.problem.{name}" for name, *_ in PROBLEMS}
 
 
+OF_KOREAN = ("setting.", "task.", "measure.")
+"""Beginnings of keys of what the server says in English itself."""
+
+
 def names_in(text: str) -> set[str]:
     return {name for part in text.split("|") for _, name, _, _ in Formatter().parse(part) if name}
 
@@ -51,8 +65,20 @@ def names_in(text: str) -> set[str]:
 def test_languages_have_the_same_texts_with_the_same_figures_in_them() -> None:
     english, korean = texts("en"), texts("ko")
 
-    assert english.keys() == korean.keys()
+    assert english.keys() == {key for key in korean if not key.startswith(OF_KOREAN)}
     assert {key for key in english if names_in(english[key]) != names_in(korean[key])} == set()
+
+
+def test_what_settings_and_tasks_are_for_is_said_in_korean() -> None:
+    """In English they say it themselves."""
+    described = describe_settings()
+    wanted = {f"setting.{it.name}" for it in described} | {f"task.{name}" for name in TASKS}
+    wanted |= {f"measure.{it.unit}" for it in described if it.unit}
+
+    assert wanted == {key for key in texts("ko") if key.startswith(OF_KOREAN)}
+    for setting in described:
+        said, named = texts("ko")[f"setting.{setting.name}"], r"[A-Z]+(?:_[A-Z0-9]+)+"
+        assert set(re.findall(named, setting.description)) == set(re.findall(named, said)), setting.name
 
 
 def test_each_text_that_is_asked_for_is_there() -> None:
@@ -106,6 +132,50 @@ def test_every_reason_of_a_decision_can_be_said_in_korean() -> None:
 
     assert len(said) > 30
     assert unknown == set()
+
+
+def untranslated(said: Iterable[str]) -> set[str]:
+    return {part for text in said for part in text.split("; ") if not any(it.fullmatch(part) for it in KOREAN)}
+
+
+def test_every_reason_of_a_dead_letter_can_be_said_in_korean() -> None:
+    wrong = dict.fromkeys(("duration", "timestamp", "session", "sessionMinutes", "isEnd", "sessionDate"), "\x00?")
+    wrong |= dict.fromkeys(("categorizedDataId", "pomodoroUsageLogId"), "x") | {"userId": ""}
+    wrong |= {"app": "x" * 2000, "title": "\udc80"}
+    entries = [message(**{name: value}) for name, value in wrong.items()]
+    entries += [message(**{name: None}) for name in ("userId", "duration", "timestamp", "session", "sessionDate")]
+    entries += [message(title="x" * MAX_BYTES), message(categorizedDataId="a" * 24), message(duration="1e9")]
+    entries += [message(timestamp="1"), message(title=None, duration="-1", session="-1")]
+    parsed = [parser().parse("7-0", entry) for entry in entries]
+    letters = [it for it in parsed if isinstance(it, DeadLetter)]
+    said = {text for it in letters for text in (it.reason, it.public_reason)}
+    said |= {DeadLetter("1-0", "", {}).public_reason, "a job failed at every try", _NOT_PUBLIC}
+
+    assert len(letters) == len(entries)
+    assert {it.kind for it in letters} == {*DeadLetterKind} - {DeadLetterKind.FAILED, DeadLetterKind.UNKNOWN}
+    assert untranslated(said) == set()
+
+
+def test_every_problem_can_be_said_in_korean() -> None:
+    settings = load_settings(redis_addr="redis:1", mongo_uri="mongodb://mongo:1")
+    silent = Instance("one", 3, 1e6)
+    figures = StreamFigures("stream", 10**9, 1, True, 1e5, 3, 300.0, 0, 2.0, 0, 0, [silent], {"other": 5000.0})
+    checks = {"patterns": Check(False, no_patterns(settings)), "consumer": Check(False, "stopping")}
+    _, problems = assess(checks, [figures], settings)
+    stuck = stuck_loops(ConsumerVitals(0, 0, False, False, {"read": 1e4}), 1.0)
+
+    assert len(problems) > 6
+    assert untranslated([*problems, *stuck]) == set()
+
+
+def test_every_change_of_the_audit_can_be_said_in_korean() -> None:
+    calls = r'(?:changed\(request|note_change\(container|_note\(settings|_begin\(request, \w+), f?"([^"{][^"]*)"'
+    sources = [*ROOT.glob("infrastructure/http/*.py"), *ROOT.glob("cmd/*.py")]
+    said = {text for path in sources for text in re.findall(calls, path.read_text())}
+
+    assert len(said) > 10
+    assert untranslated(re.sub(r"\{[^}]*\}", "x", text) for text in said) == set()
+    assert untranslated(["replayed a dead letter", "corrected (a, b) and replayed dead letters"]) == set()
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

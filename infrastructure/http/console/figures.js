@@ -7,6 +7,7 @@ import { clock, duration, number, percent, perSecond } from "./format.js";
 import { labels } from "./labels.js";
 import { addBacklog, loadPlots, rates } from "./plots.js";
 import { isShown, page } from "./router.js";
+import { said } from "./said.js";
 import { t } from "./texts.js";
 
 const TOP_SIZE = 7;
@@ -89,17 +90,20 @@ function showNow(state) {
   say("committed", deployment.since === null && level === "down" ? "–" : number(committed));
   const said = new Set(state.outages.map(({ words }) => words));
   const others = state.problems.filter((problem) => ![...said].some((words) => problem.includes(words)));
-  const items = [...state.outages.map(outageItem), ...others.map((problem) => make("li", {}, problem))];
+  const items = [...state.outages.map(outageItem), ...others.map((problem) => make("li", {}, said(problem)))];
   $("problems").hidden = items.length === 0;
   $("problems").replaceChildren(...items);
 }
 
-/** Which address is silent, since when, what happens to messages meanwhile, and what to do. */
-function outageItem({ service, kind, server, address, since, runbook }) {
+/** Which address is silent, since when, and what happens to messages meanwhile. */
+export function outageWords({ service, kind, server, address, since }) {
   const at = since ? t("outage.since", { time: clock(since) }) : "";
-  const state = t(`outage.${kind}`, { server, address });
+  return `${[t(`outage.${kind}`, { server, address }), at].filter(Boolean).join(", ")}. ${t(`meanwhile.${service}`)}`;
+}
+
+function outageItem({ runbook, ...outage }) {
   const todo = runbook.startsWith("http") ? make("a", { href: runbook }, t("runbook")) : make("code", {}, runbook);
-  return make("li", {}, `${[state, at].filter(Boolean).join(", ")}. ${t(`meanwhile.${service}`)} `, todo);
+  return make("li", {}, `${outageWords(outage)} `, todo);
 }
 
 // Who decides

@@ -6,7 +6,8 @@ import { $, empty, failed, make, replaceList, say, tell } from "./elements.js";
 import { sumOfStreams } from "./figures.js";
 import { moment, number } from "./format.js";
 import { isShown, page, setQuery } from "./router.js";
-import { has, t } from "./texts.js";
+import { said } from "./said.js";
+import { t, translated } from "./texts.js";
 
 const PAGE_SIZE = 20;
 /** So much of a reason may be searched for. */
@@ -59,10 +60,10 @@ function showStreams(groups) {
 
 function showGroups(groups) {
   const all = { label: t("letters.all"), count: groups.reduce((sum, { count }) => sum + count, 0), group: {} };
-  const found = groups.map(({ kind, reason, count }) => ({ label: `${kindName(kind)}: ${reason}`, count, group: { kind, reason: reason.slice(0, REASON_LENGTH) } }));
-  const buttons = [all, ...found].map(({ label, count, group }) => {
+  const found = groups.map(({ kind, reason, count }) => ({ label: `${kindName(kind)}: ${said(reason)}`, count, title: reason, group: { kind, reason: reason.slice(0, REASON_LENGTH) } }));
+  const buttons = [all, ...found].map(({ label, title, count, group }) => {
     const pressed = String(group.kind === list.group.kind && group.reason === list.group.reason);
-    const attributes = { type: "button", class: "quiet", "aria-pressed": pressed, onclick: () => choose({ group }) };
+    const attributes = { type: "button", class: "quiet", title, "aria-pressed": pressed, onclick: () => choose({ group }) };
     return make("button", attributes, `${label} `, make("b", {}, number(count)));
   });
   const focused = [...$("letter-groups").children].indexOf(document.activeElement);
@@ -72,7 +73,7 @@ function showGroups(groups) {
   for (const id of ["letters-replay", "letters-drop"]) $(id).disabled = none;
 }
 
-const kindName = (kind) => (has(`died.${kind}`) ? t(`died.${kind}`) : kind);
+const kindName = (kind) => translated(`died.${kind}`, kind);
 
 function choose(what) {
   Object.assign(list, what);
@@ -92,7 +93,7 @@ function letterItem(letter) {
   return make(
     "li",
     {},
-    make("div", { class: "what" }, letter.reason, make("small", {}, about.join(" · "))),
+    make("div", { class: "what", title: letter.reason }, said(letter.reason), make("small", {}, about.join(" · "))),
     make("span", { class: "tag warn" }, kindName(letter.kind)),
     make("span", { class: "buttons" }, replay, edit, drop),
     letter.fields ? letterFields(letter) : null,
@@ -100,11 +101,11 @@ function letterItem(letter) {
   );
 }
 
-const outcomeText = ({ outcome, why }) => t(`letters.${outcome}`, { why });
+const outcomeText = ({ outcome, why }) => t(`letters.${outcome}`, { why: said(why ?? "") });
 
 function letterHistory(history) {
   const rows = history.map(({ parked, kind, reason, replayed }) =>
-    make("li", {}, `${moment(parked)}: ${kindName(kind)}, ${reason} → ${t("letters.replayed", { time: moment(replayed) })}`),
+    make("li", {}, `${moment(parked)}: ${kindName(kind)}, ${said(reason)} → ${t("letters.replayed", { time: moment(replayed) })}`),
   );
   return make("details", {}, make("summary", {}, t("letters.history", { n: history.length })), make("ol", {}, ...rows));
 }
@@ -159,7 +160,7 @@ async function replayEdited(event) {
     tell(outcomeText(answer));
     await showLetters();
   } catch (error) {
-    say("edit-error", error.message);
+    say("edit-error", said(error.message));
   }
 }
 

@@ -2,11 +2,12 @@
 
 import { ask } from "./api.js";
 import { $, empty, failed, failure, make, say, table } from "./elements.js";
-import { byLabel, metric, sum, sumOfStreams } from "./figures.js";
+import { byLabel, metric, outageWords, sum, sumOfStreams } from "./figures.js";
 import { clock, duration, moment, number } from "./format.js";
 import { labels } from "./labels.js";
 import { isShown, page, setQuery, show } from "./router.js";
-import { has, t } from "./texts.js";
+import { said } from "./said.js";
+import { t, translated } from "./texts.js";
 
 /** The instance that is looked at where it is not the one that serves this page, and the name of that one. */
 let chosen = null;
@@ -77,12 +78,13 @@ function showCollector(metrics) {
   $("collector").replaceChildren(...pairsOf(pairs));
 }
 
-const partName = (name) => (has(`part.${name}`) ? t(`part.${name}`) : name);
+const partName = (name) => translated(`part.${name}`, name);
 
 function showChecks(state) {
   const checks = Object.entries(state.checks).map(([name, check]) => {
     const word = check.ok ? "parts.usable" : name in state.breakers ? "parts.waited-for" : "parts.not-usable";
-    const why = check.ok ? null : make("small", {}, check.why);
+    const outage = state.outages.find(({ words }) => words === check.why);
+    const why = check.ok ? null : make("small", {}, outage ? outageWords(outage) : said(check.why));
     return make("li", {}, make("span", {}, partName(name)), tag(check.ok, t(word)), why);
   });
   const openings = sum(Object.values(byLabel(state.metrics, "breaker_openings_total")));
@@ -208,9 +210,10 @@ async function showSystem() {
   }
 }
 
-function storeItem({ server, address, ok, words }) {
+function storeItem(store) {
+  const { server, address, ok } = store;
   const state = tag(ok, t(ok ? "parts.usable" : "parts.not-usable"));
-  return make("li", {}, make("span", {}, server), state, make("code", {}, address), words ? make("small", {}, words) : null);
+  return make("li", {}, make("span", {}, server), state, make("code", {}, address), ok ? null : make("small", {}, outageWords(store)));
 }
 
 function showTasks({ tasks, runs }) {
@@ -218,7 +221,7 @@ function showTasks({ tasks, runs }) {
     make(
       "tr",
       {},
-      make("th", { scope: "row" }, make("code", {}, name), make("small", { class: "note" }, help)),
+      make("th", { scope: "row" }, make("code", {}, name), make("small", { class: "note" }, translated(`task.${name}`, help))),
       cell(lastRun ? statusOf(lastRun) : "–", lastRun ? make("small", { class: "note" }, moment(lastRun.started)) : ""),
       cell(schedule ? make("code", {}, schedule) : "–", next ? make("small", { class: "note" }, t("tasks.next", { time: moment(next) })) : ""),
     ),
@@ -244,7 +247,7 @@ function statusOf({ status, ended }) {
 
 function showAudit(entries) {
   const rows = entries.map(({ time, who, what, item, outcome }) =>
-    make("tr", {}, cell(moment(time)), cell(who), cell(what, make("small", { class: "note" }, [item, outcome].filter(Boolean).join(": ")))),
+    make("tr", {}, cell(moment(time)), cell(who), cell(said(what), make("small", { class: "note" }, [item, outcome].filter(Boolean).join(": ")))),
   );
   const heads = [t("tasks.when"), t("audit.who"), t("audit.what")];
   $("audit").replaceChildren(rows.length ? table(heads, rows, false) : empty(t("audit.none")));
@@ -255,8 +258,8 @@ function showSettings(settings) {
     make(
       "tr",
       {},
-      make("th", { scope: "row" }, make("code", {}, name), make("small", { class: "note" }, description)),
-      cell(secret && isSet ? t("settings.secret") : [value ?? "–", value && unit].filter(Boolean).join(" ")),
+      make("th", { scope: "row" }, make("code", {}, name), make("small", { class: "note" }, translated(`setting.${name}`, description))),
+      cell(secret && isSet ? t("settings.secret") : [value ?? "–", value && translated(`measure.${unit}`, unit)].filter(Boolean).join(" ")),
     );
   const heads = [t("settings.name"), t("settings.value")];
   const [set, others] = [settings.filter((it) => it.isSet), settings.filter((it) => !it.isSet)];

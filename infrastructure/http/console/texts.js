@@ -25,6 +25,9 @@ export function t(key, values = {}) {
 
 export const has = (key) => key in table;
 
+/** The text of `key`, which the table of a language has where the server's own English will not do. */
+export const translated = (key, english) => (has(key) ? t(key) : english);
+
 /** Fills what carries data-t (its text) or data-t-NAME (its attribute NAME). */
 export function fillTexts() {
   document.documentElement.lang = language;
