@@ -13,11 +13,12 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, time
+from queue import SimpleQueue
+from threading import Thread
+from time import time
 
 import structlog
 
@@ -31,6 +32,8 @@ from infrastructure.collector.sealing import seal_records
 _MOST_FREE = 67_108_864
 _FREE_SHARE = 0.05
 """So much of a disk stays free: this share of it, and not more than these bytes."""
+_Group = tuple[int, bytes, "asyncio.Future[None]"]
+"""The file, what is appended to it, and what is settled then."""
 
 
 class LogInUse(Exception):
@@ -43,7 +46,9 @@ class _File:
     def __init__(self, number: int, path: Path, size: int, fd: int = -1) -> None:
         self.number, self.path, self.size, self.fd = number, path, size, fd
         self.is_damaged = False
-        self.opened = monotonic()
+        self.due: asyncio.TimerHandle | None = None
+        """Tells that it is as old as an open segment may be."""
+        self.is_due = False
 
     @property
     def is_open(self) -> bool:
@@ -83,7 +88,7 @@ class SegmentedSpanLog:
         self.instance = _kept(directory / "instance", instance)
         self._files = {it.number: it for it in _found(directory)}
         self._bytes = sum(file.size for file in self._files.values())
-        self._writer = ThreadPoolExecutor(1, "span log")
+        self._groups = SimpleQueue[_Group | None]()
         self._open: _File | None = None
         self._published = Position(0, 0)
         self._records, self._dones = list[bytes](), list[Done]()
@@ -122,10 +127,17 @@ class SegmentedSpanLog:
 
     async def run(self) -> None:
         """Writes what waits, in groups: while one is synced, the next one gathers. Runs until it is cancelled."""
+        writer = Thread(target=self._write_groups, name="span log")
+        writer.start()
+        try:
+            await self._run()
+        finally:
+            self._groups.put(None)
+            writer.join()
+
+    async def _run(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds_left()):
-                    await self._wanted.wait()
+            await self._wanted.wait()
             self._wanted.clear()
             if self._open is not None and (self._rolled or self._is_full(self._open)):
                 self._close()
@@ -147,7 +159,9 @@ class SegmentedSpanLog:
             for length in lengths:
                 results.append(Position(file.number, offset))
                 offset += length
-            await asyncio.get_running_loop().run_in_executor(self._writer, self._write_and_sync, file.fd, data)
+            synced = asyncio.get_running_loop().create_future()
+            self._groups.put((file.fd, data, synced))
+            await synced
             self._bytes += len(data)
             file.size = offset
         except OSError as cause:
@@ -158,6 +172,18 @@ class SegmentedSpanLog:
         self._grown.set()
         for done, result in zip(dones, results, strict=True):
             done(result)
+
+    def _write_groups(self) -> None:
+        """A thread of its own: an executor costs as much CPU a group as several posts."""
+        while (group := self._groups.get()) is not None:
+            fd, data, synced = group
+            cause = None
+            try:
+                self._write_and_sync(fd, data)
+            except Exception as error:
+                cause = error
+            synced.get_loop().call_soon_threadsafe(_settle, synced, cause)
+            del group, data  # the next one may be long in coming
 
     def _write_and_sync(self, fd: int, data: bytes) -> None:
         left = memoryview(data)
@@ -171,7 +197,12 @@ class SegmentedSpanLog:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         file = self._files[number] = _File(number, path, 0, fd)
         _sync_directory(self._directory)
+        file.due = asyncio.get_running_loop().call_later(self._flush_seconds, self._set_due, file)
         return file
+
+    def _set_due(self, file: _File) -> None:
+        file.is_due = True
+        self._wanted.set()
 
     def _abandon(self, cause: OSError) -> None:
         """After a failed sync nobody knows what of the group is on the disk, so the file is never synced again."""
@@ -188,6 +219,8 @@ class SegmentedSpanLog:
         if (file := self._open) is None:
             return
         os.close(file.fd)
+        if file.due is not None:
+            file.due.cancel()
         self._open, file.fd = None, -1
         if not file.size:
             self._forget(file)
@@ -199,12 +232,7 @@ class SegmentedSpanLog:
             return True
         now, begun = datetime.now(UTC), file.segment.begun
         is_over = (now.date(), now.hour) > (begun.date(), begun.hour)
-        return is_over or monotonic() - file.opened >= self._flush_seconds
-
-    def _seconds_left(self) -> float | None:
-        if self._open is None:
-            return None
-        return max(0.01, self._open.opened + self._flush_seconds - monotonic())
+        return is_over or file.is_due
 
     # Reading
 
@@ -312,8 +340,16 @@ class SegmentedSpanLog:
     def close(self) -> None:
         """Closes the files. What waits is not written."""
         self._close()
-        self._writer.shutdown()
         os.close(self._lock)
+
+
+def _settle(synced: "asyncio.Future[None]", cause: Exception | None) -> None:
+    if synced.cancelled():
+        return
+    if cause is None:
+        synced.set_result(None)
+    else:
+        synced.set_exception(cause)
 
 
 def _locked(path: Path) -> int:

@@ -173,6 +173,40 @@ async def test_a_segment_leaves_once_it_is_stored_and_published(tmp_path: Path) 
         assert log.spooled_bytes == 0
 
 
+async def test_a_segment_that_is_old_is_closed_though_nothing_comes(tmp_path: Path) -> None:
+    log = SegmentedSpanLog(tmp_path, "one", 2**20, 0.05)
+    task = asyncio.create_task(log.run())
+    await append(log, post(0))
+    while not log.closed():
+        await log.until_closed(20)
+    await append(log, post(1))
+
+    assert len(log.closed()) == 1
+    assert len(list(tmp_path.glob("*.log"))) == 2
+    await cancel_all([task])
+    log.close()
+
+
+async def test_a_log_that_is_ended_during_a_sync_lets_it_end(tmp_path: Path) -> None:
+    ended, results = list[int](), list[object]()
+    loop = asyncio.get_running_loop()
+
+    def datasync(fd: int) -> None:
+        loop.call_soon_threadsafe(task.cancel)
+        os.fdatasync(fd)
+        ended.append(fd)
+
+    log = SegmentedSpanLog(tmp_path, "one", 2**20, NEVER, datasync=datasync)
+    log.append(post(0), results.append)
+    task = asyncio.create_task(log.run())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    log.close()
+
+    assert len(ended) == 1
+    assert results == []
+
+
 async def test_the_numbers_of_segments_rise_though_the_clock_goes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
