@@ -1,4 +1,4 @@
-"""Kills collectors again and again, with Redis and S3 stalled or gone in between, and counts.
+"""Kills collectors again and again, with Redis and S3 stalled or gone or disks full in between, and counts.
 
 python -m tests.chaos.collector --kills 50 --collectors 2 --without-s3 600
 
@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -19,13 +20,17 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from tests.e2e.processes import Running, environment, until
 from tests.servers import RedisServer, free_port
 
 _STREAM = "pomodoro_pattern_match_stream"
-_FAULTS = ["nothing", "redis stalls", "redis is killed", "s3 stalls", "s3 is killed", "both stall"]
+_FULL_DISK = "the disks are full"
+_FAULTS = ["nothing", "redis stalls", "redis is killed", "s3 stalls", "s3 is killed", "both stall", _FULL_DISK]
+_FULL_BYTES = 2048
+"""So long may a file become on a full disk: some posts still fit."""
 
 
 class S3:
@@ -52,11 +57,12 @@ class S3:
 
 
 class Client(threading.Thread):
-    """Posts batches, each until it gets a 202. `said` has the ids of those."""
+    """Posts batches, each until it gets a 202. `said` has the ids of those, `refused` counts the answers of 503."""
 
     def __init__(self, port: int, name: str, stop: threading.Event) -> None:
         super().__init__()
         self.said: list[str] = []
+        self.refused = 0
         self.pause = 0.0
         self._port, self._client, self._stopped = port, name, stop
 
@@ -75,7 +81,9 @@ class Client(threading.Thread):
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         try:
             connection.request("POST", "/collect", json.dumps(body), {"Content-Type": "application/json"})
-            return connection.getresponse().status == 202
+            status = connection.getresponse().status
+            self.refused += status == 503
+            return status == 202
         except (OSError, http.client.HTTPException):
             return False
         finally:
@@ -99,11 +107,12 @@ def archived(directory: Path) -> Counter[str]:
 class Round:
     """One stretch with a fault, at the end of which the collector is killed."""
 
-    def __init__(self, redis: RedisServer, s3: S3, dice: random.Random) -> None:
-        self._redis, self._s3, self._dice = redis, s3, dice
+    def __init__(self, redis: RedisServer, s3: S3, collectors: "Collectors") -> None:
+        self._redis, self._s3, self._collectors = redis, s3, collectors
 
-    def begin(self) -> str:
-        fault = self._dice.choice(_FAULTS)
+    def begin(self, fault: str) -> None:
+        if fault == _FULL_DISK:
+            self._collectors.limit_files(_FULL_BYTES)
         if fault in ("redis stalls", "both stall"):
             self._redis.signal(signal.SIGSTOP)
         if fault in ("s3 stalls", "both stall"):
@@ -112,13 +121,14 @@ class Round:
             self._redis.kill()
         if fault == "s3 is killed":
             self._s3.end()
-        return fault
 
     def end(self, fault: str) -> None:
         if fault == "redis is killed":
             self._redis.start()
         elif fault == "s3 is killed":
             self._s3.start()
+        elif fault == _FULL_DISK:
+            self._collectors.limit_files(resource.RLIM_INFINITY)
         else:
             self._redis.signal(signal.SIGCONT)
             self._s3.signal(signal.SIGCONT)
@@ -154,6 +164,12 @@ class Collectors:
         stopped = self.running[number]
         assert stopped.stop() == 0, stopped.log
         self.start(number)
+
+    def limit_files(self, size: int) -> None:
+        """A file that would become longer cannot be written (EFBIG), as on a full disk, which would want a mount."""
+        for running in self.running:
+            with suppress(ProcessLookupError):  # it was killed
+                resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     def megabytes(self) -> list[float]:
         """Resident memory of each."""
@@ -191,12 +207,14 @@ def run(kills: int, seed: int, directory: Path, number: int, seconds: float) -> 
     try:
         for client in clients:
             client.start()
-        faults = Counter[str]()
-        for _ in range(kills):
+        faults = [it for _ in range(0, kills, len(_FAULTS)) for it in dice.sample(_FAULTS, len(_FAULTS))][:kills]
+        for fault in faults:
             collectors.until_serving()
-            each, killed = Round(redis, s3, dice), dice.randrange(number)
-            fault = each.begin()
-            faults[fault] += 1
+            each, killed = Round(redis, s3, collectors), dice.randrange(number)
+            refused = [client.refused for client in clients]
+            each.begin(fault)
+            if fault == _FULL_DISK:
+                until(lambda before=refused: [it.refused for it in clients] != before, "a full disk refuses posts")
             time.sleep(dice.uniform(0.05, 0.6))
             collectors.kill(killed)
             if dice.random() < 0.5:
@@ -227,7 +245,7 @@ def run(kills: int, seed: int, directory: Path, number: int, seconds: float) -> 
         archive = archived(s3.directory)
         missing = said - archive.keys()
         twice = [id_ for counted in (stream, archive) for id_, count in counted.items() if count > 1]
-        print(f"{kills} kills, {len(said)} ids said, {dict(faults)}")
+        print(f"{kills} kills, {len(said)} ids said, {dict(Counter(faults))}")
         print(
             f"on the stream {stream.total()}, archived {archive.total()}, missing {len(missing)}, twice {len(twice)}"
         )

@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -146,6 +147,32 @@ def test_whatever_is_killed_what_got_a_202_is_on_the_stream_once_and_in_the_arch
     assert set(clients.said) - archive.keys() == set()
     assert [id_ for id_, count in stream.items() if count > 1] == []
     assert [id_ for id_, count in archive.items() if count > 1] == []
+
+
+def test_a_file_that_cannot_grow_refuses_and_what_got_a_202_is_kept(place: Places) -> None:
+    """As on a full disk, without one: what a process may write to a file is limited."""
+    pipeline, port = place(COLLECT_FLUSH_SECONDS="60"), free_port()
+    said: list[str] = []
+
+    def posted(number: int) -> int:
+        ids = [f"{number}-{n}" for n in range(10)]
+        status, _ = post(port, [span("ann", eventId=id_, title="t" * 1000) for id_ in ids])
+        said.extend(ids if status == 202 else [])
+        return status
+
+    running = collector(pipeline, COLLECT_PORT=str(port))
+    statuses = [posted(0)]
+    resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
+    statuses += [posted(number) for number in range(1, 20)]
+    resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    statuses.append(posted(20))
+    until(lambda: set(said) <= set(on_stream(pipeline)), "all that got a 202 is on the stream")
+    stream = Counter(on_stream(pipeline))
+    assert running.stop() == 0
+
+    assert set(statuses) == {202, 503}
+    assert statuses[0] == statuses[-1] == 202
+    assert stream == Counter(archived(pipeline.directory)) == Counter(said)
 
 
 @pytest.fixture
