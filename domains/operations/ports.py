@@ -148,7 +148,10 @@ class CountersPort(Protocol):
     """What all instances together have done."""
 
     async def add(self, flush: Flush) -> None:
-        """Adds to the totals and to the buckets of the flush's time, once, however often it is called."""
+        """Adds to the totals and to the buckets of the flush's time, once, however often it is called.
+
+        Of peaks, buckets keep the greatest.
+        """
 
     async def totals(self) -> Totals: ...
 

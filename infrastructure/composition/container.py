@@ -501,6 +501,7 @@ class Container(containers.DeclarativeContainer):
         registry,
         streams,
         counters,
+        counting,
     )
     instance_snapshots = providers.Singleton(RedisInstanceSnapshots, redis, option.key_prefix)
     telling = providers.Singleton(InstanceSnapshots, state, instance_snapshots)

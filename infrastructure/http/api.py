@@ -249,7 +249,7 @@ class Api:
             ),
             Endpoint(
                 "GET", "/api/events", self.events,
-                "The same each second: server-sent events `history` (once), `state`, and `end` at a stop",
+                "The same each second: server-sent events `state`, and `end` at a stop",
                 schemas.State, streams=True,
             ),
             Endpoint(

@@ -9,6 +9,7 @@ from domains.operations.counters import (
     COMMITTED,
     DEAD_LETTERS,
     LANE,
+    PEAK,
     SPANS,
     TIER,
     Bucket,
@@ -51,11 +52,20 @@ class DeploymentHistory:
             tiers=_all_series(buckets, TIER),
             categories=_all_series(buckets, CATEGORY),
             lanes={lane: _lane(buckets, lane) for lane in Lane},
+            backlog=schemas.BacklogHistory(
+                waiting=_peaks(buckets, "waiting"),
+                working=_peaks(buckets, "working"),
+                oldest=_peaks(buckets, "oldest"),
+            ),
         )
 
 
 def _series(buckets: Sequence[Bucket], name: str) -> list[float]:
     return [bucket.counts.get(name, 0.0) for bucket in buckets]
+
+
+def _peaks(buckets: Sequence[Bucket], name: str) -> list[float | None]:
+    return [bucket.counts.get(PEAK + name) for bucket in buckets]
 
 
 def _all_series(buckets: Sequence[Bucket], prefix: str) -> dict[str, list[float]]:

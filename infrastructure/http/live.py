@@ -1,8 +1,6 @@
 """The state of the pipeline every second: one task reads it, and all listeners get it."""
 
 import asyncio
-import json
-from collections import deque
 from contextlib import suppress
 from time import time
 
@@ -13,7 +11,6 @@ from domains.kernel.errors import RedisOutage
 from domains.kernel.resilience import pause
 from infrastructure.http.endpoint import EVENT_STREAM, json_text
 from infrastructure.http.schemas import State
-from infrastructure.observing.metrics import values_of
 from infrastructure.operations.health import PipelineHealth
 
 LISTENERS = 50
@@ -21,9 +18,6 @@ LISTENERS = 50
 _EVERY_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 10.0
 _PATIENCE_SECONDS = 10.0
-_HISTORY = 300
-_PLOTTED = ("pomocore_messages_committed_total", "pomocore_batch_seconds_sum", "pomocore_batch_seconds_count")
-_BACKLOG = ("pomocore_undelivered_entries", "pomocore_pending_entries")
 
 
 class Live:
@@ -31,7 +25,6 @@ class Live:
 
     def __init__(self, state: PipelineHealth) -> None:
         self._state = state
-        self._history: deque[dict[str, float | None]] = deque(maxlen=_HISTORY)
         self._listeners = 0
         self._latest = b""
         self._seen = asyncio.Event()
@@ -56,7 +49,7 @@ class Live:
             await pause(closing, _EVERY_SECONDS)
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
-        """Sends server-sent events: `history` once, then a `state` each second, and `end` when the server stops."""
+        """Sends server-sent events: a `state` each second, and `end` when the server stops."""
         if self._listeners >= LISTENERS:
             raise web.HTTPServiceUnavailable(text=f"{LISTENERS} listen already", headers={"Retry-After": "10"})
         response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"})
@@ -77,7 +70,6 @@ class Live:
         self._seen.set()
 
     async def _tell(self, response: web.StreamResponse) -> None:
-        await _write(response, _event("history", json.dumps(list(self._history)).encode()))
         while not self._closing.is_set():
             seen = self._seen
             try:
@@ -91,7 +83,6 @@ class Live:
         await _write(response, _event("end", b"{}"))
 
     async def _look(self) -> None:
-        self._history.append(self._point())
         if not self._listeners:
             return
         with suppress(RedisOutage):  # the checks report the outage
@@ -99,18 +90,6 @@ class Live:
         self._latest = json_text(await self.document()).encode()
         seen, self._seen = self._seen, asyncio.Event()
         seen.set()
-
-    def _point(self) -> dict[str, float | None]:
-        """The plotted figures: messages, batches and seconds of each lane, and the backlog."""
-        values = values_of(self._state.registry.collect())
-        point: dict[str, float | None] = {"time": time()}
-        point |= {name: value for name, value in values.items() if name.startswith(_PLOTTED)}
-        streams = self._state.gauges.streams
-        point |= dict.fromkeys(_BACKLOG) if streams is None else {
-            "pomocore_undelivered_entries": sum(it.undelivered for it in streams),
-            "pomocore_pending_entries": sum(it.pending for it in streams),
-        }  # fmt: skip
-        return point
 
 
 async def _write(response: web.StreamResponse, event: bytes) -> None:

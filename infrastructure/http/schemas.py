@@ -165,6 +165,14 @@ class LaneHistory(Document):
     p95: list[float | None]
 
 
+class BacklogHistory(Document):
+    """The most that was seen within each bucket; null where nobody looked, as during an outage of Redis."""
+
+    waiting: list[float | None] = Field(description="messages on the stream that were not read yet")
+    working: list[float | None] = Field(description="messages that were read and not yet committed")
+    oldest: list[float | None] = Field(description="seconds that the oldest of them had waited")
+
+
 class History(Document):
     """What all instances did, in buckets of `step` seconds. A list has a figure a bucket; the last is under way."""
 
@@ -178,6 +186,7 @@ class History(Document):
     tiers: dict[str, list[float]] = Field(description="messages, by the tiers that decided any")
     categories: dict[Text, list[float]] = Field(description="seconds, by the categories that got any")
     lanes: dict[str, LaneHistory]
+    backlog: BacklogHistory
 
 
 class Label(Document):

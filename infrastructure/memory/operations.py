@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from time import monotonic
 
-from domains.operations.counters import SPANS, Bucket, Flush, Resolution, Totals, starts
+from domains.operations.counters import PEAK, SPANS, Bucket, Flush, Resolution, Totals, starts
 from domains.operations.model import (
     LEASE_SECONDS,
     Entry,
@@ -175,12 +175,15 @@ class InMemoryCounters:
         if self._numbers.get(flush.process, 0) >= flush.number:
             return
         self._numbers[flush.process] = flush.number
-        self._since = self._since or flush.time
-        into = [self._totals]
-        into += [self._buckets[step, int(flush.time) // step * step] for step, _ in SPANS.values()]
-        for counts in into:
-            for name, value in flush.counts.items():
+        counted = {name: value for name, value in flush.counts.items() if not name.startswith(PEAK)}
+        if counted:
+            self._since = self._since or flush.time
+        buckets = [self._buckets[step, int(flush.time) // step * step] for step, _ in SPANS.values()]
+        for counts in (self._totals, *buckets):
+            for name, value in counted.items():
                 counts[name] += value
+        for counts in buckets:
+            counts |= {name: max(counts[name], flush.counts[name]) for name in flush.counts.keys() - counted.keys()}
 
     async def totals(self) -> Totals:
         return Totals(self._since, dict(self._totals))

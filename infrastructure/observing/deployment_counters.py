@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from domains.kernel.errors import RedisOutage
 from domains.kernel.resilience import pause
-from domains.operations.counters import CATEGORY, COMMITTED, DEAD_LETTERS, LANE, TIER, Flush, latency_bound
+from domains.operations.counters import CATEGORY, COMMITTED, DEAD_LETTERS, LANE, PEAK, TIER, Flush, latency_bound
+from domains.operations.model import StreamFigures
 from domains.operations.ports import CountersPort
 from domains.patternClassifier.model import Tier
 from domains.pomodoro.model import CommitResult, DeadLetter, Lane
@@ -46,6 +47,16 @@ class DeploymentCounters(Observer):
                 self._unsent = None
         except RedisOutage:  # the breakers tell of it; the same flush is sent again, in case its reply alone was lost
             return
+
+    def backlog_seen(self, streams: Sequence[StreamFigures]) -> None:
+        ages = (max(it.oldest_undelivered_seconds, it.oldest_pending_seconds) for it in streams)
+        seen = {
+            "waiting": sum(it.undelivered for it in streams),
+            "working": sum(it.pending for it in streams),
+            "oldest": max(ages, default=0.0),
+        }
+        for name, value in seen.items():
+            self._counts[PEAK + name] = max(self._counts[PEAK + name], value)
 
     @override
     def classified(self, tier_counts: Mapping[Tier, int]) -> None:

@@ -19,6 +19,7 @@ from domains.operations.model import DEGRADED, DOWN, HEALTHY, StreamFigures
 from domains.operations.ports import CountersPort, StreamFiguresPort, TaskQueuePort
 from domains.patternClassifier.classifier import PatternClassifier
 from domains.pomodoro.consumer import ConsumerVitals, PomodoroPatternConsumer
+from infrastructure.observing.deployment_counters import DeploymentCounters
 from infrastructure.observing.metrics import (
     GaugeCollector,
     LoopLag,
@@ -131,6 +132,7 @@ class PipelineHealth:
         registry: CollectorRegistry,
         partitions: Sequence[str],
         counters: CountersPort,
+        counting: DeploymentCounters,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -139,6 +141,7 @@ class PipelineHealth:
         self._stream_choice = stream_choice
         self._tasks = tasks
         self._counters = counters
+        self._counting = counting
         self._totals = Totals(None, {})
         self._outages = dict[str, OutageReport]()
         self._others: list[str] = []
@@ -197,7 +200,9 @@ class PipelineHealth:
         """Reads new figures from Redis. Raises RedisOutage; there are no figures then."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                self.gauges.take(await self._figures.streams())
+                streams = await self._figures.streams()
+                self.gauges.take(streams)
+                self._counting.backlog_seen(streams)
                 self._others = [problem async for problem in self._look_beside()]
                 with suppress(RedisOutage):  # somebody may have written another type there
                     self._totals = await self._counters.totals()

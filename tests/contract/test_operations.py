@@ -520,6 +520,17 @@ async def test_counts_add_up_in_the_totals_and_in_the_buckets_of_their_time(side
     assert len(history[-1].counts) == 2
 
 
+async def test_buckets_keep_the_greatest_of_a_peak_and_totals_none(side: Operations) -> None:
+    hour = 1_756_771_200.0
+    for number, (later, waiting) in enumerate(((0, 7.0), (1, 9.0), (2, 8.5), (61, 0.0)), 1):
+        await side.counters.add(Flush("one", number, hour + later, {"peak:waiting": waiting}))
+
+    assert await side.counters.totals() == Totals(None, {})
+    for span, then in (("1h", [9.0, 0.0]), ("30d", [9.0])):
+        history = await side.counters.history(SPANS[span], hour + 61)
+        assert [it.counts["peak:waiting"] for it in history if it.counts] == then
+
+
 async def test_a_flush_counts_once_however_often_it_comes(side: Operations) -> None:
     first, second = Flush("one", 1, 1_756_771_200.0, {"committed": 2}), Flush("one", 2, 1_756_771_201.0, {"x": 1})
     for flush in (first, first, second, first, second):

@@ -283,6 +283,7 @@ async def test_plots_share_a_cursor_that_the_keyboard_moves(console: Console) ->
     for span in ("1h", "24h", "30d", "5m"):
         await console.page.check(f"#span input[value='{span}']", force=True)
         await console.page.locator("#plot-rate path.series.fast").first.wait_for(state="attached")
+        await console.page.locator("#plot-backlog path.series.waiting").first.wait_for(state="attached")
     await console.page.wait_for_selector("#plot-backlog .keys b:text-is('0')")
     await console.page.focus("#plot-rate svg")
     await console.page.keyboard.press("ArrowLeft")

@@ -1,12 +1,14 @@
 """What a process adds to the counters of the deployment, and what its figures say of a lane's latency."""
 
 import asyncio
+from time import time
 
 import pytest
 from typing_extensions import override
 
 from domains.kernel.errors import RedisOutage
-from domains.operations.counters import LATENCY_BOUNDS, Flush, percentile
+from domains.operations.counters import LATENCY_BOUNDS, Flush, Resolution, percentile
+from domains.operations.model import StreamFigures
 from domains.pomodoro.model import DeadLetter
 from infrastructure.memory.operations import InMemoryCounters
 from infrastructure.observing.deployment_counters import DeploymentCounters
@@ -55,6 +57,21 @@ async def test_messages_count_by_tier_lane_and_category() -> None:
     for lane in ("fast", "slow"):
         assert counts[f"lane:{lane}:messages"] == counts[f"lane:{lane}:batches"] == 1
         assert percentile(counts, lane, 0.5) is not None
+
+
+async def test_of_the_backlog_the_most_is_kept_over_all_streams() -> None:
+    counters = InMemoryCounters()
+    counting = DeploymentCounters(counters)
+    for waiting, working, unread, unsettled in ((5, 1, 9.0, 2.0), (2, 4, 3.0, 12.0)):
+        counting.backlog_seen([figures(waiting, working, unread, unsettled), figures(1, 1, 0.0, 0.0)])
+    await counting.flush()
+
+    (bucket,) = await counters.history(Resolution(3600, 1), time())
+    assert bucket.counts == {"peak:waiting": 6, "peak:working": 5, "peak:oldest": 12.0}
+
+
+def figures(undelivered: int, pending: int, undelivered_seconds: float, pending_seconds: float) -> StreamFigures:
+    return StreamFigures("s", 9, undelivered, True, undelivered_seconds, pending, pending_seconds, 0, 0, 0, 0)
 
 
 async def test_what_was_counted_last_is_handed_over_at_the_end() -> None:

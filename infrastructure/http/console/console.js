@@ -12,7 +12,6 @@ import { showState } from "./figures.js";
 import { clock } from "./format.js";
 import { loadLabels } from "./labels.js";
 import { followLetters } from "./letters.js";
-import { takeBacklog } from "./plots.js";
 import { refreshShown, show, startRouting } from "./router.js";
 import { followSystem } from "./system.js";
 import { fillTexts, switchLanguage, t } from "./texts.js";
@@ -25,7 +24,6 @@ const stream = { source: null, tries: 0, heard: Date.now(), live: false, retry: 
 
 function listen() {
   stream.source = new EventSource("/api/events");
-  stream.source.addEventListener("history", (event) => takeBacklog(JSON.parse(event.data)));
   stream.source.addEventListener("state", (event) => hear(JSON.parse(event.data)));
   stream.source.addEventListener("end", () => lose(t("lost.stopping")));
   stream.source.onerror = () => lose(t("lost.no-answer"));

@@ -5,7 +5,7 @@ import { boardTable, loadCategories } from "./boards.js";
 import { $, empty, failed, make, say } from "./elements.js";
 import { clock, duration, number, percent, perSecond } from "./format.js";
 import { labels } from "./labels.js";
-import { addBacklog, loadPlots, rates } from "./plots.js";
+import { loadPlots, rates } from "./plots.js";
 import { isShown, page } from "./router.js";
 import { said } from "./said.js";
 import { t } from "./texts.js";
@@ -144,7 +144,6 @@ function tierRow(tier, count, total) {
 export function showState(state) {
   say("instance", state.instance);
   say("zone", labels.zone);
-  addBacklog(state.time, sumOfStreams(state, "undelivered"), sumOfStreams(state, "pending"));
   if (!isShown("overview")) return;
   if (Date.now() - ratesAsked > 2000) loadRate();
   showNow(state);

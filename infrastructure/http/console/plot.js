@@ -54,7 +54,7 @@ export class Plot {
     this.onCursor(to === null ? null : Math.min(Math.max(to, 0), last));
   }
 
-  /** `view`: {times, ticks: [[time, text], …], series: [{name, label, values, drawn}, …], moment}; values may be null. */
+  /** `view`: {times, ticks: [[time, text], …], series: [{name, label, values, drawn, unit}, …], moment}; values may be null. */
   show(view, cursor) {
     Object.assign(this, { view, cursor });
     this.draw();
@@ -112,15 +112,13 @@ export class Plot {
   describe() {
     const { times, series, moment } = this.view;
     const last = times.length - 1;
-    const said = (values, index) => (values[index] == null ? "–" : this.unit(values[index]));
+    const said = ({ values, unit = this.unit }, index) => (values[index] == null ? "–" : unit(values[index]));
     const swatch = (name) => make("i", { class: `swatch ${name}` });
     this.keys.replaceChildren(
-      ...series.map(({ name, label, values }) =>
-        make("span", {}, swatch(name), `${label} `, make("b", {}, said(values, last))),
-      ),
+      ...series.map((it) => make("span", {}, swatch(it.name), `${it.label} `, make("b", {}, said(it, last)))),
     );
     const at = this.cursor ?? last;
-    const words = series.map(({ label, values }) => `${label} ${said(values, at)}`);
+    const words = series.map((it) => `${it.label} ${said(it, at)}`);
     this.picture.setAttribute("aria-valuenow", Math.max(at, 0));
     this.picture.setAttribute("aria-valuetext", [times.length ? moment(times[at]) : "–", ...words].join(", "));
     this.card.hidden = this.cursor === null || !times.length;
@@ -128,9 +126,7 @@ export class Plot {
     const x = this.x(times[at]);
     const line = { class: "cursor", x1: x, x2: x, y1: SIZE.top, y2: SIZE.height - SIZE.bottom };
     this.picture.append(svg("line", line));
-    const rows = series.map(({ name, label, values }) =>
-      make("div", {}, swatch(name), `${label} `, make("b", {}, said(values, at))),
-    );
+    const rows = series.map((it) => make("div", {}, swatch(it.name), `${it.label} `, make("b", {}, said(it, at))));
     this.card.replaceChildren(make("div", { class: "when" }, moment(times[at])), ...rows);
     this.card.style.left = `${x < this.width / 2 ? x + 10 : x - 10}px`;
     this.card.classList.toggle("before", x >= this.width / 2);

@@ -38,7 +38,6 @@ export async function loadPlots() {
     const history = await ask(`/api/history?span=${span}`);
     if (number !== asked) return;
     views = viewsOf(history);
-    $("backlog-card").hidden = span !== "5m"; // of longer ago nobody remembers it
     say("plots-note", t(history.since === null ? "plots.none" : "plots.note"));
     draw();
   } catch (error) {
@@ -72,43 +71,17 @@ function viewsOf(history) {
     { name: `${lane} p50`, label: "p50", values: joined(it.p50), drawn: false },
     { name: `${lane} p95`, label: "p95", values: joined(it.p95) },
   ];
+  const peaks = (values) => [...values.slice(0, -2), values.slice(-2).reduce((one, other) => (one > other ? one : (other ?? one)))];
+  const backlog = [
+    { name: "waiting", label: t("tile.waiting"), values: peaks(history.backlog.waiting) },
+    { name: "working", label: t("tile.working"), values: peaks(history.backlog.working) },
+    { name: "oldest", label: t("tile.oldest"), values: peaks(history.backlog.oldest), unit: duration, drawn: false },
+  ];
   return [
     { ...common, series: byLane.map(([lane, it]) => ({ name: lane, label: named(lane), values: rates(it.messages, history) })) },
     { ...common, series: byLane.flatMap(latency) },
-    { ...common, series: backlogAt(times) },
+    { ...common, series: backlog },
     { ...common, series: [{ name: "dead", label: t("plot.dead"), values: [...deadLetters.slice(0, -2), deadLetters.at(-2) + deadLetters.at(-1)] }] },
-  ];
-}
-
-// The backlog of the last minutes, which the server tells each second
-
-const BACKLOG_SECONDS = 300;
-let backlog = [];
-
-/** Points {time, waiting, working}; those of before this page was opened come as `points` of the server. */
-export const takeBacklog = (points) => {
-  backlog = points.map((it) => ({
-    time: it.time,
-    waiting: it.pomocore_undelivered_entries,
-    working: it.pomocore_pending_entries,
-  }));
-};
-
-export function addBacklog(time, waiting, working) {
-  backlog = [...backlog.filter((it) => it.time > time - BACKLOG_SECONDS), { time, waiting, working }];
-}
-
-/** The greatest backlog around each of `times`; null where none is known. */
-function backlogAt(times) {
-  const step = (times[1] ?? 0) - (times[0] ?? 0);
-  const greatest = (name) => (time, index) => {
-    const until = index === times.length - 1 ? Number.POSITIVE_INFINITY : time + step / 2;
-    const known = backlog.filter((it) => it.time >= time - step / 2 && it.time < until && it[name] != null);
-    return known.length ? Math.max(...known.map((it) => it[name])) : null;
-  };
-  return [
-    { name: "waiting", label: t("tile.waiting"), values: times.map(greatest("waiting")) },
-    { name: "working", label: t("tile.working"), values: times.map(greatest("working")) },
   ];
 }
 
