@@ -16,8 +16,8 @@ BOUND seconds and longer than the next smaller bound.
 """
 
 PEAK = "peak:"
-"""Prefix of what is no count: the most that was seen of `waiting` and `working` messages, and of `oldest`, the seconds that
-the oldest of them had waited. Buckets have it, totals do not."""
+"""Prefix of what is no count: the most that was seen of `waiting` and `working` messages, and of `oldest`, seconds
+that the oldest of them had waited. Buckets have it, totals do not."""
 
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 3600.0)
 
