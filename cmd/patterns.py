@@ -45,6 +45,9 @@ app.add_typer(sites, name="sites")
 
 Ids = Annotated[list[str] | None, typer.Argument(help="ids of proposals, as `list` shows them")]
 
+_NOTED = 10
+"""Patterns that an entry of the audit names: a set of default patterns has thousands."""
+
 
 @app.command()
 def propose(
@@ -301,7 +304,8 @@ def update_sites(
 async def _note(settings: Settings, what: str, items: list[str]) -> None:
     if settings.redis_addr and items:
         async with running_container(settings) as container:
-            await note_change(container, what, ", ".join(items), f"{len(items)}")
+            more = ", …" if len(items) > _NOTED else ""
+            await note_change(container, what, ", ".join(items[:_NOTED]) + more, f"{len(items)}")
 
 
 @asynccontextmanager

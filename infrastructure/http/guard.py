@@ -47,7 +47,7 @@ class Guard:
     def require(self, request: web.Request) -> None:
         """Raises 403 if ADMIN_TOKEN is not set, and 401 or 429 if the request does not have it."""
         if not self._tokens:
-            raise web.HTTPForbidden(text="nothing can be changed here: ADMIN_TOKEN is not set")
+            raise web.HTTPForbidden(text="nobody may do that here: ADMIN_TOKEN is not set")
         if not self.admits(request):
             raise _unauthorized("ADMIN_TOKEN is needed: Authorization: Bearer …")
 

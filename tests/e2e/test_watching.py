@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from infrastructure.observing.metrics import values_of
 from tests.e2e.conftest import Places
-from tests.e2e.processes import jsonl, until
+from tests.e2e.processes import DEADLINE, ROOT, environment, jsonl, until
 from tests.messages import message
 from tests.servers import RedisServer, free_port
 
@@ -65,6 +67,34 @@ def test_figures_agree_with_what_was_published_and_the_drain_can_be_watched(plac
         assert consumer.stop(signal.SIGTERM) == 0
     assert "Traceback" not in consumer.log
     assert ask(port, "/healthz")[0] == 0
+
+
+def test_the_lines_that_verify_a_deployment_work_as_typed(place: Places) -> None:
+    port = free_port()
+    pipeline = place(HTTP_PORT=str(port))
+    consumer = pipeline.consumer()
+    consumer.until(lambda: checks(port)["status"] == 200, "it is ready")
+    block = (ROOT / "deploy" / "README.md").read_text().partition("## Verify it")[2].split("```")[1]
+    ready, status, *publish, board, card, erase = block.strip().splitlines()
+    env = environment(**pipeline.settings, PYTHON=sys.executable)
+
+    def typed(*lines: str) -> str:
+        text = "\n".join(('pomocore() { "$PYTHON" -m cmd "$@"; }', *lines)).replace(":8080", f":{port}")
+        command = ["bash", "-c", text]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=DEADLINE)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    assert typed(ready).startswith('{"ok": true')
+    assert typed(status).startswith("healthy\n")
+    assert typed(*publish).startswith("1 messages on ")
+    with pipeline.redis() as client:
+        until(lambda: client.keys("leaderboard:Design:*"), "it is on its board")
+    assert board.partition("# ")[2] in typed(board)
+    assert "1 min  Design" in typed(card)
+    typed(erase)
+    with pipeline.redis() as client:
+        assert not client.keys("leaderboard:*")
 
 
 def test_jobs_that_workers_of_their_own_have_buried_are_seen(place: Places) -> None:

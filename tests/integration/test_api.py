@@ -751,7 +751,7 @@ async def test_without_a_token_in_the_settings_nothing_can_be_changed(door: Door
     letter = await door.dead_letter()
     answer = await door.post(f"/api/dead-letters/{letter['id']}/replay", headers=ADMIN)
 
-    assert (answer.status, await told(answer)) == (403, "nothing can be changed here: ADMIN_TOKEN is not set")
+    assert (answer.status, await told(answer)) == (403, "nobody may do that here: ADMIN_TOKEN is not set")
     assert await door.get("/api/access", headers=ADMIN) == {"changes": "off"}
     assert (await door.get("/api/dead-letters", headers=ADMIN))["content"][0]["fields"] is None
 

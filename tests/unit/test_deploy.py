@@ -337,7 +337,7 @@ def test_the_console_of_compose_is_published() -> None:
 
 
 def test_the_documented_port_forward_names_what_there_is(tmp_path: Path) -> None:
-    (line,) = [line for line in text_of("README.md").splitlines() if line.startswith("kubectl -n")]
+    (line,) = [line for line in text_of("README.md").splitlines() if "port-forward" in line]
     _, _, namespace, _, resource, ports = line.split()
     kind, _, name = resource.partition("/")
     found = manifests(tmp_path)
@@ -578,6 +578,18 @@ def test_the_unit_starts_the_consumer_and_lets_it_drain() -> None:
     assert variables["APP_ENV"] == "prod"
     assert variables["DATA_DIR"] == f"/var/lib/{unit['StateDirectory']}"
     assert {name for name in variables if not name.startswith("PYTHON")} <= SETTINGS
+
+
+def test_the_script_runs_commands_as_the_unit_runs_the_consumer() -> None:
+    unit, script = dict(directives()), text_of("systemd", "pomocore")
+    variables = dict(pair.split("=") for pair in unit["Environment"].split())
+
+    assert f"\ncd {unit['WorkingDirectory']}\n" in script
+    assert f"\n. {unit['EnvironmentFile']}\n" in script
+    assert f"DATA_DIR:={variables['DATA_DIR']}" in script
+    assert os.access(DEPLOY / "systemd" / "pomocore", os.X_OK)
+    for path in re.findall(r"deploy/[\w./-]+", text_of("README.md").partition("## systemd")[2].partition("##")[0]):
+        assert (ROOT / path).is_file()
 
 
 def test_the_example_of_its_settings_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ OTHER_NAMES = {
     "POSTGRES_TEST_URL",  # of the tests
     "OPTIONAL_TIERS",  # in infrastructure/settings
     "POMOCORE_MONGO_PASSWORD",  # of compose.yaml
+    "SUPERSET_PASSWORD",
+    "SUPERSET_SECRET_KEY",
     "POMOCORE_REDIS_PASSWORD",
 }
 """Names in capitals with an underscore that are not settings."""
