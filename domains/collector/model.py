@@ -133,6 +133,14 @@ def archive_key(instance: str, number: int) -> str:
     return f"collect/{segment_name(instance, number)}.jsonl.gz"
 
 
+RAW_PREFIX = "raw_dlq/"
+
+
+def raw_key(instance: str, number: int) -> str:
+    """Of the object that has those records of a segment that cannot be read."""
+    return f"{RAW_PREFIX}{segment_name(instance, number)}.raw"
+
+
 def event_ids(instance: str, position: Position, key: str, names: Sequence[str | int], is_single: bool) -> list[str]:
     """Of each event: its client's id, else one made of the Idempotency-Key, else its place in the log."""
     stem = key or f"{instance}-{position.segment}-{position.offset}"

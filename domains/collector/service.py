@@ -17,7 +17,7 @@ from domains.collector.model import (
     Post,
     Segment,
     archive_key,
-    segment_name,
+    raw_key,
 )
 from domains.collector.ports import ArchivePort, CollectorObserver, Done, SpanLogPort, SpanPublisherPort
 from domains.kernel.errors import Outage, RedisOutage
@@ -204,7 +204,7 @@ class Collector:
         sealed = await self.log.seal(segment, await erasures_of(self._archive))
         instance = self.log.instance
         if sealed.raw:
-            await self._archive.put(f"raw_dlq/{segment_name(instance, segment.number)}.raw", sealed.raw)
+            await self._archive.put(raw_key(instance, segment.number), sealed.raw)
         if sealed.events:
             key = archive_key(instance, segment.number)
             await self._archive.put(key, sealed.data)

@@ -23,13 +23,20 @@ class FileArchive:
         self._root = root
 
     async def put(self, key: str, data: bytes) -> None:
+        await self._write(key, data, False)
+
+    async def replace(self, key: str, data: bytes) -> None:
+        """Puts `data` in the place of what is there. Raises ArchiveOutage."""
+        await self._write(key, data, True)
+
+    async def _write(self, key: str, data: bytes, replacing: bool) -> None:
         try:
-            await asyncio.to_thread(self._put, self._root / key, data)
+            await asyncio.to_thread(self._put, self._root / key, data, replacing)
         except OSError as cause:
             raise ArchiveOutage(f"{self._root}: {cause}") from cause
 
     @staticmethod
-    def _put(path: Path, data: bytes) -> None:
+    def _put(path: Path, data: bytes, replacing: bool) -> None:
         _make_directory(path.parent)
         fd, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
         unfinished = Path(name)
@@ -38,8 +45,11 @@ class FileArchive:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            with suppress(FileExistsError):
-                os.link(unfinished, path)
+            if replacing:
+                unfinished.replace(path)
+            else:
+                with suppress(FileExistsError):
+                    os.link(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -48,8 +58,8 @@ class FileArchive:
         finally:
             os.close(directory)
 
-    async def keys(self, prefix: str) -> AsyncIterator[str]:
-        paths = await asyncio.to_thread(lambda: sorted((self._root / prefix).glob("**/*.jsonl.gz")))
+    async def keys(self, prefix: str, ending: str = ".jsonl.gz") -> AsyncIterator[str]:
+        paths = await asyncio.to_thread(lambda: sorted((self._root / prefix).glob(f"**/*{ending}")))
         for path in paths:
             yield str(path.relative_to(self._root))
 
@@ -74,21 +84,28 @@ class S3Archive:
         self._store = store
 
     async def put(self, key: str, data: bytes) -> None:
+        await self._write(key, data, "create")
+
+    async def replace(self, key: str, data: bytes) -> None:
+        """Puts `data` in the place of what is there. Raises ArchiveOutage."""
+        await self._write(key, data, "overwrite")
+
+    async def _write(self, key: str, data: bytes, mode: str) -> None:
         from obstore.exceptions import AlreadyExistsError, BaseError
 
         try:
             with suppress(AlreadyExistsError):
-                await self._store.put_async(key, data, mode="create", use_multipart=False)
+                await self._store.put_async(key, data, mode=mode, use_multipart=False)
         except (BaseError, OSError) as cause:
             raise ArchiveOutage(f"{type(cause).__name__}: {str(cause)[:300]}") from cause
 
-    async def keys(self, prefix: str) -> AsyncIterator[str]:
+    async def keys(self, prefix: str, ending: str = ".jsonl.gz") -> AsyncIterator[str]:
         from obstore.exceptions import BaseError
 
         found: list[str] = []
         try:
             async for page in self._store.list(prefix=prefix):
-                found += [each["path"] for each in page if each["path"].endswith(".jsonl.gz")]
+                found += [each["path"] for each in page if each["path"].endswith(ending)]
         except (BaseError, OSError) as cause:
             raise ArchiveOutage(f"{type(cause).__name__}: {str(cause)[:300]}") from cause
         for key in sorted(found):

@@ -1,6 +1,7 @@
 """What a collector has of a user: in the archive, and in the log on this machine that is on its way there."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,21 +10,23 @@ from time import time
 import msgspec
 
 from domains.collector.erasures import Erasures, erasure_key, erasures_of
-from domains.collector.model import Form, Record
+from domains.collector.model import RAW_PREFIX, Form, Record
 from domains.userData.model import PersonalItem
 from infrastructure.collector.archive import Archive
 from infrastructure.collector.events import BodyError, split, user_of
-from infrastructure.collector.record_format import decode
+from infrastructure.collector.record_format import decode, encode
 from infrastructure.collector.sealing import gzipped
+from infrastructure.collector.span_log import CORRUPT
 from infrastructure.replay.archived_spans import PREFIX, ArchivedLine, lines_of
 
-_ARCHIVE, _LOG = "archive of collected spans", "log of collected spans"
+_ARCHIVE, _LOG, _UNREADABLE = "archive of collected spans", "log of collected spans", "unreadable spans"
 
 
 class CollectedPersonalData:
     """PersonalDataPort. Objects and segments never change: a tombstone hides what they have of the user.
 
-    A collector leaves it out when it archives its log, and a replay when it reads the archive.
+    A collector leaves it out when it archives its log, and a replay when it reads the archive. What neither can read,
+    and copies of damaged segments, are searched for the bytes of the user's id, and are written anew without it.
     """
 
     def __init__(self, archive: Archive, log: Path) -> None:
@@ -38,15 +41,52 @@ class CollectedPersonalData:
                 yield item
         for item in await asyncio.to_thread(lambda: [*_of_log(self._log, user_id, erasures)]):
             yield item
+        async for key, data in self._unreadable(user_id):
+            yield PersonalItem(_UNREADABLE, {"key": key, "bytes": len(data)})
+        for path, data in await asyncio.to_thread(_damaged, self._log, user_id):
+            yield PersonalItem(_UNREADABLE, {"segment": f"{path.parent.name}/{path.name}", "bytes": len(data)})
 
     async def erase(self, user_id: str) -> Counter[str]:
-        found = Counter[str]()
+        found, left = Counter[str](), False
         async for item in self.of_user(user_id):
-            found[item.place] += 1
-        if found:
+            if item.place == _UNREADABLE:
+                left = True
+            else:
+                found[item.place] += 1
+        if found or left:
             now = time()
             await self._archive.put(erasure_key(user_id, now), gzipped(b"{}\n"))
+        async for key, data in self._unreadable(user_id):
+            await self._archive.replace(key, _without(user_id, data))
+            found[_UNREADABLE] += 1
+        for path, data in await asyncio.to_thread(_damaged, self._log, user_id):
+            await asyncio.to_thread(path.write_bytes, _without(user_id, data))
+            found[_UNREADABLE] += 1
         return found
+
+    async def _unreadable(self, user_id: str) -> AsyncIterator[tuple[str, bytes]]:
+        async for key in self._archive.keys(RAW_PREFIX, ".raw"):
+            data = await self._archive.get(key)
+            if _names(user_id, data):
+                yield key, data
+
+
+def _damaged(log: Path, user_id: str) -> list[tuple[Path, bytes]]:
+    """Copies of damaged segments that name the user."""
+    found = ((path, path.read_bytes()) for path in sorted((log / CORRUPT).glob("*.log")))
+    return [(path, data) for path, data in found if _names(user_id, data)]
+
+
+def _names(user_id: str, data: bytes) -> bool:
+    """Whether the id is in it, as it is or as JSON escapes it."""
+    spellings = user_id.encode("utf-8", "surrogatepass"), json.dumps(user_id)[1:-1].encode()
+    return any(spelling in data for spelling in spellings)
+
+
+def _without(user_id: str, data: bytes) -> bytes:
+    """The whole records in it that do not name the user. What is no record may be anybody's, and goes."""
+    records = (encode(each.post) for each in decode(data, 0, 0, True) if isinstance(each, Record))
+    return b"".join(record for record in records if not _names(user_id, record))
 
 
 def _of_object(key: str, data: bytes, user_id: str, erasures: Erasures) -> Iterator[PersonalItem]:
@@ -65,13 +105,16 @@ def _of_log(directory: Path, user_id: str, erasures: Erasures) -> Iterator[Perso
         except FileNotFoundError:  # it was archived just now
             continue
         for record in decode(data, int(path.stem), 0, False):
-            if not isinstance(record, Record) or erasures.cover(user_id, record.post.received):
+            if not isinstance(record, Record):
                 continue
+            received, source, _, form, body = record.post
+            place = {"segment": path.name, "receivedAt": received}
             try:
-                events = split(record.post.form, record.post.body)
+                events = split(form, body)
             except BodyError:
+                if _names(user_id, encode(record.post)) and not erasures.cover(source, received):
+                    yield PersonalItem(_UNREADABLE, place)
                 continue
-            for event in events:
-                if user_of(record.post.source, event) == user_id:
-                    place = {"segment": path.name, "receivedAt": record.post.received, "source": record.post.source}
-                    yield PersonalItem(_LOG, {**place, "event": event.given})
+            for event in () if erasures.cover(user_id, received) else events:
+                if user_of(source, event) == user_id:
+                    yield PersonalItem(_LOG, {**place, "source": source, "event": event.given})

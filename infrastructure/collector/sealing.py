@@ -13,6 +13,7 @@ import msgspec
 from domains.collector.erasures import NOBODY, Erasures
 from domains.collector.model import Record, Sealed, archive_key
 from infrastructure.collector.events import BodyError, at, ids_of, split, user_of
+from infrastructure.collector.record_format import encode
 
 
 class _Line(msgspec.Struct, rename="camel"):
@@ -31,7 +32,8 @@ def seal_records(
         try:
             lines += _lines(instance, record, erasures)
         except BodyError:  # the door has checked it, so only another version of this code can have written it
-            raw.append(record.post.body)
+            if not erasures.cover(record.post.source, record.post.received):
+                raw.append(encode(record.post))
     data = gzipped(b"".join(lines))
     meta = {
         "key": archive_key(instance, segment),
@@ -46,7 +48,7 @@ def seal_records(
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    return Sealed(data, msgspec.json.encode(meta), b"\n".join(raw), len(lines), damaged)
+    return Sealed(data, msgspec.json.encode(meta), b"".join(raw), len(lines), damaged)
 
 
 def _lines(instance: str, record: Record, erasures: Erasures) -> list[bytes]:

@@ -29,6 +29,8 @@ from domains.kernel.errors import Outage
 from infrastructure.collector.record_format import Damage, decode, encode, wanted_bytes
 from infrastructure.collector.sealing import seal_records
 
+CORRUPT = "corrupt"
+"""The directory of copies of damaged segments, below that of the log."""
 _MOST_FREE = 67_108_864
 _FREE_SHARE = 0.05
 """So much of a disk stays free: this share of it, and not more than these bytes."""
@@ -277,7 +279,7 @@ class SegmentedSpanLog:
         if file.is_damaged:
             return
         file.is_damaged = True
-        aside = self._directory / "corrupt"
+        aside = self._directory / CORRUPT
         aside.mkdir(exist_ok=True, mode=0o700)
         copy = aside / f"{file.number:013d}.log"
         copy.touch(0o600)

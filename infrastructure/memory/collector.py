@@ -44,9 +44,12 @@ class InMemoryArchive:
             raise self.outage
         self.objects.setdefault(key, data)
 
-    async def keys(self, prefix: str) -> AsyncIterator[str]:
+    async def replace(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+
+    async def keys(self, prefix: str, ending: str = ".jsonl.gz") -> AsyncIterator[str]:
         for key in sorted(self.objects):
-            if key.startswith(prefix) and key.endswith(".jsonl.gz"):
+            if key.startswith(prefix) and key.endswith(ending):
                 yield key
 
     async def get(self, key: str) -> bytes:

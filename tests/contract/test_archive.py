@@ -57,6 +57,14 @@ async def test_what_is_there_stays(archive: AnyArchive) -> None:
     assert await archive.get(KEY) == b"one"
 
 
+async def test_what_is_replaced_is_gone(archive: AnyArchive) -> None:
+    await archive.put("raw_dlq/one.raw", b"one")
+    await archive.replace("raw_dlq/one.raw", b"other")
+
+    assert await archive.get("raw_dlq/one.raw") == b"other"
+    assert [key async for key in archive.keys("raw_dlq/", ".raw")] == ["raw_dlq/one.raw"]
+
+
 async def test_of_several_at_once_one_is_whole(archive: AnyArchive) -> None:
     bodies = [bytes([number]) * 100_000 for number in range(5)]
     await asyncio.gather(*(archive.put(KEY, body) for body in bodies))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from domains.collector.model import Form, Position, Post, Record, archive_key
+from domains.collector.model import Form, Position, Post, Record, archive_key, raw_key
 from domains.focusCard.model import CardKey, StoredCard
 from domains.kernel.errors import RedisOutage
 from domains.kernel.window import Window
@@ -292,3 +292,30 @@ async def test_what_was_collected_is_hidden_by_a_tombstone(settings: Settings, t
         later = _records(ANN, received=time() + 60)
         await archive.put(archive_key("one", SEGMENT + 1), seal_records("one", SEGMENT + 1, later, 0).data)
         assert await data.held(ANN) == {"archive of collected spans": Held(1)}, "somebody has come back"
+
+
+async def test_what_the_collector_cannot_read_is_searched_for_the_bytes_of_the_id(settings: Settings) -> None:
+    archive, log = FileArchive(settings.data_dir / "archive"), settings.data_dir / "collector"
+    bodies = [f'{{"userId": "{user}", "title": "diary of {user}"'.encode() for user in (ANN, BEN)]
+    posts = [Post(1e9, "", "", Form.JSON, body) for body in bodies] + [Post(1e9, ANN, "", Form.JSON, b"not json")]
+    sealed = seal_records("one", SEGMENT, [Record(Position(1, 0), Position(1, 1), post) for post in posts], 0)
+    await archive.put(raw_key("one", SEGMENT), sealed.raw)
+    await archive.put(raw_key("one", SEGMENT + 1), bodies[0] + b"\n" + bodies[1])  # as earlier versions wrote it
+    (log / "corrupt").mkdir(parents=True)
+    (log / "corrupt" / "1.log").write_bytes(encode(posts[1]) + b"?" + encode(posts[0])[8:])
+    (log / "2.log").write_bytes(encode(posts[0]))
+    files = [path for path in settings.data_dir.rglob("*") if path.is_file()]
+    async with running_container(settings) as container:
+        data = user_data_of(container)
+        exported = [item.data async for item in data.export(ANN)]
+        assert [item.get("key", item.get("segment")) for item in exported] == [
+            "2.log", raw_key("one", SEGMENT), raw_key("one", SEGMENT + 1), "corrupt/1.log"
+        ]  # fmt: skip
+        assert "diary" not in str(exported), "nobody knows whose it is"
+
+        assert await data.erase(ANN) == {"unreadable spans": 3}
+
+        assert [path.name for path in files if ANN.encode() in path.read_bytes()] == ["2.log"]
+        assert await data.held(ANN) == {"unreadable spans": Held(1)}, "the collector has still to archive it"
+        assert await archive.get(raw_key("one", SEGMENT)) == encode(posts[1])
+        assert (log / "corrupt" / "1.log").read_bytes() == encode(posts[1])

@@ -150,7 +150,7 @@ async def test_what_cannot_be_encoded_is_archived_raw(tmp_path: Path) -> None:
         assert await again.collector.drain(10)
 
     assert again.archived == ["e1"]
-    assert again.archive.objects["raw_dlq/date=2023-11-14/hour=22/one-1700000000000.raw"] == b"not json"
+    assert again.archive.objects["raw_dlq/date=2023-11-14/hour=22/one-1700000000000.raw"] == encode(posts[0])
 
 
 async def test_what_the_archive_does_not_take_for_too_long_is_dropped_if_the_stream_has_it(tmp_path: Path) -> None:
