@@ -141,6 +141,12 @@ def raw_key(instance: str, number: int) -> str:
     return f"{RAW_PREFIX}{segment_name(instance, number)}.raw"
 
 
+def stem_of(key: str) -> str:
+    """What the ids that `event_ids` makes of places begin with, in the object `key` of the archive."""
+    instance, _, number = key.rpartition("/")[2].removesuffix(".jsonl.gz").rpartition("-")
+    return f"{instance}-{number.lstrip('0')}-"
+
+
 def event_ids(instance: str, position: Position, key: str, names: Sequence[str | int], is_single: bool) -> list[str]:
     """Of each event: its client's id, else one made of the Idempotency-Key, else its place in the log."""
     stem = key or f"{instance}-{position.segment}-{position.offset}"

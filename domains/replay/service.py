@@ -17,14 +17,23 @@ from domains.pomodoro.period_reclassification import Changed, PeriodReclassifica
 from domains.pomodoro.ports import PomodoroUsageLogRepositoryPort
 from domains.pomodoro.rebuild import Rebuilt, Sum
 
+_REPEATED_DAYS = 3
+"""How long events are remembered: the stream takes one again after two days, or three."""
+
 
 class ReplayedSpan(NamedTuple):
-    """A span of the archive. `category` is what the rules of now say of it alone; `log_id` is the id of its log."""
+    """A span of the archive. `category` is what the rules of now say of it alone; `log_id` is the id of its log.
+
+    `event` is the same for an event that its client has sent again, and 0 where the client has given it no id. It was
+    received on `day`, counted since 1970.
+    """
 
     log_id: str
     user_id: str
     category: str
     seconds: float
+    event: int
+    day: int
 
 
 class Wanted(NamedTuple):
@@ -39,7 +48,8 @@ class Wanted(NamedTuple):
 
 class ReplayEnginePort(Protocol):
     def spans(self, wanted: Wanted) -> AsyncIterator[list[ReplayedSpan]]:
-        """All spans of the archive that are `wanted`, in pages, in any order; what breaks the contract is left out.
+        """All spans of the archive that are `wanted`, in pages, in the order of its objects; what breaks the contract
+        is left out.
 
         Raises ArchiveOutage.
         """
@@ -59,7 +69,8 @@ class Amount:
 class Replayed:
     """`archived` by user and category of now; `moved` by user, category before and category now.
 
-    `missing` spans have no log: they are dead letters, repetitions, or not yet processed.
+    A span that is archived more than once counts once. `missing` spans have no log: they are dead letters, or not yet
+    processed.
     """
 
     archived: dict[tuple[str, str], Amount] = field(default_factory=dict)
@@ -72,6 +83,33 @@ class Replayed:
     @property
     def spans(self) -> int:
         return sum(amount.spans for amount in self.archived.values())
+
+
+class Events:
+    """Of the events of the last days that clients gave an id: whether one with a log has come.
+
+    A client may send an event again to another collector, and both archive it. The stream takes one of them, within
+    two days, and it alone has a log.
+    """
+
+    def __init__(self) -> None:
+        self.days: dict[int, dict[int, bool]] = {}
+
+    def count(self, span: ReplayedSpan, has_log: bool, done: Replayed) -> None:
+        known = next((it for it in self.days.values() if span.event in it), None)
+        if known is None or (has_log and known[span.event]):
+            done.archived.setdefault((span.user_id, span.category), Amount()).add(span.seconds)
+            done.missing += not has_log
+            if span.event:
+                self._of(span.day)[span.event] = has_log
+        elif has_log:
+            known[span.event] = True
+            done.missing -= 1
+
+    def _of(self, day: int) -> dict[int, bool]:
+        if day not in self.days:
+            self.days = {it: events for it, events in self.days.items() if it >= day - _REPEATED_DAYS}
+        return self.days.setdefault(day, {})
 
 
 class Replay:
@@ -117,9 +155,10 @@ class Replay:
         return done
 
     async def _logs_of(self, wanted: Wanted, done: Replayed) -> AsyncGenerator[list[PomodoroUsageLog], None]:
+        events = Events()
         async for spans in self._engine.spans(wanted):
-            for span in spans:
-                done.archived.setdefault((span.user_id, span.category), Amount()).add(span.seconds)
             logs = await self._logs.find_by_ids({span.log_id for span in spans})
-            done.missing += len(spans) - len(logs)
+            found = {log.id for log in logs}
+            for span in spans:
+                events.count(span, span.log_id in found, done)
             yield logs

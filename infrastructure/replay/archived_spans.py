@@ -3,10 +3,11 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from hashlib import blake2b
 
 import msgspec
 
-from domains.collector.model import Form
+from domains.collector.model import Form, stem_of
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.pomodoro.model import DeadLetter, usage_log_id
@@ -18,6 +19,7 @@ from infrastructure.spring.message_parser import MessageParser
 
 PREFIX = "collect/"
 _CHUNK = 1_048_576
+_DAY = 86_400
 
 
 class ArchivedLine(msgspec.Struct, rename="camel"):
@@ -62,6 +64,7 @@ class SpanReader:
         self._partitions = partitions
 
     def spans(self, key: str, data: bytes, wanted: Wanted) -> Iterator[ReplayedSpan]:
+        stem = stem_of(key)
         for line in lines_of(data):
             archived = ArchivedLine.of(line)
             (event,) = split(Form.JSON, bytes(archived.event))
@@ -76,7 +79,15 @@ class SpanReader:
             decided = self._snapshot.by_rules(message.window) or self._snapshot.fallback(message.window)
             stream = partition_of(message.user_id, self._partitions).stream
             log_id = usage_log_id(stream, message.origin_id)
-            yield ReplayedSpan(log_id, message.user_id, decided.category, message.duration)
+            same = 0 if archived.event_id.startswith(stem) else _number_of(archived)
+            day = int(archived.received_at // _DAY)
+            yield ReplayedSpan(log_id, message.user_id, decided.category, message.duration, same, day)
+
+
+def _number_of(archived: ArchivedLine) -> int:
+    """The same for the same id of the same client: 64 bits, and not 0."""
+    named = f"{archived.source}\n{archived.event_id}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(named, digest_size=8).digest(), signed=True) or 1
 
 
 def lines_of(data: bytes) -> Iterator[bytes]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _ROOT = Path(__file__).parents[2]
-_SCHEMA = "log_id string, user_id string, category string, seconds double"
+_SCHEMA = "log_id string, user_id string, category string, seconds double, event long, day long"
 
 
 class Job(NamedTuple):
@@ -90,9 +90,11 @@ def _session(master: str) -> "SparkSession":
     return session
 
 
-def _rows(session: "SparkSession", keys: list[str], job: Job) -> Iterator[tuple[str, str, str, float]]:
-    frame = session.createDataFrame([(key,) for key in keys], "key string").repartition(len(keys))
-    rows: Iterator[tuple[str, str, str, float]] = frame.mapInArrow(_decide(job), _SCHEMA).toLocalIterator()
+def _rows(session: "SparkSession", keys: list[str], job: Job) -> Iterator[tuple[str, str, str, float, int, int]]:
+    """In the order of the keys."""
+    each = session.sparkContext.parallelize([(key,) for key in keys], len(keys))
+    frame = session.createDataFrame(each, "key string")
+    rows: Iterator[tuple[str, str, str, float, int, int]] = frame.mapInArrow(_decide(job), _SCHEMA).toLocalIterator()
     return rows
 
 

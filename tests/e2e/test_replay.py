@@ -27,14 +27,23 @@ def pattern_file(directory: Path) -> str:
 
 @pytest.fixture
 def history(place: Places) -> Pipeline:
-    """A running pipeline with an archive: of an app that no rule knew, and of one that the rules know."""
-    pipeline, port = place(), free_port()
-    running = pipeline.consumer(COLLECT_PORT=str(port), COLLECT_FLUSH_SECONDS="0.2")
+    """A running pipeline with an archive: of an app that no rule knew, and of one that the rules know.
+
+    One post was sent again to another collector, so its events are archived twice.
+    """
+    pipeline, port, other = place(COLLECT_FLUSH_SECONDS="0.2"), free_port(), free_port()
+    running = pipeline.consumer(COLLECT_PORT=str(port))
     running.until_log("Serving POST /collect")
-    spans = [span(user, app=app) for user in ("ann", "bob") for app in ("Unheard Of", "Visual Studio Code")]
+    apps = ("Unheard Of", "Visual Studio Code")
+    spans = [span(user, app=app, eventId=user + app) for user in ("ann", "bob") for app in apps]
     assert post(port, [*spans, span("ann", duration=-1)])[0] == 202
     until(lambda: scores(pipeline, "Development") == {"ann": 60.0, "bob": 60.0}, "the spans are on the boards")
-    until(lambda: len(archived(pipeline.directory)) == 5, "the spans are archived")
+    another = pipeline.start(
+        "collector", COLLECT_PORT=str(other), COLLECT_DIR=str(pipeline.directory / "other"), INSTANCE_ID="other"
+    )
+    another.until_log("Serving POST /collect")
+    assert post(other, spans)[0] == 202
+    until(lambda: len(archived(pipeline.directory)) == 9, "the spans are archived, those of one post twice")
     assert pipeline.run("patterns", "import", pattern_file(pipeline.directory)).code == 0
     return pipeline
 

@@ -10,7 +10,7 @@ import pytest
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.collector.model import ArchiveOutage, Form, Position, Post, Record, archive_key
-from domains.replay.service import Replay, Replayed, ReplayedSpan, Wanted
+from domains.replay.service import Events, Replay, Replayed, ReplayedSpan, Wanted
 from infrastructure.collector.archive import FileArchive
 from infrastructure.collector.sealing import seal_records
 from infrastructure.composition.replay import span_reader
@@ -96,6 +96,62 @@ async def test_a_replay_that_was_interrupted_is_exact_once_it_has_run_under_load
             assert pipeline.board(f"leaderboard:work:{period}") == {"ann": total}
             assert pipeline.board(f"leaderboard:Uncategorized:{period}") == {}
         assert (await run(lambda number: None)).changed == 0
+
+
+@pytest.mark.parametrize(("first", "second"), [("one", "two"), ("two", "one")])
+async def test_an_event_that_two_collectors_have_archived_counts_once(
+    pipeline_on: Callable[..., AbstractAsyncContextManager[Pipeline]],
+    settings: Settings,
+    tmp_path: Path,
+    first: str,
+    second: str,
+) -> None:
+    """Whichever of them the stream took, and wherever in the archive it is. Two events have no log."""
+
+    def records(segment: int, *ids: str) -> list[Record]:
+        bodies = [json.dumps(dict(message(app=APP, duration="1.0", userId="ann")) | {"eventId": id_}) for id_ in ids]
+        return [
+            Record(Position(segment, n), Position(segment, n + 1), Post(2e9, "", "", Form.JSON, body.encode()))
+            for n, body in enumerate(bodies)
+        ]
+
+    once, twice = FileArchive(tmp_path / "once"), FileArchive(tmp_path / "twice")
+    published, unpublished = [f"e{n}" for n in range(POSTS)], ["lost", "also lost"]
+    async with pipeline_on(settings) as pipeline:
+        container = pipeline.container
+        publisher = RedisSpanPublisher(container.redis(), container.partition_keys())
+        for instance, archives in ((first, (once, twice)), (second, (twice,))):
+            done = await publisher.publish(instance, records(FIRST, *published), Position(FIRST, POSTS))
+            assert done == ((POSTS, 0) if instance == first else (0, POSTS))
+            for archive in archives:
+                for segment, ids in ((FIRST, published), (FIRST + 1, unpublished)):
+                    sealed = seal_records(instance, segment, records(segment, *ids), 0)
+                    await archive.put(archive_key(instance, segment), sealed.data)
+        await pipeline.settled()
+        await container.category_patterns().save_all([CategoryPattern(hex_id(9), "Design", 1, (APP,), ())])
+        await container.classifier().load()
+        reader = span_reader(settings, container.classifier().snapshot.patterns)
+
+        async def replayed(archive: FileArchive, dry_run: bool) -> tuple[object, ...]:
+            engine = LocalEngine(archive, reader)
+            replay = Replay(engine, container.usage_logs(), container.period_reclassification())
+            done = await replay.run(Wanted(DAY, DAY, None), dry_run, lambda period, start: True, _silent)
+            amounts = [(key, it.spans, it.seconds.value) for key, it in (done.archived | done.moved).items()]
+            return done.spans, done.missing, done.changed, amounts
+
+        assert await replayed(twice, dry_run=True) == await replayed(once, dry_run=True)
+        assert (await replayed(twice, dry_run=False))[:3] == (POSTS + 2, 2, POSTS)
+        assert pipeline.board("leaderboard:Design:2025-09-02") == {"ann": float(POSTS)}
+
+
+def test_a_replay_remembers_the_events_of_four_days() -> None:
+    events, done = Events(), Replayed()
+    for day in range(100):
+        for has_log in (False, True):
+            events.count(ReplayedSpan("", "ann", "Design", 1.0, day + 1, day), has_log, done)
+    held = [event for event in range(1, 101) if any(event in day for day in events.days.values())]
+
+    assert (done.spans, done.missing, held) == (100, 0, [97, 98, 99, 100])
 
 
 async def _silent(state: Replayed) -> None:
