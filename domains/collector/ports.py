@@ -31,6 +31,10 @@ class SpanLogPort(Protocol):
     @property
     def spooled_files(self) -> int: ...
 
+    @property
+    def damaged(self) -> int:
+        """How many damaged records have been found so far, each counted once."""
+
     def free_bytes(self) -> int:
         """How much the disk can take, less what has to stay free: negative if nothing more may be written."""
 

@@ -38,7 +38,8 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.5, 5.0
 
 
 class Bounds(NamedTuple):
-    """What may wait for the disk (posts, bytes) and lie on it (bytes), and how long without an archive (seconds)."""
+    """What may wait for the disk (posts; bytes, with those that are still coming) and lie on it (bytes), and how long
+    without an archive (seconds)."""
 
     waiting: int
     waiting_bytes: int
@@ -69,6 +70,9 @@ class Collector:
         self._durability = durability
         self._waiting = 0
         self._waiting_bytes = 0
+        self.receiving = 0
+        """Bytes of posts of which more is to come."""
+        self._damaged = 0
         self._free = (0.0, 0)
         self._recent, self._before = set[bytes](), set[bytes]()
         self._unpublished: dict[Position, Done] = {}
@@ -79,7 +83,7 @@ class Collector:
 
     def refusal(self) -> Bound | None:
         """What is full, if anything is: then a post is refused at once."""
-        if self._waiting >= self._bounds.waiting or self._waiting_bytes >= self._bounds.waiting_bytes:
+        if self._waiting >= self._bounds.waiting or self.is_holding_much:
             return Bound.WAITING
         if self.log.spooled_bytes >= self._bounds.spool_bytes:
             return Bound.SPOOL
@@ -90,6 +94,10 @@ class Collector:
         if free <= 0:
             return Bound.DISK
         return Bound.REDIS if self._durability is Durability.REDIS and self._redis.is_open else None
+
+    @property
+    def is_holding_much(self) -> bool:
+        return self._waiting_bytes + self.receiving >= self._bounds.waiting_bytes
 
     def is_known(self, source: str, own_id: str) -> bool:
         """Whether an event with this id of its client has been accepted lately."""
@@ -162,8 +170,7 @@ class Collector:
         self._published_to(await self._redis.run(lambda: self._publisher.position(instance)))
         while True:
             pages = await self.log.read(self.position, _READ_BYTES)
-            if pages.damaged:
-                self.observer.damaged(pages.damaged)
+            self._tell_damage()
             if pages.records:
                 publish = partial(self._publisher.publish, instance, pages.records, pages.behind)
                 added, repeated = await self._redis.run(publish)
@@ -202,6 +209,7 @@ class Collector:
             self.log.stored(segment)
             return
         sealed = await self.log.seal(segment, await erasures_of(self._archive))
+        self._tell_damage()
         instance = self.log.instance
         if sealed.raw:
             await self._archive.put(raw_key(instance, segment.number), sealed.raw)
@@ -222,6 +230,12 @@ class Collector:
         if old:
             self.observer.dropped(len(old))
         return [it for it in waiting if it.number not in old]
+
+    def _tell_damage(self) -> None:
+        """Either cursor may be the only one that comes to a damaged record: a byte flips when it likes."""
+        if new := self.log.damaged - self._damaged:
+            self._damaged += new
+            self.observer.damaged(new)
 
     def _told(self, is_open: bool, cause: Outage | None) -> None:
         self.observer.outage("redis", cause if is_open else None)

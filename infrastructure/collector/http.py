@@ -226,7 +226,7 @@ class Door:
 
 _names = msgspec.msgpack.Decoder(list[str | int])
 _FULL = {
-    Bound.WAITING: "too many posts wait for the disk",
+    Bound.WAITING: "too many posts wait for the disk, or are on their way",
     Bound.SPOOL: "the spool is full (ARCHIVE_SPOOL_MAX_BYTES)",
     Bound.DISK: "the disk is full",
     Bound.REDIS: "the activity stream cannot be reached",
@@ -319,6 +319,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.door.closed(self)
+        self._has_come()
         self._transport = None
 
     def abort(self) -> None:
@@ -377,13 +378,23 @@ class _Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        self._request.size += len(body)
-        if self._request.size > self.door.max_wire:
+        request, collector = self._request, self.door.collector
+        request.size += len(body)
+        collector.receiving += len(body)
+        if request.size > self.door.max_wire:
             raise self._too_large()
-        self._request.body.append(body)
+        if request.body and collector.is_holding_much:  # a post in one piece takes no more than the network did
+            raise Refused(503, _FULL[Bound.WAITING], Bound.WAITING, Retry_After="5")
+        request.body.append(body)
+
+    def _has_come(self) -> None:
+        """No more of the request is to come."""
+        self.door.collector.receiving -= self._request.size
+        self._request.size = 0
 
     def on_message_complete(self) -> None:
         request = self._request
+        self._has_come()
         request.keep = self._parser.should_keep_alive()
         self.answers.append(request)
         if not request.keep:
@@ -415,6 +426,7 @@ class _Connection(asyncio.Protocol):
     def _fail(self, refused: Refused) -> None:
         """Answers and closes: what follows on the connection cannot be told apart."""
         request = self._request
+        self._has_come()
         self._closing = True
         request.keep = False
         self.answers.append(request)

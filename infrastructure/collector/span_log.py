@@ -89,6 +89,7 @@ class SegmentedSpanLog:
         self._lock = _locked(directory / "lock")
         self.instance = _kept(directory / "instance", instance)
         self._files = {it.number: it for it in _found(directory)}
+        self._damage = set[tuple[int, int]]()
         self._bytes = sum(file.size for file in self._files.values())
         self._groups = SimpleQueue[_Group | None]()
         self._open: _File | None = None
@@ -109,6 +110,10 @@ class SegmentedSpanLog:
     @property
     def spooled_files(self) -> int:
         return len(self._files)
+
+    @property
+    def damaged(self) -> int:
+        return len(self._damage)
 
     def free_bytes(self) -> int:
         disk = os.statvfs(self._directory)
@@ -271,7 +276,8 @@ class SegmentedSpanLog:
             if not found and len(data) < whole:  # damage that goes beyond
                 data = os.pread(segment.fileno(), whole, offset)
                 found = list(decode(data, file.number, offset, True))
-        if any(isinstance(each, Damage) for each in found):
+        if damage := {(file.number, each.start) for each in found if isinstance(each, Damage)}:
+            self._damage |= damage
             self._set_aside(file)
         yield from found
 

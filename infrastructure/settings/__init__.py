@@ -345,7 +345,10 @@ class Settings(ScheduleSettings):
         5000, ge=1, description="how many posts may wait for the disk; beyond, they are refused"
     )
     collect_max_waiting_bytes: int = Field(
-        33_554_432, ge=1024, description="how large they may be together", json_schema_extra=_unit("bytes")
+        33_554_432,
+        ge=1024,
+        description="how large they and those that are still coming may be together",
+        json_schema_extra=_unit("bytes"),
     )
     collect_batch_bytes: int = Field(
         8_388_608,

@@ -260,6 +260,27 @@ async def test_what_waits_for_the_disk_holds_its_body_and_what_its_answer_is_mad
     assert held < 3 * posts * len(body)
 
 
+async def test_posts_that_are_still_coming_are_bounded_together(tmp_path: Path) -> None:
+    head = b"POST /collect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n"
+    wires, connections = [Wire() for _ in range(100)], list[Any]()
+    async with served(tmp_path, max_body=2**20) as place:
+        for wire in wires:
+            connection = place.door()
+            connection.connection_made(wire)
+            connections.append(connection)
+            for part in (head, b" " * 200_000, b" " * 200_000):
+                connection.data_received(part)  # type: ignore[attr-defined]
+        refused = [wire.written[0] for wire in wires if wire.written]
+
+        assert place.collector.receiving < 2**24 + 400_000
+        assert 0 < len(refused) < 100
+        assert all(it.startswith(b"HTTP/1.1 503") and b"Retry-After" in it for it in refused)
+        for connection in connections:
+            connection.connection_lost(None)
+        assert place.collector.receiving == 0
+        assert (await place.post(SPAN)).status == 202
+
+
 async def test_while_it_is_stopped_it_takes_nothing(place: Place) -> None:
     place.collector.draining = True
     answer = await place.post(SPAN)

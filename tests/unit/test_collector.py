@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,12 +27,16 @@ class Seen(CollectorObserver):
     def __init__(self) -> None:
         self.dropped_segments = 0
         self.late = 0
+        self.damaged_records = 0
         self.outages: list[tuple[str, bool]] = []
         self.changed = asyncio.Event()
 
     def stored(self, events: int, was_late: bool) -> None:
         self.late += was_late
         self.changed.set()
+
+    def damaged(self, records: int) -> None:
+        self.damaged_records += records
 
     def dropped(self, segments: int) -> None:
         self.dropped_segments += segments
@@ -137,7 +142,23 @@ async def test_in_a_segment_that_is_damaged_the_other_records_go_on(tmp_path: Pa
         assert await again.collector.drain(10)
 
     assert again.archived == ["e0", "e2"]
+    assert again.seen.damaged_records == 1
     assert (tmp_path / "corrupt" / "1700000000000.log").is_file()
+
+
+async def test_a_record_that_is_damaged_when_it_has_been_published_is_counted_all_the_same(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with running(world):
+        await world.accept(0)
+        await world.until(lambda: world.publisher.records)
+        (path,) = tmp_path.glob("*.log")
+        with path.open("r+b") as segment:
+            segment.seek(-1, os.SEEK_END)
+            segment.write(b"?")
+        assert await world.collector.drain(10)
+
+    assert world.seen.damaged_records == 1
+    assert world.archived == []
 
 
 async def test_what_cannot_be_encoded_is_archived_raw(tmp_path: Path) -> None:
