@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
+from struct import pack
 from time import monotonic, time
 from typing import NamedTuple
 
@@ -73,9 +74,15 @@ class FocusCards:
         return list(dict.fromkeys([self._calendar.day(time() - _NIGHT_SECONDS), self.today()]))
 
     async def boards_of(self, anchors: Iterable[date]) -> list[str]:
-        """The boards on which everybody is who gets a card of these days: those of their weeks and months."""
-        names = {*(await self._category_names()).values(), OVERALL_BOARD}
-        wanted = [(period, day) for day in anchors for period in (Period.MONTH, Period.WEEK)]
+        """The boards on which everybody is who gets a card of these days: those of their months.
+
+        Those of their weeks as well, where a week reaches into another month.
+        """
+        names, wanted = {*(await self._category_names()).values(), OVERALL_BOARD}, list[tuple[Period, date]]()
+        for day in anchors:
+            wanted.append((Period.MONTH, day))
+            if {each.month for each in Period.WEEK.days(day)} != {day.month}:
+                wanted.append((Period.WEEK, day))
         return list(dict.fromkeys(self._key(name, period, day) for period, day in wanted for name in sorted(names)))
 
     async def refresh(self, users: Sequence[str], anchor: date) -> RunFigures:
@@ -83,27 +90,26 @@ class FocusCards:
         starts = {period: period.days(anchor)[0] for period in Period}
         boards = await self._boards_at(anchor)
         read = [each async for each in self._in_turns(users, boards)]
-        states = await self._store.states([CardKey(user, *each) for user in users for each in starts.items()])
+        keys = {user: [CardKey(user, *each) for each in starts.items()] for user in users}
+        states = await self._store.states([key for theirs in keys.values() for key in theirs])
         cards, places, unchanged = list[StoredCard](), list[CardPlace](), 0
         for scores in read:
             some = scores.users
             as_of = self._local(scores.as_of / 1e6).isoformat(timespec="milliseconds")
-            new, signatures = set[CardKey](), self._signatures(some, boards, scores)
-            for period, start in starts.items():
-                for user in some:
-                    key = CardKey(user, period, start)
+            new = set[CardKey]()
+            for user, signature in self._signatures(some, boards, scores).items():
+                for key in keys[user]:
                     state = states.get(key)
                     if state is None and not self._is_on(key, boards, scores):
                         continue  # nothing to show, and nothing was shown
-                    if state is None or state.signature != signatures[user]:
+                    if state is None or state.signature != signature:
                         new.add(key)
                     elif (place := self._place(key, boards, scores)) != (state.rank, state.users):
                         places.append(CardPlace(key, scores.as_of, *place, as_of))
                     else:
                         unchanged += 1
             if new:
-                theirs = [user for user in some if any((user, *each) in new for each in starts.items())]
-                cards += await self._made(theirs, anchor, boards, scores, new)
+                cards += await self._made(list(dict.fromkeys(key.user for key in new)), anchor, boards, scores, new)
         if places:
             await self._store.put_places(places)
         if cards:
@@ -298,13 +304,17 @@ class FocusCards:
     def _signatures(self, users: Sequence[str], boards: _Boards, scores: Scores) -> dict[str, str]:
         """Of each user: equal as long as all boards say the same of them, on the same day, with the same goal."""
         asked = sorted(boards.all)
-        found = [(n, of_users) for n, board in enumerate(asked) if (of_users := scores.seconds.get(board))]
+        said: dict[str, list[float]] = {user: [] for user in users}
+        for n, board in enumerate(asked):
+            for user, seconds in scores.seconds.get(board, {}).items():
+                if seconds and user in said:
+                    said[user] += n, seconds
         head = f"{self.today().toordinal()} {self._goal_minutes} {asked} "
         begun = blake2b(head.encode("utf-8", "surrogatepass"), digest_size=12)
         signatures = {}
-        for user in users:
+        for user, figures in said.items():
             digest = begun.copy()
-            digest.update(repr([(n, seconds) for n, of_users in found if (seconds := of_users.get(user))]).encode())
+            digest.update(pack(f"<{len(figures)}d", *figures))
             signatures[user] = digest.hexdigest()
         return signatures
 

@@ -86,7 +86,7 @@ class PostgresFocusCardStore:
 
 
 def _key(key: CardKey) -> tuple[str, str, date]:
-    return key.user, key.period.value, key.starts
+    return key.user, key.period, key.starts
 
 
 def _arrays(keys: Collection[CardKey]) -> list[list[object]]:

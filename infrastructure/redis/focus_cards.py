@@ -44,10 +44,12 @@ class RedisBoardScores:
             users = users[:read]
         seconds, ranks, sizes = {}, {}, {}
         for board, (size, scores, places) in zip(ordered, found, strict=True):
-            seconds[board] = {users[i - 1]: float(score) for i, score in zip(scores[::2], scores[1::2], strict=True)}
-            ranks[board] = {users[i - 1]: rank for i, rank in zip(places[::2], places[1::2], strict=True)}
             if size >= 0:
                 sizes[board] = size
+            if scores:  # of most boards there are none
+                named = zip(scores[::2], scores[1::2], strict=True)
+                seconds[board] = {users[i - 1]: float(score) for i, score in named}
+                ranks[board] = {users[i - 1]: rank for i, rank in zip(places[::2], places[1::2], strict=True)}
         return Scores(int(as_of), seconds, ranks, sizes, users)
 
     async def members(self, board: str) -> AsyncIterator[list[str]]:

@@ -89,7 +89,12 @@ class SqliteFocusCardStore:
 
 
 def _texts(key: CardKey) -> tuple[str, str, str]:
-    return key.user, key.period.value, key.starts.isoformat()
+    return key.user, *_period_texts(key.period, key.starts)
+
+
+@lru_cache(maxsize=64)
+def _period_texts(period: Period, starts: date) -> tuple[str, str]:
+    return period.value, starts.isoformat()
 
 
 def _json(keys: Collection[CardKey]) -> str:

@@ -115,3 +115,11 @@ async def test_an_iso_week_may_begin_in_the_year_before_and_ties_are_ranked_as_s
     assert [found[user]["rank"] for user in "cba"] == [1, 2, 3]
     month = (await cards.card("a", Period.MONTH, day)).document
     assert (month["focus_seconds"], month["previous_seconds"], month["rank"]) == (0, 90, 0)
+
+
+async def test_boards_of_weeks_are_looked_through_only_where_those_of_months_do_not_have_all_users() -> None:
+    cards = await made("Asia/Seoul", date(2025, 9, 2), [])
+    within, across = await cards.boards_of([date(2025, 9, 2)]), await cards.boards_of([date(2025, 9, 30)])
+
+    assert {board.rpartition(":")[2] for board in within} == {"2025-M9"}
+    assert {board.rpartition(":")[2] for board in across} == {"2025-M9", "2025-W40"}
