@@ -6,7 +6,7 @@ python -m cmd.send TASK
 import asyncio
 import json
 from cmd._output import Json, fail, print_json, say
-from cmd._run import no_such, run, running_container, settings_or_exit
+from cmd._run import no_such, run, running_container, settings_or_exit, this_user
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -51,7 +51,7 @@ def main(
 ) -> None:
     if task not in TASKS:
         no_such("task", task, TASKS)
-    settings, request_id = settings_or_exit(), f"cmd.send:{uuid4().hex}"
+    settings, request_id = settings_or_exit(), f"cmd.send by {this_user()}: {uuid4().hex}"  # the audit shows it
     request = request_for(task, request_id, dict(map(_pair, param or ())))
 
     async def work() -> int:

@@ -275,6 +275,10 @@ def test_what_a_person_did_is_noted(running: Pipeline) -> None:
     assert (change["what"], change["item"], change["outcome"]) == ("dropped dead letters", letter["id"], "1 dropped")
     assert " on " in change["who"]
     assert letter["id"] in running.run("audit", **address).out
+    sent = ("send", "apply_retention", "--param", "dry_run=true", "--wait")
+    assert running.run(*sent, **address).code == 0
+    who = [it["who"] for it in running.run("audit", "--json", **address).json() if it["what"] == "apply_retention"]
+    assert who[0].startswith(f"task cmd.send by {change['who']}: ")
 
 
 def test_dead_letters_are_listed_whatever_they_hold(running: Pipeline) -> None:
