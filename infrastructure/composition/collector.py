@@ -14,6 +14,7 @@ from infrastructure.collector.events import BodyError, split
 from infrastructure.collector.span_log import LogInUse, SegmentedSpanLog
 from infrastructure.collector.tokens import tokens_of
 from infrastructure.composition.container import Container
+from infrastructure.http.listening import reason_of
 from infrastructure.observing.collector_metrics import CollectorMetrics
 from infrastructure.redis.collected_spans import RedisSpanPublisher
 from infrastructure.settings import Settings, SettingsError, names_of
@@ -121,7 +122,7 @@ async def open_collector(settings: Settings, container: Container, port: int) ->
         server = await loop.create_server(door, settings.collect_host, port, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         log.close()
-        raise SettingsError(f"COLLECT_PORT: {settings.collect_host}:{port}: {error}") from None
+        raise SettingsError(f"COLLECT_PORT: {settings.collect_host}:{port}: {reason_of(error)}") from None
     return RunningCollector(log, collector, door, server, settings.shutdown_timeout)
 
 

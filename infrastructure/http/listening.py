@@ -60,7 +60,7 @@ class Listener:
                 return True
             if self._is_port_wanted:
                 raise _refused(self._host, self._port, error) from None
-            reason = _reason(error)
+            reason = reason_of(error)
             self._log.warning("No HTTP: its port cannot be had", action="http", port=self._port, reason=reason)
             return False
         return True
@@ -90,7 +90,7 @@ class Listener:
                 await self._listen()
             except OSError as error:
                 if not _may_come_later(error):
-                    reason = _reason(error)
+                    reason = reason_of(error)
                     self._log.error("No HTTP: its port cannot be had", action="http", port=self._port, reason=reason)
                     return
 
@@ -168,10 +168,11 @@ def _may_come_later(error: Exception) -> bool:
 
 
 def _refused(host: str, port: int, error: Exception) -> SettingsError:
-    return SettingsError(f"HTTP_PORT: {host}:{port}: {_reason(error)}")
+    return SettingsError(f"HTTP_PORT: {host}:{port}: {reason_of(error)}")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why a port cannot be had, in words."""
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return "the port is in use"
     return str(error)

@@ -974,9 +974,16 @@ class Settings(ScheduleSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Loads the settings. Raises SettingsError, which names all wrong settings and shows no secret."""
+    """Loads the settings. Raises SettingsError, which names all wrong settings and shows no secret.
+
+    In a checkout, `.env` and a relative DATA_DIR are those of its root, from whatever directory a command is run.
+    """
+    root = Path(__file__).parents[2]
     try:
-        return Settings(**overrides)
+        if Path.cwd() == root or not (root / "Makefile").is_file():
+            return Settings(**overrides)
+        settings = Settings(_env_file=(root / ".env", ".env"), **overrides)
+        return settings.model_copy(update={"data_dir": root / settings.data_dir})
     except UnicodeDecodeError as error:
         raise SettingsError(f".env is not UTF-8: {error}") from None
     except ValidationError as error:

@@ -213,9 +213,11 @@ def test_a_port_that_cannot_be_had_is_said_at_once(place: Places, processes: str
         taken.listen()
         port = taken.getsockname()[1]
         result = place().run("stream_consumer", HTTP_PORT=str(port), CONSUMER_PROCESSES=processes)
+        collecting = place().run("collector", COLLECT_PORT=str(port))
 
-    assert result.code == 2, result
+    assert result.code == collecting.code == 2, result
     assert f"HTTP_PORT: 127.0.0.1:{port}: the port is in use" in result.err
+    assert f"COLLECT_PORT: 127.0.0.1:{port}: the port is in use" in collecting.err
     assert "Traceback" not in result.err
 
 

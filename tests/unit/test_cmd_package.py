@@ -99,6 +99,15 @@ def test_it_says_its_version_and_what_there_is(pomocore: Callable[..., str]) -> 
     assert "did you mean dead_letters?" in pomocore("pomocore dead-leters; echo $?")
 
 
+def test_from_another_directory_it_works_on_the_data_of_the_checkout(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("STREAM_KEY=here\n")
+    code = "from infrastructure.settings import load_settings as load; print(load().data_dir, load().stream_key)"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    assert done.stdout == f"{ROOT / '.data'} here\n"
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
