@@ -16,6 +16,7 @@ from domains.workQueue.ports import WorkQueuePort
 
 CHUNK = 200
 """Users of one job."""
+_CLAIMED_AT_ONCE = 1000
 
 
 class CardRuns:
@@ -72,8 +73,11 @@ class CardRuns:
             return
         board, anchor = _text(job, "board"), _text(job, "anchor")
         chunks = defaultdict[int, list[str]](list)
-        async for page in self._boards.members(board):
-            for user, number in (await self._runs.claim(f"{job.run}:{anchor}", board, page)).items():
+        # neighbours in the store are in one chunk: what is written lies on fewer of its pages
+        users = sorted([user async for page in self._boards.members(board) for user in page])
+        for first in range(0, len(users), _CLAIMED_AT_ONCE):
+            some = users[first : first + _CLAIMED_AT_ONCE]
+            for user, number in (await self._runs.claim(f"{job.run}:{anchor}", board, some)).items():
                 chunks[number // CHUNK].append(user)
             whole = [number for number, users in chunks.items() if len(users) == CHUNK]
             await self._add_chunks(job, {number: chunks.pop(number) for number in whole})

@@ -37,9 +37,9 @@ DROP TABLE IF EXISTS focus_card;
 CREATE TABLE IF NOT EXISTS focus_card_state (
     user_id TEXT NOT NULL, period TEXT NOT NULL, starts TEXT NOT NULL, revision INTEGER NOT NULL,
     signature TEXT NOT NULL, rank INTEGER NOT NULL, users INTEGER NOT NULL, as_of TEXT NOT NULL,
-    PRIMARY KEY (user_id, period, starts)
+    PRIMARY KEY (period, starts, user_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS focus_card_period ON focus_card_state (period, starts);
+CREATE INDEX IF NOT EXISTS focus_card_user ON focus_card_state (user_id);
 CREATE TABLE IF NOT EXISTS focus_card_document (
     user_id TEXT NOT NULL, period TEXT NOT NULL, starts TEXT NOT NULL, document TEXT NOT NULL,
     PRIMARY KEY (user_id, period, starts)

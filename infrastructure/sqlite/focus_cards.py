@@ -1,6 +1,7 @@
 """The focus cards as two tables of the embedded store.
 
-What changes at every run is apart from the documents, which are forty times as large.
+What changes at every run is apart from the documents, which are forty times as large, and together by period: of a
+user's past nothing changes.
 """
 
 import json
@@ -51,7 +52,10 @@ class SqliteFocusCardStore:
         await self._database.write(
             "UPDATE focus_card_state SET revision = ?1, rank = ?2, users = ?3, as_of = ?4"
             " WHERE user_id = ?5 AND period = ?6 AND starts = ?7 AND revision < ?1",
-            [(revision, rank, users, as_of, *_texts(key)) for key, revision, rank, users, as_of in places],
+            sorted(
+                [(revision, rank, users, as_of, *_texts(key)) for key, revision, rank, users, as_of in places],
+                key=lambda row: row[5:],
+            ),
         )
 
     async def get(self, keys: Collection[CardKey]) -> dict[CardKey, StoredCard]:

@@ -1,6 +1,7 @@
 """Focus cards from boards and logs: equal to an independent calculation, and written only where something changed."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from itertools import takewhile
@@ -146,6 +147,9 @@ async def test_a_board_that_is_done_again_counts_nobody_twice(
     jobs = await queue.take(1000)
     for job in jobs:
         await runs.do_board(job)
+    added = await container.redis().xrange("pomocore:cards:users")
+    chunks = [json.loads(json.loads(fields["data"])["users"]) for _, fields in added]
+    assert chunks == [sorted(chunk) for chunk in chunks], "neighbours in the store are together"
     await card_worker(container, "users").run(asyncio.Event(), until_drained=True)
     written = (await runs.progress(started))[1]["written"]
 
