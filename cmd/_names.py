@@ -10,4 +10,4 @@ def hint(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name.lower(), by_lower, 1)
     if near:
         return f"did you mean {by_lower[near[0]]}?"
-    return f"there are {', '.join(each for _, each in sorted(by_lower.items()))}"
+    return f"there are {', '.join(each for _, each in sorted(by_lower.items())) or 'none'}"

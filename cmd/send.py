@@ -51,8 +51,11 @@ def main(
 ) -> None:
     if task not in TASKS:
         no_such("task", task, TASKS)
+    params = dict(map(_pair, param or ()))
+    for name in params.keys() - TASKS[task].parameters.keys():
+        no_such(f"parameter of {task}", name, TASKS[task].parameters)
     settings, request_id = settings_or_exit(), f"cmd.send by {this_user()}: {uuid4().hex}"  # the audit shows it
-    request = request_for(task, request_id, dict(map(_pair, param or ())))
+    request = request_for(task, request_id, params)
 
     async def work() -> int:
         async with running_container(settings) as container:

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
-User = Annotated[str, typer.Argument(help="the user's id", metavar="ID")]
+
+def _not_empty(user: str) -> str:
+    """A script's variable that is not set is nobody."""
+    if not user:
+        raise typer.BadParameter("is empty")
+    return user
+
+
+User = Annotated[str, typer.Argument(help="the user's id", metavar="ID", callback=_not_empty)]
 
 
 @app.command()

@@ -160,6 +160,12 @@ def test_a_file_that_is_no_text_is_a_bad_line() -> None:
     [
         ("publish", ["nowhere.jsonl"], "nowhere.jsonl: no such file"),
         ("publish", ["-", "--rate", "0"], "--rate"),
+        (
+            "send",
+            ["rebuild_leaderboard", "--param", "dat=x"],
+            "dat: no such parameter of rebuild_leaderboard; did you mean date?",
+        ),
+        ("users", ["erase", "", "--yes"], "is empty"),
         ("leaderboard", ["Cooking"], "Cooking: no such category; there are AFK, Browsing,"),
         ("leaderboard", ["work", "--date", "2025-02-30"], "--date 2025-02-30: not a date such as 2025-09-02"),
         ("leaderboard", ["work", "--period", "year"], "--period"),
