@@ -31,6 +31,10 @@ def main() -> None:
 def activitywatch(
     file: Annotated[Path | None, typer.Option(help="an export of all buckets in place of the server")] = None,
     server: Annotated[str, typer.Option(help="address of the ActivityWatch server")] = "http://localhost:5600",
+    server_key: Annotated[
+        str | None,
+        typer.Option(help="that server's api_key, if it has one", envvar="ACTIVITYWATCH_KEY", show_envvar=True),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="only the recordings of this machine")] = None,
     days: Annotated[float, typer.Option(help="how far to go back the first time, in days", min=0.01)] = 30.0,
     session_gap: Annotated[float, typer.Option(help="a pause of more seconds ends a session", min=1.0)] = 900.0,
@@ -69,7 +73,7 @@ def activitywatch(
             if file is not None:
                 sources = bridge.sources_of_file(file)
             else:
-                aw = recordings.ActivityWatchServer(session, server)
+                aw = recordings.ActivityWatchServer(session, server, server_key)
                 sources = await bridge.sources_of_server(aw, Interval(begun, time()))
             sources = {name: source for name, source in sources.items() if host in (None, name)}
             if not sources:

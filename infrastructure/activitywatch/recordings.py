@@ -78,9 +78,11 @@ def read_export(path: Path) -> dict[str, Recording]:
 
 
 class ActivityWatchServer:
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str | None = None) -> None:
+        """`key` is the server's `api_key`, if it has one."""
         self._session = session
         self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def hosts(self) -> dict[str, dict[str, _Bucket]]:
         """The buckets by the names of their machines."""
@@ -97,7 +99,9 @@ class ActivityWatchServer:
 
     async def _get(self, decoder: msgspec.json.Decoder[T], path: str, **query: str) -> T:
         try:
-            async with self._session.get(f"{self._url}/{path}", params=query) as answer:
+            async with self._session.get(f"{self._url}/{path}", params=query, headers=self._headers) as answer:
+                if answer.status == 401:
+                    raise ActivityWatchError(f"{self._url}: the ActivityWatch server wants its api_key: --server-key")
                 answer.raise_for_status()
                 return decoder.decode(await answer.read())
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError) as error:

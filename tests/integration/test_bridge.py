@@ -72,8 +72,14 @@ def export(directory: Path) -> Path:
 
 
 @asynccontextmanager
-async def activitywatch(buckets: dict[str, dict[str, Any]]) -> AsyncIterator[ActivityWatchServer]:
+async def activitywatch(
+    buckets: dict[str, dict[str, Any]], key: str | None = None, wanted: str | None = None
+) -> AsyncIterator[ActivityWatchServer]:
+    """A server that wants the key `wanted`, for one that sends `key`."""
+
     async def listing(request: web.Request) -> web.Response:
+        if wanted is not None and request.headers.get("Authorization") != f"Bearer {wanted}":
+            raise web.HTTPUnauthorized
         return web.json_response({name: it | {"id": name, "events": None} for name, it in buckets.items()})
 
     async def events(request: web.Request) -> web.Response:
@@ -94,7 +100,7 @@ async def activitywatch(buckets: dict[str, dict[str, Any]]) -> AsyncIterator[Act
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         async with aiohttp.ClientSession() as session:
-            yield ActivityWatchServer(session, f"http://127.0.0.1:{runner.addresses[0][1]}")
+            yield ActivityWatchServer(session, f"http://127.0.0.1:{runner.addresses[0][1]}", key)
     finally:
         await runner.cleanup()
 
@@ -211,6 +217,14 @@ async def test_a_session_that_may_go_on_waits_and_comes_whole(tmp_path: Path) ->
 
     assert counts == [0, 3, 0, 0, 1]
     assert [it["duration"] for it in spans] == [300.0, 100.0, 200.0, 300.0]
+
+
+async def test_a_server_that_wants_its_key_gets_it() -> None:
+    async with activitywatch(recorded(), "right", wanted="right") as server:
+        assert list(await server.hosts()) == ["vm"]
+    async with activitywatch(recorded(), None, wanted="right") as server:
+        with pytest.raises(ActivityWatchError, match="--server-key"):
+            await server.hosts()
 
 
 async def test_what_is_not_taken_is_posted_the_next_time(tmp_path: Path) -> None:
