@@ -50,6 +50,19 @@ class StoredDeadLetter(LetterSummary):
     fields: Mapping[str, str]
 
 
+class PendingMessage(NamedTuple):
+    """A message that `instance` was given `idle_seconds` ago, for the `deliveries`th time, and has not committed."""
+
+    stream: str
+    id: str
+    time: float
+    user_id: str
+    app: str
+    instance: str
+    idle_seconds: float
+    deliveries: int
+
+
 class PastReplay(NamedTuple):
     """An earlier life of a dead letter: when and why it was parked, and when it was put back (Unix seconds)."""
 

@@ -7,7 +7,8 @@ from math import nan
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from domains.operations.model import Instance, StreamFigures
+from domains.kernel.errors import GroupMissing
+from domains.operations.model import Instance, PendingMessage, StreamFigures
 from infrastructure.redis import scripts
 from infrastructure.redis.client import guarded, translated_errors
 from infrastructure.redis.keys import StreamKeys
@@ -28,11 +29,33 @@ class RedisStreamFigures:
     ) -> None:
         self._client = client
         self._partitions = partitions
+        self._group = group
         self._arguments: list[str | int] = [group, _COUNTED, *ignored_groups]
         self._script = client.register_script(scripts.FIGURES)
 
     async def streams(self) -> list[StreamFigures]:
         return [await self._of(keys) for keys in self._partitions]
+
+    async def pending(self, limit: int) -> list[PendingMessage]:
+        """What was delivered and is not committed, of each partition up to `limit`, the oldest first."""
+        found = list[PendingMessage]()
+        for keys in self._partitions:
+            asked = self._client.xpending_range(keys.stream, self._group, "-", "+", limit)
+            try:
+                held = await guarded(self._client, asked)
+            except GroupMissing:  # nothing was ever read
+                continue
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for each in held:
+                    pipeline.xrange(keys.stream, each["message_id"], each["message_id"])
+                entries = await guarded(self._client, pipeline.execute())
+            for each, entry in zip(held, entries, strict=True):
+                entry_id, fields = each["message_id"], entry[0][1] if entry else {}  # it may be committed by now
+                sent = int(entry_id.partition("-")[0]) / 1000
+                idle, tries = each["time_since_delivered"] / 1000, each["times_delivered"]
+                whose = fields.get("userId", ""), fields.get("app", "")
+                found.append(PendingMessage(keys.stream, entry_id, sent, *whose, each["consumer"], idle, tries))
+        return sorted(found, key=lambda message: message.time)[:limit]
 
     async def ever_used(self, stream: str) -> bool:
         with translated_errors():

@@ -1,14 +1,18 @@
 """How the pipeline is, as a real Redis tells it and as HTTP serves it."""
 
 import asyncio
+import json
+from cmd import pending
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from math import isnan
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
 from domains.kernel.errors import OutageKind, RedisOutage, StoreOutage
 from domains.operations.model import StreamFigures
@@ -388,3 +392,29 @@ async def test_when_redis_goes_the_figures_go(pipeline: Pipeline, monkeypatch: p
     values = values_of(state.registry.collect())
     assert isnan(values[f'pomocore_pending_entries{{stream="{stream}"}}'])
     assert not isnan(values["pomocore_redis_figures_age_seconds"])
+
+
+# Messages that are held
+
+
+def test_messages_that_are_held_are_shown_with_who_holds_them(
+    settings: Settings, redis_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.model_dump(include={"redis_addr", "redis_db", "data_dir"}).items():
+        monkeypatch.setenv(name.upper(), str(value))
+    shown = CliRunner().invoke(pending.app, [])
+    assert (shown.exit_code, shown.stdout) == (0, "0 messages\n"), "there is no group yet"
+
+    redis_client.xgroup_create(settings.stream_key, settings.stream_group, "0", mkstream=True)
+    ids = [
+        redis_client.xadd(settings.stream_key, message(userId=user, app="Figma")) for user in ("ann", "ben", "eve")
+    ]
+    redis_client.xreadgroup(settings.stream_group, "gone", {settings.stream_key: ">"}, count=2)
+    redis_client.xdel(settings.stream_key, ids[1])
+    found = json.loads(CliRunner().invoke(pending.app, ["--json"]).stdout)
+
+    assert [(it["id"], it["user_id"], it["app"], it["instance"], it["deliveries"]) for it in found] == [
+        (ids[0], "ann", "Figma", "gone", 1), (ids[1], "", "", "gone", 1)
+    ]  # fmt: skip
+    assert all(0.0 <= it["idle_seconds"] < 60 for it in found)
+    assert f"{ids[0]}  20" in CliRunner().invoke(pending.app, ["--limit", "1"]).stdout
