@@ -9,11 +9,11 @@ Document = Mapping[str, Any]
 
 _WORDS = {
     "en": {
-        "day": "day", "week": "week", "month": "month", "focus": "Focus", "rank": "Rank", "streak": "Streak",
+        "day": "day", "week": "week", "month": "month", "focus": "Focus", "rank": "Rank", "streak": "Days in a row",
         "longest": "Longest focus", "sessions": "Sessions", "categories": "Where the time went", "apps": "Apps",
         "sites": "Sites", "days": "Days", "as_of": "As of {}", "weekday": "Same day last week",
         "uncategorised": "Uncategorised", "nothing": "Nothing yet. A first session will show up here.",
-        "of": "{0} of {1}", "in_a_row": "{} days in a row", "other": "Other", "timeline": "The day",
+        "of": "{0} of {1}", "in_a_row": "{}", "other": "Other", "timeline": "The day",
         "now": "this week", "before": "the week before",
     },
     "ko": {

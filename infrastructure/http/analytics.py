@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
 from html import escape
+from math import isinf
 from typing import Any
 
 from aiohttp import web
@@ -130,7 +131,7 @@ def _heat_map(rows: Rows, said: Texts) -> str:
     parts = []
     for weekday, hour, hours in rows:
         x, y = 40 + hour * (_WIDTH - 40) / 24, (weekday - 1) * _CELL
-        shade = max(hours, 0.0) / longest
+        shade = 0.1 + 0.9 * hours / longest if hours > 0 else 0.0
         cell = f'x="{x:.1f}" y="{y}" width="{(_WIDTH - 40) / 24 - 2:.1f}" height="{_CELL - 2}"'
         told = said["analytics.cell"].format(weekday=days[weekday - 1], hour=f"{hour:02}", hours=f"{hours:,.1f}")
         parts.append(f'<rect class="hue-0" {cell} fill-opacity="{shade:.2f}"><title>{told}</title></rect>')
@@ -139,7 +140,7 @@ def _heat_map(rows: Rows, said: Texts) -> str:
         f'<text x="{40 + hour * (_WIDTH - 40) / 24:.0f}" y="{7 * _CELL + 18}">{hour:02}</text>'
         for hour in range(0, 24, 3)
     ]
-    return _svg("".join(parts), 7 * _CELL + 24, said["analytics.when"])
+    return f'<div class="wide" tabindex="0">{_svg("".join(parts), 7 * _CELL + 24, said["analytics.when"])}</div>'
 
 
 def _stream(rows: Rows, said: Texts) -> str:
@@ -158,7 +159,7 @@ def _stream(rows: Rows, said: Texts) -> str:
         hue = f"hue-{names.index(name) % _HUES}"
         parts.append(f'<rect class="{hue}" {place} height="{height:.1f}"><title>{told}</title></rect>')
     shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{_hours(_sum(rows, name), said)}</dd></div>" for name in names)
-    return _svg("".join(parts), _BARS, said["analytics.what"]) + f"<dl>{shown}</dl>"
+    return _svg("".join(parts), _BARS, said["analytics.what"]) + _ends(weeks) + f"<dl>{shown}</dl>"
 
 
 def _sum(rows: Rows, name: str) -> float:
@@ -176,7 +177,13 @@ def _bars(values: Sequence[tuple[str, float, str]], said: Texts) -> str:
         for n, (day, share, text) in enumerate(values)
     ]
     most = said["analytics.most"].format(share=percent(longest))
-    return _svg("".join(parts), _BARS, said["analytics.unknown"]) + f"<p>{most}</p>"
+    bars = _svg("".join(parts), _BARS, said["analytics.unknown"])
+    return f"{bars}{_ends([day for day, *_ in values])}<p>{most}</p>"
+
+
+def _ends(times: Sequence[object]) -> str:
+    """What the first and the last bar are of."""
+    return f"<p>{' – '.join(str(time) for time in dict.fromkeys((times[0], times[-1])))}</p>"
 
 
 def _table(sources: Sequence[Mapping[str, Any]], said: Texts) -> str:
@@ -185,7 +192,7 @@ def _table(sources: Sequence[Mapping[str, Any]], said: Texts) -> str:
     names = [name for name in sources[0] if name not in ("source", "problems", "invalid")]
     rows = "<tr><th></th>" + "".join(f"<td>{escape(it['source'])}</td>" for it in sources) + "</tr>"
     for name in names:
-        cells = "".join(f"<td>{_figure(source[name])}</td>" for source in sources)
+        cells = "".join(f"<td>{_figure(name, source[name])}</td>" for source in sources)
         rows += f"<tr><th>{said[f'quality.{name}']}</th>{cells}</tr>"
     problems = "".join(
         f"<p><b>{escape(it['source'])}: {said[f'quality.problem.{name}']}</b></p>"
@@ -196,8 +203,14 @@ def _table(sources: Sequence[Mapping[str, Any]], said: Texts) -> str:
     return f"{problems}<table>{rows}</table>"
 
 
-def _figure(value: Any) -> str:
-    return "–" if value is None else f"{value:,.3g}" if isinstance(value, float) else f"{value:,}"
+def _figure(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if name.endswith("_share"):
+        return percent(value)
+    if not isinstance(value, float):
+        return f"{value:,}"
+    return "∞" if isinf(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _svg(inside: str, height: float, label: str) -> str:

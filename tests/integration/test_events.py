@@ -331,6 +331,7 @@ async def test_the_page_and_the_api_show_what_the_events_say(
         page = await (await client.get("/analytics")).text()
         assert "Tue 09:00" in page
         assert "youtube" not in page
+        assert "<p>2025-09-01</p>" in page, "the week of the only bar"
         korean = await (await client.get("/analytics?lang=ko")).text()
         assert "화요일 09시" in korean
         assert '<html lang="ko">' in korean

@@ -77,7 +77,7 @@ async def test_it_speaks_korean_to_a_korean_browser_and_english_by_the_switch(co
     assert re.findall("[a-z]{3,}", await page.inner_text("nav")) == []
     await console.pipeline.process(message(duration="-1"))
     await page.goto(console.address + "dead-letters")
-    reason = page.locator("#letters .what", has_text="duration은(는) 0 이상의 유한한 초이어야 하는데 …임")
+    reason = page.locator("#letters .what", has_text="duration은(는) 0 이상의 유한한 수(초)여야 하는데 …임")
     assert await reason.get_attribute("title") == "duration must be a finite number of seconds, 0 or more, not …"
     await page.locator("#letter-groups", has_text="잘못된 필드: duration은(는) 0 이상의").wait_for()
     await page.goto(console.address + "system")
@@ -428,14 +428,20 @@ async def test_what_is_down_is_said(console: Console, monkeypatch: pytest.Monkey
 
     for name in ("streams", "ping"):
         monkeypatch.setattr(console.pipeline.container.figures(), name, gone)
+    cause = RedisOutage("no route to it", OutageKind.UNREACHABLE)
+    console.pipeline.container.observer().breaker_changed("tasks", True, cause)
     await console.until("#level", "Down")
     await console.until("#problems", "does not answer, since")
+    assert "Commands wait" not in await console.text("#problems"), "that messages go on is not said beside it"
     assert await console.page.title() == "Down · Pomocore"
     await fits_and_is_accessible(console.page)
     await console.page.click("nav >> text=System")
     await console.until("#checks li", "not usable")
+    await console.until("#instances", "Not available during the outage.")
+    await console.until("#settings", "HTTP_PORT")
     await fits_and_is_accessible(console.page)
     monkeypatch.undo()
+    console.pipeline.container.observer().breaker_changed("tasks", False, None)
     await console.page.wait_for_selector("link[rel=icon][href='/console/icon.svg']", state="attached")
 
 

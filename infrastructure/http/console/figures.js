@@ -88,11 +88,16 @@ function showNow(state) {
   say("oldest", waiting ? duration(Math.max(0, ...ages)) : "–");
   say("dead", number(sumOfStreams(state, "dead_letters")));
   say("committed", deployment.since === null && level === "down" ? "–" : number(committed));
-  const said = new Set(state.outages.map(({ words }) => words));
-  const others = state.problems.filter((problem) => ![...said].some((words) => problem.includes(words)));
-  const items = [...state.outages.map(outageItem), ...others.map((problem) => make("li", {}, said(problem)))];
+  const others = state.problems.filter((problem) => !state.outages.some(({ words }) => problem.includes(words)));
+  const items = [...greatest(state.outages).map(outageItem), ...others.map((problem) => make("li", {}, said(problem)))];
   $("problems").hidden = items.length === 0;
   $("problems").replaceChildren(...items);
+}
+
+/** Without those of parts that wait for a server of which it is said that nothing goes on without it. */
+function greatest(outages) {
+  const stops = outages.filter(({ service }) => service === "redis" || service === "store");
+  return outages.filter((it) => stops.includes(it) || !stops.some(({ address }) => address === it.address));
 }
 
 /** Which address is silent, since when, and what happens to messages meanwhile. */
@@ -144,6 +149,7 @@ function tierRow(tier, count, total) {
 export function showState(state) {
   say("instance", state.instance);
   say("zone", labels.zone);
+  say("version", Object.keys(byLabel(state.metrics, "build_info"))[0] ?? "");
   if (!isShown("overview")) return;
   if (Date.now() - ratesAsked > 2000) loadRate();
   showNow(state);

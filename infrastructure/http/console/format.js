@@ -33,8 +33,9 @@ export const perSecond = (value) => t("unit.per-second", { n: value });
 const shown = (options) => (seconds) =>
   new Intl.DateTimeFormat(language, { timeZone: labels.zone, hourCycle: "h23", ...options }).format(seconds * 1000);
 
+const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 /** A moment, in seconds since 1970. */
-export const moment = shown({ dateStyle: "medium", timeStyle: "medium" });
-export const clock = shown({ timeStyle: "medium" });
+export const moment = shown({ year: "numeric", month: language === "ko" ? "numeric" : "short", day: "numeric", ...TIME });
+export const clock = shown(TIME);
 
 export { number };

@@ -9,6 +9,7 @@ import { isShown, page, setQuery, show } from "./router.js";
 import { said } from "./said.js";
 import { t, translated } from "./texts.js";
 
+let addresses = {}; // of the stores, by their names
 /** The instance that is looked at where it is not the one that serves this page, and the name of that one. */
 let chosen = null;
 let own = null;
@@ -85,7 +86,8 @@ function showChecks(state) {
     const word = check.ok ? "parts.usable" : name in state.breakers ? "parts.waited-for" : "parts.not-usable";
     const outage = state.outages.find(({ words }) => words === check.why);
     const why = check.ok ? null : make("small", {}, outage ? outageWords(outage) : said(check.why));
-    return make("li", {}, make("span", {}, partName(name)), tag(check.ok, t(word)), why);
+    const where = addresses[name] ? make("code", {}, addresses[name]) : null;
+    return make("li", {}, make("span", {}, partName(name)), tag(check.ok, t(word)), where, why);
   });
   const openings = sum(Object.values(byLabel(state.metrics, "breaker_openings_total")));
   const breakers = openings ? t("parts.outages", { n: openings }) : t("parts.no-outage");
@@ -101,7 +103,8 @@ function showInstances(state) {
   const instances = state.streams.flatMap((stream) => stream.instances);
   const rows = instances.sort((one, other) => one.name.localeCompare(other.name)).map(instanceRow);
   const heads = [t("parts.instance"), t("tile.working"), t("parts.asked")];
-  $("instances").replaceChildren(rows.length ? table(heads, rows) : empty(t("parts.no-instance")));
+  const none = t(state.outages.some(({ service }) => service === "redis") ? "unavailable" : "parts.no-instance");
+  $("instances").replaceChildren(rows.length ? table(heads, rows) : empty(none));
 }
 
 function instanceRow({ name, pending, idle_seconds }) {
@@ -198,22 +201,16 @@ async function askSystem() {
 async function showSystem() {
   const name = chosen;
   try {
-    const [system, audit] = await Promise.all([askSystem(), ask("/api/audit?limit=30")]);
+    const [system, audit] = await Promise.all([askSystem(), ask("/api/audit?limit=30").catch((error) => error)]);
     if (name !== chosen) return;
-    say("version", system.version);
-    $("stores").replaceChildren(...(name ? [] : system.stores.map(storeItem))); // as the serving instance sees them
+    addresses = Object.fromEntries(system.stores.map(({ service, server, address }) => [service, `${server} ${address}`]));
     showTasks(system);
-    showAudit(audit.content);
+    if (audit.content) showAudit(audit.content);
+    else $("audit").replaceChildren(failed(audit));
     showSettings(system.settings);
   } catch (error) {
     $("tasks").replaceChildren(failed(error));
   }
-}
-
-function storeItem(store) {
-  const { server, address, ok } = store;
-  const state = tag(ok, t(ok ? "parts.usable" : "parts.not-usable"));
-  return make("li", {}, make("span", {}, server), state, make("code", {}, address), ok ? null : make("small", {}, outageWords(store)));
 }
 
 function showTasks({ tasks, runs }) {
