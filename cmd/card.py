@@ -3,9 +3,10 @@
 python -m cmd.card USER --period week
 """
 
-from cmd._output import Json, fail, print_csv, print_json, say
+from cmd._output import Json, print_csv, print_json, say
 from cmd._run import run, running_container, settings_or_exit
-from datetime import UTC, date, datetime
+from cmd.cards import day_of
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
@@ -31,10 +32,7 @@ def main(
 ) -> None:
     """Shows the card of USER for a day, ISO week or month of the server's time zone."""
     settings = settings_or_exit()
-    try:
-        day = date.fromisoformat(on) if on else datetime.now(UTC).astimezone(settings.zone).date()
-    except ValueError:
-        fail(f"--date {on}: not a date such as 2025-09-02", 2)
+    day = day_of(on) or datetime.now(UTC).astimezone(settings.zone).date()
 
     async def work() -> None:
         from infrastructure.cards.text import text_of

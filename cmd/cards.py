@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from domains.focusCard.model import YEARS
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 
@@ -35,7 +37,7 @@ def run(
     """
     from infrastructure.observing.logs import configure_logging
 
-    settings, day = settings_or_exit(), _day(on)
+    settings, day = settings_or_exit(), day_of(on)
     configure_logging(settings, level="warning")
 
     async def work() -> int:
@@ -84,11 +86,15 @@ def worker(
     run_command(work)
 
 
-def _day(text: str) -> date | None:
+def day_of(text: str) -> date | None:
+    """What --date says."""
     try:
-        return date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text) if text else None
     except ValueError:
         fail(f"--date {text}: not a date such as 2025-09-02", 2)
+    if day is not None and day.year not in YEARS:
+        fail(f"--date {text}: there are cards from {YEARS.start} on", 2)
+    return day
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from domains.leaderboard.model import Period
 
 UNBROKEN_GAP = 60.0
 """Seconds between two spans that still count as one stretch."""
+YEARS = range(1971, 9000)
+"""There are cards of days in these years: whatever a card is compared with is a date as well."""
 TOP = 5
 """How many apps and sites a card has."""
 

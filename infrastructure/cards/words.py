@@ -11,8 +11,8 @@ _WORDS = {
     "en": {
         "day": "day", "week": "week", "month": "month", "focus": "Focus", "rank": "Rank", "streak": "Days in a row",
         "longest": "Longest focus", "sessions": "Sessions", "categories": "Where the time went", "apps": "Apps",
-        "sites": "Sites", "days": "Days", "as_of": "As of {}", "weekday": "Same day last week",
-        "uncategorised": "Uncategorised", "nothing": "Nothing yet. A first session will show up here.",
+        "sites": "Sites", "days": "Days", "as_of": "As of {}", "weekday": "vs a week earlier",
+        "uncategorised": "Not classified", "nothing": "Nothing yet. A first session will show up here.",
         "of": "{0} of {1}", "in_a_row": "{}", "other": "Other", "timeline": "The day",
         "now": "this week", "before": "the week before",
     },
@@ -21,7 +21,7 @@ _WORDS = {
         "longest": "가장 긴 집중", "sessions": "세션", "categories": "시간을 쓴 곳", "apps": "앱", "sites": "사이트",
         "days": "요일별", "as_of": "{} 기준", "weekday": "전주 같은 요일 대비",
         "uncategorised": "분류되지 않음", "nothing": "아직 기록이 없습니다. 첫 세션을 마치면 여기에 나타납니다.",
-        "of": "{1}명 중 {0}위", "in_a_row": "{}일 연속", "other": "그 밖", "timeline": "하루의 흐름",
+        "of": "{1}명 중 {0}위", "in_a_row": "{}일", "other": "그 밖", "timeline": "하루의 흐름",
         "now": "이 주", "before": "전주",
     },
 }  # fmt: skip
@@ -31,7 +31,7 @@ _WEEKDAYS = {
 }
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BEFORE = {
-    "en": {"day": "The day before", "week": "The week before", "month": "The month before"},
+    "en": {"day": "vs the day before", "week": "vs the week before", "month": "vs the month before"},
     "ko": {"day": "전일 대비", "week": "전주 대비", "month": "전월 대비"},
 }
 
@@ -54,7 +54,8 @@ def duration(seconds: float, lang: Language) -> str:
 def change(now: float, before: float, lang: Language) -> str:
     """The difference to an earlier period."""
     difference = now - before
-    return f"{'+' if difference >= 0 else '−'}{duration(abs(difference), lang)}"
+    sign = "±" if abs(difference) < 1 else "+" if difference > 0 else "−"
+    return f"{sign}{duration(abs(difference), lang)}"
 
 
 def against(card: Document, lang: Language) -> str:
@@ -72,7 +73,8 @@ def title(card: Document, lang: Language) -> str:
                 f"{first.isocalendar().year}년 {first.isocalendar().week}주 ({_day(first, lang)}~{_day(last, lang)})"
             )
         case "week", _:
-            return f"Week {first.isocalendar().week}, {_day(first, lang)} to {_day(last, lang)}"
+            year, week, _ = first.isocalendar()
+            return f"Week {week} of {year}, {_day(first, lang)} to {_day(last, lang)}"
         case _, "ko":
             return f"{first.year}년 {first.month}월"
         case _:

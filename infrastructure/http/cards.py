@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from domains.focusCard.documents import card_of
+from domains.focusCard.model import YEARS
 from domains.focusCard.runs import CardRuns
 from domains.focusCard.service import FocusCards
 from domains.leaderboard.model import Period
@@ -23,7 +24,6 @@ from infrastructure.http.guard import Guard
 from infrastructure.http.page import POLICY
 from infrastructure.settings import Settings, admin_tokens, names_of
 
-_YEARS = range(1971, 9000)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _RENDERED: dict[str, Callable[[Any, Any], dict[str, Any]]] = {
     "adaptive": adaptive_card_of,
@@ -113,8 +113,8 @@ class CardApi:
 
     def _day(self, asked: date | None) -> date:
         day = asked or self._today()
-        if day.year not in _YEARS:
-            raise web.HTTPNotFound(text=f"there are cards from {_YEARS.start} on")
+        if day.year not in YEARS:
+            raise web.HTTPNotFound(text=f"there are cards from {YEARS.start} on")
         return day
 
     def require(self, request: web.Request, user: str) -> None:

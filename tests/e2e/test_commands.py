@@ -398,6 +398,9 @@ def test_a_users_day_as_csv(running: Pipeline, tmp_path: Path) -> None:
 
     assert day.out.splitlines() == ["starts,category,seconds", "2025-09-02T09:00:34+09:00,Development,90.0"]
     assert week.out.splitlines()[:3] == ["day,seconds", "2025-09-01,0.0", "2025-09-02,90.0"]
+    for command in (["card", "csv"], ["cards", "run"]):
+        refused = running.run(*command, "--date", "0001-01-01")
+        assert (refused.code, refused.err.strip()) == (2, "--date 0001-01-01: there are cards from 1971 on")
 
 
 def test_a_board_is_watched_until_a_signal(running: Pipeline) -> None:

@@ -1,6 +1,7 @@
 """Cards in every format and both languages: only what all clients render, small enough, names escaped."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from infrastructure.cards.adaptive import adaptive_card_of, plain
 from infrastructure.cards.page import page_of
 from infrastructure.cards.slack import escaped, slack_message_of
 from infrastructure.cards.text import text_of
+from infrastructure.cards.words import facts
 
 NAMES = ["Development", "SNS", "[a](http://evil) *b* <script>", *(f"Category {n}" for n in range(20))]
 FULL = {
@@ -89,8 +91,15 @@ def test_text_and_page_say_the_user_and_the_moment(card: dict[str, Any], lang: L
     week = CARDS[1] if card["categories"] else CARDS[4]
     page = page_of(card, week, week, date(2025, 9, 7), lang)
     assert "<script>" not in page
-    assert "<b>" not in page.replace("<b>+", "").replace("<b>−", "")
+    assert "<b>" not in re.sub("<b>[+−±]", "", page)
     assert "style=" not in page
+
+
+def test_facts_read_as_a_person_would_say_them() -> None:
+    card = CARDS[1] | {"previous_seconds": CARDS[1]["focus_seconds"]}
+    said = dict(facts(card, "en"))
+    assert (said["Days in a row"], said["vs the week before"]) == ("3", "±0 s")
+    assert "Week 36 of 2025" in text_of(card, "en")
 
 
 @pytest.mark.parametrize(

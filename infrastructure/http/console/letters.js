@@ -56,6 +56,7 @@ function showStreams(groups) {
   const options = ["", ...streams].map((value) => make("option", { value }, value || t("letters.all")));
   $("letter-stream").replaceChildren(...options);
   $("letter-stream").value = list.stream;
+  $("letter-stream").closest("label").hidden = streams.length < 2 && !list.stream;
 }
 
 function showGroups(groups) {
