@@ -216,7 +216,8 @@ def test_how_it_works_has_every_stage() -> None:
 
 
 TRANSLATED = {ROOT / "README.ko.md": ROOT / "README.md"} | {
-    page: ROOT / "docs" / page.name for page in sorted((ROOT / "docs" / "ko").glob("*.md"))
+    page: ROOT / ("deploy" if page.name == "runbook.md" else "docs") / page.name
+    for page in sorted((ROOT / "docs" / "ko").glob("*.md"))
 }
 
 
@@ -246,3 +247,11 @@ def test_a_korean_page_names_what_the_english_one_names(page: Path) -> None:
     different = {korean.partition("\n")[0]: names_in(korean) ^ names_in(english) for korean, english in pairs}
 
     assert {section: names for section, names in different.items() if names} == {}
+
+
+def test_the_korean_runbook_has_every_alert_under_its_name() -> None:
+    korean, english = (sections_of(page)[1:] for page in (ROOT / "docs/ko/runbook.md", ROOT / "deploy/runbook.md"))
+
+    assert [it.partition("\n")[0] for it in korean] == [it.partition("\n")[0] for it in english]
+    for one, other in zip(korean, english, strict=True):
+        assert set(re.findall("`[^`]+`", one)) == set(re.findall("`[^`]+`", other)), one.partition("\n")[0]
