@@ -16,13 +16,14 @@ from pathlib import Path
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError, TimeoutError
 from redis.retry import Retry
 
 from infrastructure.process.data_dir import PRIVATE_UMASK, make_private_directory, open_private
 from infrastructure.settings import SettingsError
 
 _START_SECONDS = 30
+_ANSWER_SECONDS = 5
 _VERSION_FILE = "redis.version"
 _OUR_NAME = "pomocore-embedded"
 _SOCKET_PATH_MAX = 100
@@ -65,10 +66,15 @@ class EmbeddedRedis:
             raise SettingsError(f"DATA_DIR: {error}") from None
         with self._locked():
             no_retry = Retry(NoBackoff(), 0)  # `_wait` retries by itself
-            client = redis.Redis(unix_socket_path=str(self._socket), client_name=_OUR_NAME, retry=no_retry)
-            if not _answers(client):
+            client = redis.Redis(
+                unix_socket_path=str(self._socket), client_name=_OUR_NAME, retry=no_retry,
+                socket_timeout=_ANSWER_SECONDS,
+            )  # fmt: skip
+            launched = not _is_there(client)
+            if launched:
                 self._launch()
-                self._wait(client)
+            self._wait(client)
+            if launched:
                 self._note_version(client)
             self._ours = client  # others count this connection to know whether they are the last
 
@@ -175,6 +181,17 @@ def _spelled(version: tuple[int, ...]) -> str:
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, umask=PRIVATE_UMASK)
+
+
+def _is_there(client: redis.Redis) -> bool:
+    """Whether a server listens, even if it is too busy to answer. Another one would write into the same files."""
+    try:
+        client.ping()
+    except (BusyLoadingError, TimeoutError):
+        return True
+    except RedisError:
+        return False
+    return True
 
 
 def _answers(client: redis.Redis) -> bool:

