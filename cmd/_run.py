@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from domains.kernel.errors import PipelineError, RedisOutage, StoreOutage
+from domains.kernel.errors import OutageKind, PipelineError, RedisOutage, StoreOutage
 
 if TYPE_CHECKING:  # pydantic and the clients take most of the time of a start, and `--help` needs neither
     from infrastructure.composition.container import Container
@@ -124,7 +124,9 @@ def _texts(group: ExceptionGroup[PipelineError]) -> list[str]:
 
 def _text(error: PipelineError) -> str:
     """The error with the setting to look at."""
-    place = {RedisOutage: "Redis (REDIS_ADDR)", StoreOutage: "The document store (MONGO_URI)"}
+    if isinstance(error, RedisOutage) and error.kind is OutageKind.FORBIDDEN:
+        return f"Redis does not let us in (REDIS_USERNAME, REDIS_PASSWORD): {error}"
+    place = {RedisOutage: "Redis (REDIS_ADDR)", StoreOutage: "The document store (MONGO_URI, else DATABASE_URL)"}
     for kind, name in place.items():
         if isinstance(error, kind):
             return f"{name} cannot be used: {error}"

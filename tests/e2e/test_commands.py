@@ -13,6 +13,7 @@ import redis
 
 from tests.e2e.processes import DEADLINE, ROOT, Pipeline, Result, environment, jsonl, until
 from tests.messages import message, unix_seconds
+from tests.servers import RedisServer
 
 STREAM = "pomodoro_pattern_match_stream"
 GROUP = "pomodoro_pattern_match_group"
@@ -425,3 +426,13 @@ def test_what_does_not_answer_is_named_by_its_setting(pipeline: Pipeline) -> Non
     told = one_readable_message(pipeline.run("patterns", "list", **away), 1)
     assert "MONGO_URI" in told
     assert "Topology" not in told
+
+
+def test_a_missing_password_is_named_by_its_setting(pipeline: Pipeline, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path).start()
+    with server.client() as client:
+        client.config_set("requirepass", "secret")
+    told = one_readable_message(pipeline.run("leaderboard", "work", REDIS_ADDR=server.address), 1)
+    server.stop()
+
+    assert "REDIS_PASSWORD" in told
