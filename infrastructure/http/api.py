@@ -112,7 +112,7 @@ class Api:
         state = await self.live.document()
         if other is not None:
             told = {"instance": query.instance, "taken": other.time}
-            told |= {name: getattr(other, name) for name in ("llm", "checks", "breakers", "metrics")}
+            told |= {name: getattr(other, name) for name in ("llm", "checks", "breakers", "outages", "metrics")}
             state = state.model_copy(update=told)
         return state
 

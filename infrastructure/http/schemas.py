@@ -126,13 +126,14 @@ class InstanceSnapshot(BaseModel):
     llm: bool
     checks: dict[str, CheckDocument]
     breakers: dict[str, Text]
+    outages: list[OutageDocument]
     metrics: dict[str, float | None]
     given: list[str] = Field(description="settings")
     settings: dict[str, Text | None]
 
 
 class State(BaseModel):
-    """`llm`, `checks`, `breakers` and `metrics` are those of `instance`; all else as the answering process sees it.
+    """Of `instance` are `llm`, `checks`, `breakers`, `outages` and `metrics`; all else the answering one sees itself.
 
     `metrics` are as at /metrics but without the buckets of histograms.
     """

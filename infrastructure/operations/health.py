@@ -276,10 +276,8 @@ class PipelineHealth:
 
     def of_process(self) -> dict[str, object]:
         """What this process alone knows, as a JSON object, without asking anybody."""
-        breakers = {
-            name: self._report(name, None, breaker).in_words(self.settings)
-            for name, breaker in self._observer.open_breakers.items()
-        }
+        outages = [self._report(name, None, breaker) for name, breaker in self._observer.open_breakers.items()]
+        breakers = {outage.service: outage.in_words(self.settings) for outage in outages}
         checks = {name: Check(name not in breakers, breakers.get(name, "")) for name in ("redis", "store")}
         loaded = are_any(self._classifier.snapshot.patterns)
         checks["patterns"] = Check(loaded, "" if loaded else no_patterns(self.settings))
@@ -290,6 +288,7 @@ class PipelineHealth:
             "llm": self.settings.asks_llm,
             "checks": {name: asdict(check) for name, check in checks.items()},
             "breakers": breakers,
+            "outages": [_outage(outage, self.settings) for outage in outages],
             "metrics": self._metrics(),
         }
 

@@ -24,6 +24,7 @@ class InstanceSnapshots:
     def __init__(self, health: PipelineHealth, snapshots: InstanceSnapshotsPort) -> None:
         self._health = health
         self._snapshots = snapshots
+        self._chosen = settings_of(health.settings)._asdict()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tells until `stop` is set. Errors here stop nothing else."""
@@ -36,12 +37,11 @@ class InstanceSnapshots:
             await pause(stop, _EVERY_SECONDS)
 
     async def tell(self) -> None:
-        settings = self._health.settings
-        document = self._health.of_process() | settings_of(settings)._asdict()
+        document = self._health.of_process() | self._chosen
         if len(text := json.dumps(document)) > _MOST_CHARACTERS:
             text = json.dumps(document | {"metrics": {}})
         with suppress(RedisOutage):  # the breakers tell of it
-            await self._snapshots.put(settings.consumer_name, text)
+            await self._snapshots.put(self._health.settings.consumer_name, text)
 
 
 class ChosenSettings(NamedTuple):

@@ -353,6 +353,7 @@ async def test_an_instance_shows_what_another_one_tells_of_itself(door: Door, pi
     assert (state["instance"], state["metrics"][committed]) == (other.consumer_name, 5)
     assert 0 <= state["time"] - state["taken"] < DEADLINE
     assert (state["checks"]["store"]["ok"], state["breakers"].keys(), state["level"]) == (False, {"store"}, "healthy")
+    assert [(it["service"], it["words"]) for it in state["outages"]] == [("store", state["checks"]["store"]["why"])]
     assert (mine["metrics"][committed], mine["time"]) == (1, mine["taken"])
     shown = {it["name"]: (it["value"], it["isSet"]) for it in system["settings"]}
     assert (system["instance"], shown["BATCH_MAX"]) == (other.consumer_name, ("7", True))
