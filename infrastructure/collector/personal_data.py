@@ -9,7 +9,7 @@ from time import time
 
 import msgspec
 
-from domains.collector.erasures import Erasures, erasure_key, erasures_of
+from domains.collector.erasures import NOBODY, Erasures, erasure_key, erasures_of
 from domains.collector.model import RAW_PREFIX, Form, Record
 from domains.userData.model import PersonalItem
 from infrastructure.collector.archive import Archive
@@ -27,46 +27,51 @@ class CollectedPersonalData:
 
     A collector leaves it out when it archives its log, and a replay when it reads the archive. What neither can read,
     and copies of damaged segments, are searched for the bytes of the user's id, and are written anew without it.
+    Where there is no archive, the log is left as it is: it lasts until the stream has it.
     """
 
-    def __init__(self, archive: Archive, log: Path) -> None:
+    def __init__(self, archive: Archive | None, log: Path) -> None:
         self._archive = archive
         self._log = log
 
     async def of_user(self, user_id: str) -> AsyncIterator[PersonalItem]:
-        erasures = await erasures_of(self._archive)
-        async for key in self._archive.keys(PREFIX):
-            data = await self._archive.get(key)
-            for item in await asyncio.to_thread(lambda: [*_of_object(key, data, user_id, erasures)]):  # noqa: B023
-                yield item
+        erasures = NOBODY
+        if self._archive is not None:
+            erasures = await erasures_of(self._archive)
+            async for key in self._archive.keys(PREFIX):
+                data = await self._archive.get(key)
+                for item in await asyncio.to_thread(lambda: [*_of_object(key, data, user_id, erasures)]):  # noqa: B023
+                    yield item
         for item in await asyncio.to_thread(lambda: [*_of_log(self._log, user_id, erasures)]):
             yield item
-        async for key, data in self._unreadable(user_id):
+        async for key, data in _unreadable(self._archive, user_id):
             yield PersonalItem(_UNREADABLE, {"key": key, "bytes": len(data)})
         for path, data in await asyncio.to_thread(_damaged, self._log, user_id):
             yield PersonalItem(_UNREADABLE, {"segment": f"{path.parent.name}/{path.name}", "bytes": len(data)})
 
     async def erase(self, user_id: str) -> Counter[str]:
-        found, left = Counter[str](), False
-        async for item in self.of_user(user_id):
-            if item.place == _UNREADABLE:
-                left = True
-            else:
+        found = Counter[str]()
+        if self._archive is not None:
+            async for item in self.of_user(user_id):
                 found[item.place] += 1
-        if found or left:
-            now = time()
-            await self._archive.put(erasure_key(user_id, now), gzipped(b"{}\n"))
-        async for key, data in self._unreadable(user_id):
-            await self._archive.replace(key, _without(user_id, data))
-            found[_UNREADABLE] += 1
+            if found:
+                now = time()
+                await self._archive.put(erasure_key(user_id, now), gzipped(b"{}\n"))
+            del found[_UNREADABLE]  # some of it may be left
+            async for key, data in _unreadable(self._archive, user_id):
+                await self._archive.replace(key, _without(user_id, data))
+                found[_UNREADABLE] += 1
         for path, data in await asyncio.to_thread(_damaged, self._log, user_id):
             await asyncio.to_thread(path.write_bytes, _without(user_id, data))
             found[_UNREADABLE] += 1
         return found
 
-    async def _unreadable(self, user_id: str) -> AsyncIterator[tuple[str, bytes]]:
-        async for key in self._archive.keys(RAW_PREFIX, ".raw"):
-            data = await self._archive.get(key)
+
+async def _unreadable(archive: Archive | None, user_id: str) -> AsyncIterator[tuple[str, bytes]]:
+    """Objects of what a collector could not read that name the user."""
+    if archive is not None:
+        async for key in archive.keys(RAW_PREFIX, ".raw"):
+            data = await archive.get(key)
             if _names(user_id, data):
                 yield key, data
 

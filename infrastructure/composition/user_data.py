@@ -24,8 +24,7 @@ def user_data_of(container: Container) -> UserData:
 
 def _stores(container: Container) -> Iterator[PersonalDataPort]:
     settings = container.settings()
-    if (archive := archive_of(settings)) is not None:
-        yield CollectedPersonalData(archive, settings.collect_dir or settings.data_dir / "collector")
+    yield CollectedPersonalData(archive_of(settings), settings.collect_dir or settings.data_dir / "collector")
     yield UserDocuments(container.personal_documents())
 
     async def settle() -> None:
