@@ -36,7 +36,7 @@ _BROWSERS = {
     "safari": _Browser("safari safari-technology-preview"),
     "orion": _Browser("orion"),
     "firefox": _Browser(
-        "firefox firefox-esr firefox-esr-esr128 firefox-esr-esr140 firefox-beta firefox-developer-edition "
+        "firefox mozilla-firefox firefox-esr firefox-esr-esr128 firefox-esr-esr140 firefox-beta firefox-developer-edition "
         "firefoxdeveloperedition firefox-aurora firefox-nightly firefox-trunk-dev nightly navigator "
         "org.mozilla.firefox"
     ),
