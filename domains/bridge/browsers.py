@@ -36,9 +36,9 @@ _BROWSERS = {
     "safari": _Browser("safari safari-technology-preview"),
     "orion": _Browser("orion"),
     "firefox": _Browser(
-        "firefox mozilla-firefox firefox-esr firefox-esr-esr128 firefox-esr-esr140 firefox-beta firefox-developer-edition "
-        "firefoxdeveloperedition firefox-aurora firefox-nightly firefox-trunk-dev nightly navigator "
-        "org.mozilla.firefox"
+        "firefox mozilla-firefox firefox-esr firefox-esr-esr128 firefox-esr-esr140 firefox-beta "
+        "firefox-developer-edition firefoxdeveloperedition firefox-aurora firefox-nightly firefox-trunk-dev nightly "
+        "navigator org.mozilla.firefox"
     ),
     "librewolf": _Browser("librewolf librewolf-portable librewolf-default io.gitlab.librewolf-community", "firefox"),
     "waterfox": _Browser("waterfox net.waterfox.waterfox", "firefox"),
