@@ -13,7 +13,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from domains.kernel.resilience import Breaker
 from domains.operations.ports import TaskObserver, TaskQueuePort
-from infrastructure.operations.task_runner import request_for
+from infrastructure.operations.task_runner import SCHEDULED, request_for
 
 _LATE = timedelta(seconds=30)
 """By so much a busy event loop may be late. Beyond, the time was missed."""
@@ -46,7 +46,7 @@ class Schedule:
             name = f"{task} {cron}"  # with another expression it begins anew: nothing was missed then
             since = datetime.fromtimestamp(await self._queue.scheduled_until(name, now.timestamp()), self._zone)
             if (due := _last_time(trigger, since, now)) is not None:
-                request = request_for(task, f"schedule:{task}:{due:%Y-%m-%dT%H:%M}")
+                request = request_for(task, f"{SCHEDULED}{task}:{due:%Y-%m-%dT%H:%M}")
                 if await self._queue.send_scheduled(name, due.timestamp(), request) and now - due > _LATE:
                     self._observer.schedule_caught_up(task, due)
             if (following := trigger.get_next_fire_time(due, now)) is not None:

@@ -22,6 +22,8 @@ from infrastructure.operations.task_registry import Params
 from infrastructure.operations.tasks import Data, Task
 
 _WAIT_SECONDS = 1
+SCHEDULED = "schedule:"
+"""How the ids of requests begin that the schedule makes."""
 _TELL_SECONDS = 1.0
 _LONGEST = 65_536
 """Characters of a request. A longer one is refused."""
@@ -94,7 +96,7 @@ class TaskRunner:
         else:
             await tell(TaskState.STARTED, {})
             state, data = await self._outcome(task, params, tell)
-            if self._audit is not None and request.task_type != "ping":
+            if self._audit is not None and request.task_type != "ping" and not _did_nothing(request.id, state, data):
                 done = f"{state}: {json.dumps(data, ensure_ascii=False, default=str)}"
                 await self._audit.note(
                     f"task {request.id}", request.task_type, json.dumps(request.params or {}), done
@@ -162,6 +164,12 @@ class TaskRunner:
         if (fault is None) != self._channel_works:
             self._channel_works = fault is None
             self._observer.breaker_changed("status_channel", fault is not None, fault)
+
+
+def _did_nothing(request_id: object, state: TaskState, data: Data) -> bool:
+    """Whether the schedule ran it, as it does each hour, and it has changed nothing: no figure but zeros."""
+    was_due = str(request_id).startswith(SCHEDULED)
+    return was_due and state is TaskState.COMPLETED and not any(isinstance(it, int) and it for it in data.values())
 
 
 def request_for(task: str, request_id: str, params: Mapping[str, object] | None = None) -> str:

@@ -319,6 +319,8 @@ async def test_what_a_task_did_is_noted(container: Container, spring: Spring) ->
     await spring.hears("started", "completed")
     spring.send("rebuild_leaderboard", "7", date="1000-01-01")
     await spring.hears("started", "failed")
+    spring.send("apply_corrections", "schedule:apply_corrections:2025-09-02T00:27")  # which changes nothing
+    await spring.hears("started", "completed")
     await spring.nothing_left()
 
     (latest, foreign), _ = await container.audit().page(10)
