@@ -1,6 +1,8 @@
 """The consumer as it is deployed: real servers, settings from the environment, JSON logs."""
 
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,7 @@ from pymongo import MongoClient
 
 from infrastructure.process.embedded_redis import find_redis_server
 from tests.e2e.conftest import Places
-from tests.e2e.processes import Running, until
+from tests.e2e.processes import ROOT, Running, until
 from tests.messages import data_id, linked_message, log_id, message, spring_data, spring_log
 from tests.servers import RedisServer, free_port, redis_with_sentinels
 
@@ -239,6 +241,34 @@ def test_sentinels_and_a_failover(place: Places, tmp_path: Path) -> None:
         assert pipeline.board("work") == {"user-1": 240.0}
         assert not pipeline.redis_runs(), "nothing is embedded here"
         assert consumer.stop() == 0
+
+
+def test_what_restores_redis_in_its_container_works_as_typed(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (script,) = re.findall(r"run --rm -T redis sh -c '(.*?)' < redis-backup.rdb", page, re.DOTALL)
+    data, bin_, port = tmp_path / "data", tmp_path / "bin", free_port()
+    for directory in (data, bin_):
+        directory.mkdir()
+    for name, option in (("redis-server", "--port"), ("redis-cli", "-p")):  # a container has a port of its own
+        command = f"{Path(find_redis_server()).with_name(name)} {option} {port}"
+        (bin_ / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (bin_ / name).chmod(0o755)
+    server = RedisServer(data).start()
+    with server.client() as client:
+        client.zadd("board", {"user": 1.5})
+        client.save()
+    backup = (data / "dump.rdb").read_bytes()
+    with server.client() as client:
+        client.zadd("board", {"user": 9.0})
+    server.stop()
+    environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "REDISCLI_AUTH": "of the container"}
+
+    subprocess.run(["sh", "-c", script], cwd=data, env=environment, input=backup, check=True, timeout=60)
+
+    server = RedisServer(data).start()
+    with server.client() as client:
+        assert client.zscore("board", "user") == 1.5
+    server.stop()
 
 
 def test_boards_are_whole_again_after_redis_was_lost(place: Places, tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ OTHER_NAMES = {
     "POSTGRES_TEST_URL",  # of the tests
     "OPTIONAL_TIERS",  # in infrastructure/settings
     "POMOCORE_MONGO_PASSWORD",  # of compose.yaml
+    "MONGO_INITDB_ROOT_PASSWORD",
+    "MONGO_INITDB_ROOT_USERNAME",
+    "REDISCLI_AUTH",
     "SUPERSET_PASSWORD",
     "SUPERSET_SECRET_KEY",
     "POMOCORE_REDIS_PASSWORD",
