@@ -5,10 +5,12 @@ python -m cmd.send TASK
 
 import asyncio
 import json
-from cmd._output import Json, fail, print_json, say
+from cmd._output import Json, fail, print_json, print_tables, say, table
 from cmd._run import no_such, run, running_container, settings_or_exit, this_user
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -17,10 +19,13 @@ import typer
 from domains.operations.model import ENDS, TaskState, TaskStatus
 from domains.operations.ports import TaskQueuePort
 from infrastructure.observing.printable import printable
+from infrastructure.observing.readable import local_time
 from infrastructure.operations.task_registry import TASKS
 from infrastructure.operations.task_runner import request_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_RUNS = 200
 
 
 def _help() -> str:
@@ -40,15 +45,23 @@ def _help() -> str:
 
 @app.command(help=_help())
 def main(
-    task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
+    task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")] = "",
     param: Annotated[
         list[str] | None,
         typer.Option(help="parameter as key=value, may be repeated; the value is JSON, or else text"),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="show its status until it is completed or failed")] = False,
     timeout: Annotated[float, typer.Option(help="greatest number of seconds to wait", min=0.1)] = 600.0,
+    lists: Annotated[
+        bool, typer.Option("--list", help="show all tasks, when the schedule runs them next, and their last runs")
+    ] = False,
     as_json: Json = False,
 ) -> None:
+    if lists:
+        _list(as_json)
+        return
+    if not task:
+        fail("Say which: TASK, or --list", 2)
     if task not in TASKS:
         no_such("task", task, TASKS)
     params = dict(map(_pair, param or ()))
@@ -67,6 +80,30 @@ def main(
         else:
             say(f"sent as {request_id}")
         return 0
+
+    run(work)
+
+
+def _list(as_json: bool) -> None:
+    from infrastructure.operations.schedule import next_time
+
+    settings = settings_or_exit()
+    now, when = datetime.now(settings.zone), partial(local_time, zone=settings.zone)
+
+    async def work() -> None:
+        async with running_container(settings) as container:
+            last = {run.task: run for run in reversed(await container.task_queue().runs(_RUNS))}
+        due = {name: next_time(cron, now) for name, cron in settings.schedule.items() if settings.commands}
+        if as_json:
+            runs = {name: run._asdict() for name, run in last.items()}
+            print_json([{"task": name, "next": due.get(name), "lastRun": runs.get(name)} for name in TASKS])
+            return
+        rows = []
+        for name in TASKS:
+            ended, next_run = last.get(name), due.get(name)
+            started = when(datetime.fromisoformat(ended.started).timestamp()) if ended else ""
+            rows.append((name, when(next_run) if next_run else "", started, ended.status if ended else ""))
+        print_tables(table(("Task", "Next", "Last", "How it ended"), rows, whole=("Task", "Next", "Last")))
 
     run(work)
 

@@ -1,6 +1,7 @@
 """The commands beside the consumer, each run as a user runs it."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -278,6 +279,10 @@ def test_what_a_person_did_is_noted(running: Pipeline) -> None:
     assert letter["id"] in running.run("audit", **address).out
     sent = ("send", "apply_retention", "--param", "dry_run=true", "--wait")
     assert running.run(*sent, **address).code == 0
+    listed = next(it for it in running.run("send", "--list", "--json", **address).json() if it["lastRun"])
+    assert (listed["task"], listed["lastRun"]["status"], listed["next"] > 0) == ("apply_retention", "completed", True)
+    (line,) = re.findall(r"^apply_retention .*", running.run("send", "--list", **address).out, re.MULTILINE)
+    assert re.fullmatch(r"apply_retention( +20[-0-9]+ [:0-9]+ KST){2}  completed", line)
     who = [it["who"] for it in running.run("audit", "--json", **address).json() if it["what"] == "apply_retention"]
     assert who[0].startswith(f"task cmd.send by {change['who']}: ")
 

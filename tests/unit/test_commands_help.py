@@ -165,6 +165,7 @@ def test_a_file_that_is_no_text_is_a_bad_line() -> None:
             ["rebuild_leaderboard", "--param", "dat=x"],
             "dat: no such parameter of rebuild_leaderboard; did you mean date?",
         ),
+        ("send", [], "Say which: TASK, or --list"),
         ("users", ["erase", "", "--yes"], "is empty"),
         ("leaderboard", ["Cooking"], "Cooking: no such category; there are AFK, Browsing,"),
         ("leaderboard", ["work", "--date", "2025-02-30"], "--date 2025-02-30: not a date such as 2025-09-02"),
