@@ -44,7 +44,7 @@ _HEADERS = {
     name.encode(): name
     for name in (
         "authorization", "content-encoding", "content-length", "content-type", "expect", "forwarded", "host",
-        "idempotency-key", "origin", "x-forwarded-for",
+        "idempotency-key", "origin", "transfer-encoding", "x-forwarded-for",
     )
 }  # fmt: skip
 """Those that matter here; the others are not kept."""
@@ -335,13 +335,27 @@ class _Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(Refused(400, "no upgrades"))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             self._fail(cause if isinstance(cause, Refused) else Refused(400, "the request cannot be read"))
         except httptools.HttpParserError:
             self._fail(Refused(400, "the request cannot be read"))
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Reads the request anew as one that asks for no other protocol: the parser takes what follows for that.
+
+        Java's HttpClient asks for HTTP/2 with each post, unless it is told otherwise.
+        """
+        method, version, request = self._parser.get_method(), self._parser.get_http_version(), self._request
+        if method == b"CONNECT":
+            self._fail(Refused(400, "this is no proxy"))
+            return
+        self._parser = httptools.HttpRequestParser(self)
+        lines = [f"{name}: {it}\r\n" for name, it in request.headers.items() if name != "expect"]
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, request.path, version.encode(), "".join(lines).encode("latin-1"))
+        self.data_received(head + rest)
 
     def pause_writing(self) -> None:
         if self._transport is not None:
@@ -393,6 +407,8 @@ class _Connection(asyncio.Protocol):
         self._request.size = 0
 
     def on_message_complete(self) -> None:
+        if self._parser.should_upgrade():
+            return
         request = self._request
         self._has_come()
         request.keep = self._parser.should_keep_alive()

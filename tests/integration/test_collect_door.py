@@ -198,6 +198,29 @@ async def test_requests_on_a_connection_are_answered_in_their_order(place: Place
     assert [f'["{number}"]' in answer for number, answer in enumerate(answers[:-1]) if number % 3] == [True] * 66
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_an_upgrade_is_ignored(place: Place, at_once: bool) -> None:
+    """So Java's HttpClient posts."""
+    head = (
+        b"POST /collect HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nHost: localhost\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAEAAEAAAAIAAAAB\r\nContent-Type: application/json\r\n"
+    )
+    bodies = [b'{"eventId":"%d"}' % number for number in range(3)]
+    sized = [head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies[:2]]
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(bodies[2]), bodies[2])
+    sent = b"".join([*sized, chunked, b"CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+    wire, connection = Wire(), place.door()
+    connection.connection_made(wire)
+    for part in [sent] if at_once else [sent[n : n + 1] for n in range(len(sent))]:
+        connection.data_received(part)  # type: ignore[attr-defined]
+    while len(wire.written) < 4:
+        await asyncio.sleep(0)
+
+    assert [it[9:12] for it in wire.written] == [b"202", b"202", b"202", b"400"]
+    assert place.bodies() == bodies
+    assert place.collector.receiving == 0
+
+
 class Wire(asyncio.Transport):
     """A connection from this machine. What is written to it is kept."""
 
