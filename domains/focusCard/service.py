@@ -302,14 +302,16 @@ class FocusCards:
         return self._names
 
     def _signatures(self, users: Sequence[str], boards: _Boards, scores: Scores) -> dict[str, str]:
-        """Of each user: equal as long as all boards say the same of them, on the same day, with the same goal."""
+        """Of each user: equal as long as all boards say the same of them, on the same day, with the same settings."""
         asked = sorted(boards.all)
         said: dict[str, list[float]] = {user: [] for user in users}
         for n, board in enumerate(asked):
             for user, seconds in scores.seconds.get(board, {}).items():
                 if seconds and user in said:
                     said[user] += n, seconds
-        head = f"{self.today().toordinal()} {self._goal_minutes} {asked} "
+        calendar = self._calendar
+        settings = self._goal_minutes, calendar.zone.key, sorted(calendar.work_categories)
+        head = f"{self.today().toordinal()} {settings} {asked} "
         begun = blake2b(head.encode("utf-8", "surrogatepass"), digest_size=12)
         signatures = {}
         for user, figures in said.items():

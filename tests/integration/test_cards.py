@@ -121,6 +121,27 @@ async def test_only_what_has_changed_is_written_again(container: Container, past
     assert await wrong(container, past, today) == {}
 
 
+@pytest.mark.parametrize(
+    "changed", [{"focus_goal_minutes": 500}, {"work_categories": "Design"}, {"timezone": "Asia/Shanghai"}]
+)
+async def test_other_settings_make_other_cards(
+    settings: Settings, container: Container, past: Past, changed: dict[str, object]
+) -> None:
+    today = container.cards().today()
+    await run(container)
+
+    async with running_container(settings.model_validate(settings.model_dump() | changed)) as other:
+        await run(other, today)
+
+        for user in past.users[:9]:
+            cards = (
+                await other.cards().card(user, Period.DAY, today),
+                await other.cards().made_now(user, Period.DAY, today),
+            )
+            stored, now = ({**card.document, "as_of": ""} for card in cards)
+            assert stored == now
+
+
 async def test_one_run_is_under_way_at_a_time_and_can_be_taken_up_again(container: Container, past: Past) -> None:
     runs = container.card_runs()
     started = await runs.start()
