@@ -161,7 +161,7 @@ class SegmentedSpanLog:
         dones, self._dones = self._dones, []
         results: list[Position | Outage] = []
         try:
-            file = self._open = self._open or self._begun()
+            file = self._open or self._begun()
             offset = file.size
             for length in lengths:
                 results.append(Position(file.number, offset))
@@ -202,7 +202,7 @@ class SegmentedSpanLog:
         number = max(int(time() * 1000), max(self._files, default=0) + 1, self._published.segment + 1)
         path = self._directory / f"{number:013d}.log"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        file = self._files[number] = _File(number, path, 0, fd)
+        file = self._open = self._files[number] = _File(number, path, 0, fd)
         _sync_directory(self._directory)
         file.due = asyncio.get_running_loop().call_later(self._flush_seconds, self._set_due, file)
         return file

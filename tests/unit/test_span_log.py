@@ -187,6 +187,23 @@ async def test_a_segment_that_is_old_is_closed_though_nothing_comes(tmp_path: Pa
     log.close()
 
 
+async def test_a_segment_whose_directory_cannot_be_synced_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(directory: Path) -> None:
+        raise OSError(errno.EIO, "I/O error")
+
+    async with running(tmp_path) as log:
+        files = len(os.listdir("/proc/self/fd"))
+        with monkeypatch.context() as patched:
+            patched.setattr("infrastructure.collector.span_log._sync_directory", failing)
+            assert isinstance((await append(log, post(0)))[0], LogOutage)
+
+        assert len(os.listdir("/proc/self/fd")) <= files
+        assert (log.spooled_files, [*tmp_path.glob("*.log")]) == (0, [])
+        assert isinstance((await append(log, post(1)))[0], Position)
+
+
 async def test_a_log_that_is_ended_during_a_sync_lets_it_end(tmp_path: Path) -> None:
     ended, results = list[int](), list[object]()
     loop = asyncio.get_running_loop()
