@@ -341,7 +341,8 @@ class _Connection(asyncio.Protocol):
             cause = error.__context__
             self._fail(cause if isinstance(cause, Refused) else Refused(400, "the request cannot be read"))
         except httptools.HttpParserError:
-            self._fail(Refused(400, "the request cannot be read"))
+            if not self._closing:  # else it is about what follows the last request
+                self._fail(Refused(400, "the request cannot be read"))
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Reads the request anew as one that asks for no other protocol: the parser takes what follows for that.

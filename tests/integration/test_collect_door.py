@@ -198,6 +198,18 @@ async def test_requests_on_a_connection_are_answered_in_their_order(place: Place
     assert [f'["{number}"]' in answer for number, answer in enumerate(answers[:-1]) if number % 3] == [True] * 66
 
 
+async def test_what_follows_the_last_request_is_not_read(place: Place) -> None:
+    head = b"POST /collect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+    wire, connection = Wire(), place.door()
+    connection.connection_made(wire)
+    connection.data_received(head + b"Connection: close\r\n\r\n{}" + head + b"\r\n{}")  # type: ignore[attr-defined]
+    while not wire.written:
+        await asyncio.sleep(0)
+
+    assert [it[9:12] for it in wire.written] == [b"202"]
+    assert place.bodies() == [b"{}"]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_an_upgrade_is_ignored(place: Place, at_once: bool) -> None:
     """So Java's HttpClient posts."""
