@@ -302,10 +302,11 @@ def update_sites(
 
 
 async def _note(settings: Settings, what: str, items: list[str]) -> None:
-    if settings.redis_addr and items:
+    embedded = not settings.mongo_uri and not settings.database_url
+    if items and (settings.redis_addr or embedded):
         async with running_container(settings) as container:
             more = ", …" if len(items) > _NOTED else ""
-            await note_change(container, what, ", ".join(items[:_NOTED]) + more, f"{len(items)}")
+            await note_change(container, what, ", ".join(items[:_NOTED]) + more, f"{len(items)} in all")
 
 
 @asynccontextmanager

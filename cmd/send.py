@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
+from secrets import token_hex
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 
@@ -67,7 +67,7 @@ def main(
     params = dict(map(_pair, param or ()))
     for name in params.keys() - TASKS[task].parameters.keys():
         no_such(f"parameter of {task}", name, TASKS[task].parameters)
-    settings, request_id = settings_or_exit(), f"cmd.send by {this_user()}: {uuid4().hex}"  # the audit shows it
+    settings, request_id = settings_or_exit(), f"cmd.send by {this_user()}: {token_hex(4)}"  # the audit shows it
     request = request_for(task, request_id, params)
 
     async def work() -> int:

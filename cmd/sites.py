@@ -13,7 +13,7 @@ import typer
 
 from domains.siteProfile.crawl import Crawled, NoSite
 from domains.siteProfile.model import SiteProfile, SiteState, as_json
-from infrastructure.observing.readable import duration, local_time
+from infrastructure.observing.readable import duration, in_words, local_time
 
 if TYPE_CHECKING:
     from infrastructure.settings import Settings
@@ -104,7 +104,7 @@ def crawl(
                 done: dict[str, object] = {"queued": queued, "refused": refused}
             else:
                 done = dict((await sites.run(_tells_nobody))._asdict())
-            await note_change(container, "crawl sites", ", ".join(hosts or ()), str(done))
+            await note_change(container, "crawl sites", ", ".join(hosts or ()), in_words(done))
         if as_json_:
             print_json(done)
         else:

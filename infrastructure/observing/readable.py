@@ -3,6 +3,7 @@
 How long users worked is said in hours and minutes, as on their cards: `infrastructure.cards.words.duration`.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -33,3 +34,14 @@ def share(value: float) -> str:
 def _number(value: float) -> str:
     shown = f"{value:.1f}" if value < 10 else f"{value:,.0f}"
     return shown.removesuffix(".0")
+
+
+def in_words(values: Mapping[str, object]) -> str:
+    """What a person reads of a task's parameters or of what it did: zeros and what is empty are left out."""
+    return "; ".join(f"{name}: {_plain(value)}" for name, value in values.items() if value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    return ", ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)

@@ -18,12 +18,15 @@ from domains.kernel.errors import Outage, PipelineError, RedisOutage
 from domains.kernel.resilience import Breaker, cancel_all, pause
 from domains.operations.model import LEASE_SECONDS, TaskState, TaskStatus
 from domains.operations.ports import AuditPort, TaskObserver, TaskQueuePort
+from infrastructure.observing.readable import in_words
 from infrastructure.operations.task_registry import Params
 from infrastructure.operations.tasks import Data, Task
 
 _WAIT_SECONDS = 1
 SCHEDULED = "schedule:"
 """How the ids of requests begin that the schedule makes."""
+CORRECTION = "correction:"
+"""How the ids of requests begin that a correction in the console makes, which is an entry of the audit itself."""
 _TELL_SECONDS = 1.0
 _LONGEST = 65_536
 """Characters of a request. A longer one is refused."""
@@ -97,10 +100,9 @@ class TaskRunner:
             await tell(TaskState.STARTED, {})
             state, data = await self._outcome(task, params, tell)
             if self._audit is not None and request.task_type != "ping" and not _did_nothing(request.id, state, data):
-                done = f"{state}: {json.dumps(data, ensure_ascii=False, default=str)}"
-                await self._audit.note(
-                    f"task {request.id}", request.task_type, json.dumps(request.params or {}), done
-                )
+                asked, done = in_words(request.params or {}), in_words(data)
+                outcome = f"{state}; {done}" if done else str(state)
+                await self._audit.note(f"task {request.id}", request.task_type, asked, outcome)
             await tell(state, data)
         await self._redis.run(lambda: self._queue.finished(text))
 
@@ -167,9 +169,9 @@ class TaskRunner:
 
 
 def _did_nothing(request_id: object, state: TaskState, data: Data) -> bool:
-    """Whether the schedule ran it, as it does each hour, and it has changed nothing: no figure but zeros."""
-    was_due = str(request_id).startswith(SCHEDULED)
-    return was_due and state is TaskState.COMPLETED and not any(isinstance(it, int) and it for it in data.values())
+    """Whether nobody asked for it by itself, and it has changed nothing: no figure but zeros."""
+    follows = str(request_id).startswith((SCHEDULED, CORRECTION))
+    return follows and state is TaskState.COMPLETED and not any(isinstance(it, int) and it for it in data.values())
 
 
 def request_for(task: str, request_id: str, params: Mapping[str, object] | None = None) -> str:

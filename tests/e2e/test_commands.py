@@ -277,6 +277,10 @@ def test_what_a_person_did_is_noted(running: Pipeline) -> None:
     assert (change["what"], change["item"], change["outcome"]) == ("dropped dead letters", letter["id"], "1 dropped")
     assert " on " in change["who"]
     assert letter["id"] in running.run("audit", **address).out
+    rules = json.dumps([{"category": "Design", "appPatterns": ["To be noted"], "domainPatterns": []}])
+    assert running.run("patterns", "import", "/dev/stdin", input=rules).code == 0, "Redis is the embedded one here"
+    (change, *_) = running.run("audit", "--json", **address).json()
+    assert (change["what"], change["item"], change["outcome"]) == ("imported patterns", "To be noted", "1 in all")
     sent = ("send", "apply_retention", "--param", "dry_run=true", "--wait")
     assert running.run(*sent, **address).code == 0
     listed = next(it for it in running.run("send", "--list", "--json", **address).json() if it["lastRun"])

@@ -321,11 +321,13 @@ async def test_what_a_task_did_is_noted(container: Container, spring: Spring) ->
     await spring.hears("started", "failed")
     spring.send("apply_corrections", "schedule:apply_corrections:2025-09-02T00:27")  # which changes nothing
     await spring.hears("started", "completed")
+    spring.send("apply_corrections", "correction:of-a-page-that-asked-twice")
+    await spring.hears("started", "completed")
     await spring.nothing_left()
 
     (latest, foreign), _ = await container.audit().page(10)
-    assert (latest.who, latest.what, latest.item) == ("task 7", "rebuild_leaderboard", '{"date": "1000-01-01"}')
-    assert latest.outcome.startswith('failed: {"reason": "the server has archived')
+    assert (latest.who, latest.what, latest.item) == ("task 7", "rebuild_leaderboard", "date: 1000-01-01")
+    assert latest.outcome.startswith("failed; reason: the server has archived")
     assert foreign[1:] == ("", "", "", "")
 
 

@@ -13,7 +13,7 @@ import pytest
 from domains.activityEvent.quality import PROBLEMS, SourceQuality
 from domains.kernel.errors import OutageKind
 from domains.kernel.window import Window
-from domains.operations.model import Instance, StreamFigures
+from domains.operations.model import ENDS, Instance, Outcome, StreamFigures
 from domains.patternClassifier.explain import explain
 from domains.patternClassifier.model import Tier
 from domains.patternClassifier.rules import RuleSet
@@ -176,6 +176,18 @@ def test_every_change_of_the_audit_can_be_said_in_korean() -> None:
     assert len(said) > 10
     assert untranslated(re.sub(r"\{[^}]*\}", "x", text) for text in said) == set()
     assert untranslated(["replayed a dead letter", "corrected (a, b) and replayed dead letters"]) == set()
+
+
+def test_how_every_change_ended_can_be_said_in_korean() -> None:
+    calls = r'(?:changed\(request|note_change\(container)[^\n]*, f?"((?:[^"{]|\{[^}]*\})+)"\)'
+    sources = [*ROOT.glob("infrastructure/http/*.py"), *ROOT.glob("cmd/*.py")]
+    found = {text for path in sources for text in re.findall(calls, path.read_text()) if "{" in text}
+    said = {re.sub(r"\{[^}]*\}", "3", text) for text in found}
+
+    assert len(said) > 6, said
+    assert untranslated(said) == set()
+    assert untranslated([*Outcome, "done", "3 items, 3 left", "3 replayed: 1 committed, 1 died, 1 waiting"]) == set()
+    assert untranslated(f"{state}; reason: it failed" for state in ENDS) == set()
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -113,6 +113,26 @@ const KOREAN = [
   ["erased a user", "사용자의 데이터를 지움"],
   ["had a site visited", "사이트를 방문하게 함"],
   ["forgot a site", "사이트를 지움"],
+  // How it ended
+  ["done", "완료"],
+  ["completed", "완료"],
+  ["failed", "실패"],
+  ["reason: (.+)", "이유: $1"],
+  ["committed", "커밋됨"],
+  ["died", "다시 실패함"],
+  ["waiting", "대기"],
+  ["queued: (.+)", "대기열에 넣음: $1"],
+  ["refused: (.+)", "거절함: $1"],
+  ["(\\d+) of (\\d+)", "$2건 중 $1건"],
+  ["(\\d+) items?", "$1건"],
+  ["(\\d+) items?, (\\d+) left", "$1건, $2건 남음"],
+  ["(\\d+) dropped", "$1건 삭제함"],
+  ["(\\d+) forgotten", "$1건 지움"],
+  ["(\\d+) in all", "모두 $1건"],
+  ["(\\d+) changed, (\\d+) boards?", "$1건 바뀜, 순위표 $2개"],
+  ["(\\d+) usage logs? changed, (\\d+) boards?", "사용 기록 $1건 바뀜, 순위표 $2개"],
+  ["(\\d+) events? added", "이벤트 $1건 더함"],
+  ["(\\d+) replayed: (\\d+) committed, (\\d+) died(?: again)?, (\\d+) waiting", "$1건 재처리함: $2건 커밋, $3건 다시 실패, $4건 대기"],
 ].map(([english, korean]) => [new RegExp(`^${english}$`, "u"), korean]);
 
 function clause(text) {
