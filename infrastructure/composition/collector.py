@@ -10,7 +10,7 @@ from domains.collector.model import Durability
 from domains.collector.service import Bounds, Collector
 from domains.kernel.resilience import cancel_all
 from infrastructure.collector.archive import Archive, open_archive
-from infrastructure.collector.events import BodyError, split
+from infrastructure.collector.events import BodyError, ids_of, split
 from infrastructure.collector.span_log import LogInUse, SegmentedSpanLog
 from infrastructure.collector.tokens import tokens_of
 from infrastructure.composition.container import Container
@@ -155,8 +155,12 @@ def _open_log(settings: Settings, durability: Durability) -> SegmentedSpanLog:
 
 def _remember_recent(collector: Collector, log: SegmentedSpanLog) -> None:
     for record in log.recent(_RECENT_BYTES):
+        post = record.post
         try:
-            events = split(record.post.form, record.post.body)
+            events = split(post.form, post.body)
         except BodyError:
             continue
-        collector.remember(record.post.source, [event.own_id for event in events if event.own_id])
+        ids = ids_of(log.instance, record.position, post, events)
+        collector.remember(
+            post.source, [it for it, event in zip(ids, events, strict=True) if post.key or event.own_id]
+        )

@@ -129,6 +129,20 @@ def test_a_span_that_is_posted_beside_the_consumer_is_on_a_board(place: Places) 
     assert len(archived(pipeline.directory)) == 2
 
 
+def test_what_a_client_sends_again_after_a_kill_is_archived_once(place: Places) -> None:
+    pipeline, port = place(), free_port()
+    for _ in range(2):
+        running = collector(pipeline, COLLECT_PORT=str(port))
+        assert post(port, [span("ann", eventId="named"), span("ann", eventId="too")])[0] == 202
+        assert post(port, [span("ann"), span("ann")], **{"Idempotency-Key": "key"})[0] == 202
+        running.kill()
+    running = collector(pipeline, COLLECT_PORT=str(port))
+    until(lambda: len(on_stream(pipeline)) == 4, "all is on the stream")
+    assert running.stop() == 0
+
+    assert sorted(archived(pipeline.directory)) == ["key-0", "key-1", "named", "too"]
+
+
 def test_whatever_is_killed_what_got_a_202_is_on_the_stream_once_and_in_the_archive_once(place: Places) -> None:
     pipeline, port = place(COLLECT_FLUSH_SECONDS="0.2"), free_port()
     running = collector(pipeline, COLLECT_PORT=str(port))
