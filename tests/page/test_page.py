@@ -20,6 +20,7 @@ from domains.siteProfile.model import (
     SiteState,
     VisitOutcome,
 )
+from domains.workQueue.model import QueueFigures
 from infrastructure.composition.container import drain_cards
 from infrastructure.observing.collector_metrics import CollectorMetrics
 from infrastructure.observing.metrics import values_of
@@ -137,7 +138,7 @@ async def test_a_window_is_classified_and_explained(console: Console) -> None:
 
 async def test_a_dead_letter_is_seen_unlocked_and_replayed(console: Console) -> None:
     await console.open("dead-letters")
-    await console.until("#letters", "None: every message could be processed.")
+    await console.until("#letters", "None: every message and job could be processed.")
     await console.pipeline.process(message(duration="-1", title=SECRET, url=f"https://x.example/{SECRET}"))
     await console.until("#letters", "duration must be a finite number")
     assert await console.page.is_disabled("#letters button")
@@ -171,7 +172,7 @@ async def test_a_dead_letter_is_corrected_and_commits(console: Console) -> None:
     await console.page.fill("#edit-fields input[name=duration]", "60")
     await console.page.press("#edit-fields input[name=duration]", "Enter")
     await console.until("#told", "It is committed.")
-    await console.until("#letters", "None: every message could be processed.")
+    await console.until("#letters", "None: every message and job could be processed.")
 
     assert console.pipeline.dead_letters() == []
 
@@ -209,6 +210,8 @@ async def test_dead_letters_are_chosen_by_their_stream(console: Console) -> None
     await console.page.wait_for_selector("#letters .items:not(:has(> li:nth-child(2)))")
 
     assert console.page.url.endswith("?stream=pomocore%3Acards%3Ausers")
+    console.pipeline.container.observer().queue_seen(QueueFigures("pomocore:cards:users", 0, 0, 0.0, 1, 0))
+    await console.until("#letter-count", "3")
     assert console.errors == []
 
 

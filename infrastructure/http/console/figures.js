@@ -16,6 +16,12 @@ export const sum = (values) => values.reduce((total, value) => total + (value ??
 export const metric = (name, label, value) => `pomocore_${name}{${label}="${value}"}`;
 export const sumOfStreams = (state, name) => (state.streams.length ? sum(state.streams.map((it) => it[name])) : null);
 
+/** Of messages and of jobs; null while Redis does not say. */
+export function deadLetters(state) {
+  const ofMessages = sumOfStreams(state, "dead_letters");
+  return ofMessages === null ? null : ofMessages + sum(Object.values(byLabel(state.metrics, "jobs_dead_letters")));
+}
+
 /** All values of a metric by the value of its only label. */
 export function byLabel(metrics, name) {
   const prefix = `pomocore_${name}{`;
@@ -86,7 +92,7 @@ function showNow(state) {
   say("undelivered", (streams.every((it) => it.undelivered_exact) ? "" : "≈ ") + number(undelivered));
   say("pending", number(pending));
   say("oldest", waiting ? duration(Math.max(0, ...ages)) : "–");
-  say("dead", number(sumOfStreams(state, "dead_letters")));
+  say("dead", number(deadLetters(state)));
   say("committed", deployment.since === null && level === "down" ? "–" : number(committed));
   const others = state.problems.filter((problem) => !state.outages.some(({ words }) => problem.includes(words)));
   const items = [...greatest(state.outages).map(outageItem), ...others.map((problem) => make("li", {}, said(problem)))];

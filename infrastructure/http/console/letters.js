@@ -3,7 +3,7 @@
 import { action, change, isOpen } from "./access.js";
 import { ask } from "./api.js";
 import { $, empty, failed, make, replaceList, say, tell } from "./elements.js";
-import { sumOfStreams } from "./figures.js";
+import { deadLetters } from "./figures.js";
 import { moment, number } from "./format.js";
 import { isShown, page, setQuery } from "./router.js";
 import { said } from "./said.js";
@@ -169,7 +169,7 @@ let count = null;
 
 /** The number beside the page's name; the list is asked for anew when it has changed. */
 export function followLetters(state) {
-  const now = sumOfStreams(state, "dead_letters");
+  const now = deadLetters(state);
   say("letter-count", now ? number(now) : "");
   if (count !== null && count !== now && isShown("dead-letters")) showLetters();
   count = now;
