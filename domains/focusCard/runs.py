@@ -16,7 +16,8 @@ from domains.workQueue.ports import WorkQueuePort
 
 CHUNK = 200
 """Users of one job."""
-_CLAIMED_AT_ONCE = 1000
+_CLAIMED_AT_ONCE = 500
+"""It holds the server of the runs for some 2 µs a user."""
 
 
 class CardRuns:
