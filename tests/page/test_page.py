@@ -435,16 +435,23 @@ async def test_what_is_down_is_said(console: Console, monkeypatch: pytest.Monkey
     console.pipeline.container.observer().breaker_changed("tasks", True, cause)
     await console.until("#level", "Down")
     await console.until("#problems", "does not answer, since")
+    assert "wait at their senders" in await console.text("#problems")
+    assert "stream" not in await console.text("#now-text"), "which is away itself"
     assert "Commands wait" not in await console.text("#problems"), "that messages go on is not said beside it"
     assert await console.page.title() == "Down · Pomocore"
     await fits_and_is_accessible(console.page)
     await console.page.click("nav >> text=System")
     await console.until("#checks li", "not usable")
+    for breaker in ("redis", "schedule"):
+        console.pipeline.container.observer().breaker_changed(breaker, True, cause)
+    await console.until("#checks li", "waiting for it")
+    await console.until("#checks li", "1 outage waited for")
     await console.until("#instances", "Not available during the outage.")
     await console.until("#settings", "HTTP_PORT")
     await fits_and_is_accessible(console.page)
     monkeypatch.undo()
-    console.pipeline.container.observer().breaker_changed("tasks", False, None)
+    for breaker in ("redis", "schedule", "tasks"):
+        console.pipeline.container.observer().breaker_changed(breaker, False, None)
     await console.page.wait_for_selector("link[rel=icon][href='/console/icon.svg']", state="attached")
 
 
