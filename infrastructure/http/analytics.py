@@ -11,6 +11,7 @@ from aiohttp import web
 
 from domains.activityEvent.data_quality import DataQuality, document
 from domains.activityEvent.quality import PROBLEMS
+from infrastructure.cards.words import duration
 from infrastructure.http import schemas
 from infrastructure.http.cards import language_of
 from infrastructure.http.endpoint import Endpoint
@@ -98,7 +99,7 @@ def page_of(
     said = texts(language)
     nothing = f"<p>{said['analytics.nothing']}</p>"
     sites = "".join(
-        f"<tr><th>{escape(row[0])}</th><td>{_hours(row[2], said)}</td></tr>" for row in answers["top-sites"]
+        f"<tr><th>{escape(row[0])}</th><td>{_time(row[2], language)}</td></tr>" for row in answers["top-sites"]
     )
     unknown = [(str(day), share or 0.0, percent(share or 0)) for day, share, _ in answers["unknown-share"]]
     other = ("lang=en" if language == "ko" else "lang=ko") + (f"&amp;date={day}" if day else "")
@@ -109,8 +110,8 @@ def page_of(
 <body><main>
 <header><h1>{said["route.analytics"]}</h1><nav><a href="?{other}">{said["language"]}</a>
 <a href="/">{said["analytics.console"]}</a></nav></header>
-<section><h2>{said["analytics.when"]}</h2>{_heat_map(answers["heat-map"], said) or nothing}</section>
-<section><h2>{said["analytics.what"]}</h2>{_stream(answers["category-stream"], said) or nothing}</section>
+<section><h2>{said["analytics.when"]}</h2>{_heat_map(answers["heat-map"], said, language) or nothing}</section>
+<section><h2>{said["analytics.what"]}</h2>{_stream(answers["category-stream"], said, language) or nothing}</section>
 <section><h2>{said["analytics.where"]}</h2>{f"<table>{sites}</table>" if sites else nothing}</section>
 <section><h2>{said["analytics.unknown"]}</h2>{_bars(unknown, said) or nothing}</section>
 <section><h2>{said["analytics.quality.day"].format(date=day) if day else said["analytics.quality"]}</h2>
@@ -119,11 +120,12 @@ def page_of(
 """
 
 
-def _hours(hours: float, said: Texts) -> str:
-    return said["analytics.hours"].format(hours=f"{hours:,.1f}")
+def _time(hours: float, language: Language) -> str:
+    """As on the cards. Corrections take away more than they add where their events are of other days."""
+    return ("−" if hours < 0 else "") + duration(abs(round(hours * 3600)), language)
 
 
-def _heat_map(rows: Rows, said: Texts) -> str:
+def _heat_map(rows: Rows, said: Texts, language: Language) -> str:
     if not rows:
         return ""
     days = said["analytics.weekdays"].split()
@@ -133,7 +135,9 @@ def _heat_map(rows: Rows, said: Texts) -> str:
         x, y = 40 + hour * (_WIDTH - 40) / 24, (weekday - 1) * _CELL
         shade = 0.1 + 0.9 * hours / longest if hours > 0 else 0.0
         cell = f'x="{x:.1f}" y="{y}" width="{(_WIDTH - 40) / 24 - 2:.1f}" height="{_CELL - 2}"'
-        told = said["analytics.cell"].format(weekday=days[weekday - 1], hour=f"{hour:02}", hours=f"{hours:,.1f}")
+        told = said["analytics.cell"].format(
+            weekday=days[weekday - 1], hour=f"{hour:02}", time=_time(hours, language)
+        )
         parts.append(f'<rect class="hue-0" {cell} fill-opacity="{shade:.2f}"><title>{told}</title></rect>')
     parts += [f'<text x="0" y="{n * _CELL + 23}">{name}</text>' for n, name in enumerate(days)]
     parts += [
@@ -143,7 +147,7 @@ def _heat_map(rows: Rows, said: Texts) -> str:
     return f'<div class="wide" tabindex="0">{_svg("".join(parts), 7 * _CELL + 24, said["analytics.when"])}</div>'
 
 
-def _stream(rows: Rows, said: Texts) -> str:
+def _stream(rows: Rows, said: Texts, language: Language) -> str:
     if not rows:
         return ""
     weeks = sorted({row[0] for row in rows})
@@ -155,10 +159,12 @@ def _stream(rows: Rows, said: Texts) -> str:
         height = max(hours, 0.0) / longest * _BARS
         tops[week] += height
         place = f'x="{weeks.index(week) * step:.1f}" y="{_BARS - tops[week]:.1f}" width="{step * 0.8:.1f}"'
-        told = escape(said["analytics.week"].format(week=week, category=name, hours=f"{hours:,.1f}"))
+        told = escape(said["analytics.week"].format(week=week, category=name, time=_time(hours, language)))
         hue = f"hue-{names.index(name) % _HUES}"
         parts.append(f'<rect class="{hue}" {place} height="{height:.1f}"><title>{told}</title></rect>')
-    shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{_hours(_sum(rows, name), said)}</dd></div>" for name in names)
+    shown = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{_time(_sum(rows, name), language)}</dd></div>" for name in names
+    )
     return _svg("".join(parts), _BARS, said["analytics.what"]) + _ends(weeks) + f"<dl>{shown}</dl>"
 
 

@@ -329,11 +329,11 @@ async def test_the_page_and_the_api_show_what_the_events_say(
         assert (await (await client.get("/api/analytics/top-sites")).json())["rows"] == [], "of one user alone"
         assert (await (await client.get(f"/api/quality?date={DAY}")).json()) == {"sources": []}
         page = await (await client.get("/analytics")).text()
-        assert "Tue 09:00" in page
+        assert "Tue 09:00, 4 min" in page, "as on the cards"
         assert "youtube" not in page
         assert "<p>2025-09-01</p>" in page, "the week of the only bar"
         korean = await (await client.get("/analytics?lang=ko")).text()
-        assert "화요일 09시" in korean
+        assert "화요일 09시, 4분" in korean
         assert '<html lang="ko">' in korean
         of_browser = await client.get(f"/analytics?date={DAY}", headers={"Accept-Language": "ko-KR,ko;q=0.9"})
         assert f"{DAY}의 데이터 품질" in await of_browser.text()
