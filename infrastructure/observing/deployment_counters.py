@@ -33,8 +33,10 @@ class DeploymentCounters(Observer):
     async def run(self, ended: asyncio.Event) -> None:
         """Runs until `ended` is set. During an outage of Redis the counts stay here."""
         while not ended.is_set():
-            await pause(ended, _FLUSH_SECONDS)
-            await self.flush()
+            try:
+                await pause(ended, _FLUSH_SECONDS)
+            finally:  # also where it is cancelled, as by an error or by `cmd.sample | head -1`
+                await self.flush()
 
     async def flush(self) -> None:
         try:

@@ -74,14 +74,15 @@ def figures(undelivered: int, pending: int, undelivered_seconds: float, pending_
     return StreamFigures("s", 9, undelivered, True, undelivered_seconds, pending, pending_seconds, 0, 0, 0, 0)
 
 
-async def test_what_was_counted_last_is_handed_over_at_the_end() -> None:
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_was_counted_last_is_handed_over_at_the_end(cancelled: bool) -> None:
     counters, ended = InMemoryCounters(), asyncio.Event()
     counting = DeploymentCounters(counters)
     running = asyncio.create_task(counting.run(ended))
     await asyncio.sleep(0)
     counting.dead_lettered([DeadLetter("1-1", "why", {})])
-    ended.set()
-    await running
+    running.cancel() if cancelled else ended.set()
+    await asyncio.wait([running])
 
     assert (await counters.totals()).counts == {"dead_letters": 1}
 
