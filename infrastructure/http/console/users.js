@@ -24,9 +24,10 @@ async function showUser(given) {
   try {
     const html = await askPage(`/users/${encodeURIComponent(user)}?${asks}`);
     if (mine !== asked) return;
-    const made = new DOMParser().parseFromString(html, "text/html").querySelector("main");
+    const { childNodes } = new DOMParser().parseFromString(html, "text/html").querySelector("main");
+    const made = make("div", { class: "main" }, ...childNodes); // this page has a main part already
     const style = make("link", { rel: "stylesheet", href: "/console/card.css" });
-    if (card.querySelector("main")?.innerHTML !== made.innerHTML) card.replaceChildren(style, made);
+    if (card.querySelector(".main")?.innerHTML !== made.innerHTML) card.replaceChildren(style, made);
     const day = new URLSearchParams({ category: overall, period: "day", date: $("user-date").value, user, drill: user });
     const link = make("a", { href: `/boards?${day}`, "data-page-link": true }, t("users.windows"));
     if (!$("user-problem").querySelector("a")?.href.endsWith(`?${day}`)) $("user-problem").replaceChildren(link);
