@@ -5,7 +5,7 @@ python -m cmd.ask top-sites
 """
 
 from cmd._output import Json, fail, print_json, print_tables, say, table
-from cmd._run import run, settings_or_exit
+from cmd._run import no_such, run, settings_or_exit
 from typing import Annotated, Any
 
 import typer
@@ -32,12 +32,14 @@ def main(
 ) -> None:
     """Runs a question that changes nothing. Without Kafka alone: with it, events are in Druid.
 
-    A table is in docs/analytics.md. Exit codes: 0 answered, 1 the question is wrong, 2 the settings are.
+    A table is in docs/analytics.md. Exit codes: 0 answered, 1 the question is wrong, 2 its name or the settings are.
     """
     from infrastructure.duckdb.event_sink import DuckDbMissing
     from infrastructure.duckdb.questions import QUESTIONS, NoEvents, WrongQuestion, answer
 
     ready = QUESTIONS.get(question)
+    if ready is None and len(question.split()) == 1:
+        no_such("question", question, QUESTIONS)
     if show:
         say(ready.sql if ready else question)
         return

@@ -14,13 +14,14 @@ from functools import partial
 from secrets import token_hex
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from domains.operations.model import ENDS, TaskState, TaskStatus
 from domains.operations.ports import TaskQueuePort
 from infrastructure.observing.printable import printable
 from infrastructure.observing.readable import local_time
-from infrastructure.operations.task_registry import TASKS
+from infrastructure.operations.task_registry import TASKS, in_plain_words
 from infrastructure.operations.task_runner import request_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -67,6 +68,10 @@ def main(
     params = dict(map(_pair, param or ()))
     for name in params.keys() - TASKS[task].parameters.keys():
         no_such(f"parameter of {task}", name, TASKS[task].parameters)
+    try:
+        msgspec.convert(params, TASKS[task].params)
+    except msgspec.ValidationError as fault:
+        fail(f"{task}: {in_plain_words(fault)}", 2)
     settings, request_id = settings_or_exit(), f"cmd.send by {this_user()}: {token_hex(4)}"  # the audit shows it
     request = request_for(task, request_id, params)
 

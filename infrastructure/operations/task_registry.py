@@ -4,6 +4,7 @@ The function is the method of `infrastructure.operations.tasks.Tasks` that has t
 the settings SCHEDULE_*, the help of `cmd.send`, docs/tasks.md and the labels of metrics.
 """
 
+import re
 from datetime import date
 from typing import Annotated, NamedTuple
 
@@ -82,6 +83,13 @@ class TaskEntry(NamedTuple):
         """{name: description}."""
         properties = msgspec.json.schema_components([self.params])[1][self.params.__name__]["properties"]
         return {name: each["description"] for name, each in properties.items()}
+
+
+def in_plain_words(fault: Exception) -> str:
+    """What is wrong with a parameter, as msgspec says it: from is missing."""
+    text = re.sub(r"Object missing required field `(.+?)`", r"\1 is missing", str(fault))
+    text = text.replace("Invalid RFC3339 encoded date", "not a date such as 2025-09-02")
+    return re.sub(r"(?s)(.+) - at `\$\.(.+)`", r"\2: \1", text)
 
 
 TASKS = {

@@ -19,7 +19,7 @@ from domains.kernel.resilience import Breaker, cancel_all, pause
 from domains.operations.model import LEASE_SECONDS, TaskState, TaskStatus
 from domains.operations.ports import AuditPort, TaskObserver, TaskQueuePort
 from infrastructure.observing.readable import in_words
-from infrastructure.operations.task_registry import Params
+from infrastructure.operations.task_registry import Params, in_plain_words
 from infrastructure.operations.tasks import Data, Task
 
 _WAIT_SECONDS = 1
@@ -117,7 +117,7 @@ class TaskRunner:
                 raise ValueError(f"there is no such task; there are {', '.join(self._tasks)}")
             return request, task, msgspec.convert(request.params or {}, task.params), ""
         except (ValueError, RecursionError) as error:  # errors of msgspec and of encodings are ValueErrors
-            return request, None, Params(), str(error)
+            return request, None, Params(), in_plain_words(error)
 
     async def _outcome(
         self, task: Task, params: Params, tell: Callable[[TaskState, Data], Awaitable[None]]

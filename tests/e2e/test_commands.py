@@ -422,10 +422,26 @@ def test_a_board_is_watched_until_a_signal(running: Pipeline) -> None:
 
 @pytest.mark.parametrize(
     ("command", "meant"),
-    [(("send", "rebuild_leaderbord"), "rebuild_leaderboard"), (("leaderboard", "develpment"), "Development")],
+    [
+        (("send", "rebuild_leaderbord"), "rebuild_leaderboard"),
+        (("leaderboard", "develpment"), "Development"),
+        (("ask", "top-site"), "top-sites"),
+    ],
 )
 def test_what_was_meant_is_named(running: Pipeline, command: tuple[str, ...], meant: str) -> None:
     assert f"did you mean {meant}?" in one_readable_message(running.run(*command), 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("reclassify_period",), "reclassify_period: from is missing"),
+        (("rebuild_leaderboard", "--param", "period=weak"), "rebuild_leaderboard: period: Invalid enum value 'weak'"),
+        (("rebuild_leaderboard", "--param", "date=9/2"), "rebuild_leaderboard: date: not a date such as 2025-09-02"),
+    ],
+)
+def test_a_task_that_cannot_run_is_not_sent(running: Pipeline, arguments: tuple[str, ...], told: str) -> None:
+    assert one_readable_message(running.run("send", *arguments), 2).strip() == told
 
 
 def test_what_does_not_answer_is_named_by_its_setting(pipeline: Pipeline) -> None:

@@ -360,7 +360,10 @@ async def test_boards_of_today_are_rebuilt_where_no_date_is_given(container: Con
         (b'{"task_type": "dance", "id": "1"}', ("1", "no such task; there are ping, ")),
         (b'{"task_type": "ping", "id": "1", "params": {"loud": true}}', ("1", "loud")),
         (b'{"task_type": "rebuild_leaderboard", "id": "1", "params": {"period": "year"}}', ("1", "year")),
-        (b'{"task_type": "rebuild_leaderboard", "id": "1", "params": {"date": "2025-02-30"}}', ("1", "Invalid")),
+        (
+            b'{"task_type": "rebuild_leaderboard", "id": "1", "params": {"date": "2025-02-30"}}',
+            ("1", "date: not a date"),
+        ),
         (b'{"task_type": "rebuild_leaderboard", "id": "1", "params": {"date": 20250902}}', ("1", "date")),
         (b'{"task_type": "replay_dead_letters", "id": "1", "params": {"ids": ["*"]}}', ("1", "regex")),
     ],
