@@ -65,6 +65,11 @@ class SpanLogPort(Protocol):
     def published(self, position: Position) -> None:
         """The stream has everything before `position`."""
 
+    async def keep_ids(self, ids: bytes) -> None:
+        """Keeps them beside the log, in the place of what was kept before, if the disk can take it."""
+
+    def kept_ids(self) -> bytes: ...
+
     async def until_grown(self) -> None: ...
 
     async def until_closed(self, seconds: float) -> None:

@@ -30,6 +30,7 @@ _FREE_SECONDS = 0.5
 _IDLE_SECONDS = 5.0
 _REDIS_SECONDS = 5.0
 """How long a 202 waits for the stream, if that is what it promises."""
+_ID_BYTES = 16
 _GENERATION = 65_536
 """So many ids of clients are remembered at least, and twice as many at most: about 12 MB."""
 _GATHER_SECONDS = 0.02
@@ -74,7 +75,8 @@ class Collector:
         """Bytes of posts of which more is to come."""
         self._damaged = 0
         self._free = (0.0, 0)
-        self._recent, self._before = set[bytes](), set[bytes]()
+        kept = log.kept_ids() if durability is Durability.DISK else b""
+        self._recent, self._before = set[bytes](), {kept[n : n + _ID_BYTES] for n in range(0, len(kept), _ID_BYTES)}
         self._unpublished: dict[Position, Done] = {}
         self._redis = Breaker(self._told)
         self._gather_seconds = _GATHER_SECONDS if durability is Durability.DISK else 0.0
@@ -217,6 +219,8 @@ class Collector:
             key = archive_key(instance, segment.number)
             await self._archive.put(key, sealed.data)
             await self._archive.put(key.removesuffix(".jsonl.gz") + ".meta.json", sealed.meta)
+        # what a client sends again after a restart must not be archived again, and the segment leaves
+        await self.log.keep_ids(b"".join([*self._before, *self._recent]))
         self.log.stored(segment)
         self.observer.stored(sealed.events, was_late)
 
@@ -243,4 +247,4 @@ class Collector:
 
 def _digest(source: str, own_id: str) -> bytes:
     """Ids may be long; of this length, no two are the same by accident."""
-    return blake2b(f"{source}\n{own_id}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return blake2b(f"{source}\n{own_id}".encode("utf-8", "surrogatepass"), digest_size=_ID_BYTES).digest()

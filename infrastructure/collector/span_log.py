@@ -3,6 +3,7 @@
     {directory}/{number}.log       a segment that the archive does not have yet
     {directory}/{number}.stored    one that it has, and the stream does not
     {directory}/corrupt/           copies of damaged segments, as they are
+    {directory}/ids                digests of ids that clients gave, of segments that have left as well
     {directory}/instance, lock     the log's name, and who uses it
 
 docs/collector.md says why this is no SQLite database.
@@ -322,6 +323,25 @@ class SegmentedSpanLog:
         self._published = max(self._published, position)
         for file in self._ordered():
             self._remove_done(file)
+
+    async def keep_ids(self, ids: bytes) -> None:
+        with suppress(OSError):  # a full disk must not hold up what frees it
+            await asyncio.to_thread(self._keep_ids, ids)
+
+    def _keep_ids(self, ids: bytes) -> None:
+        unfinished = self._directory / "ids.new"
+        try:
+            unfinished.touch(0o600)
+            unfinished.write_bytes(ids)
+            unfinished.replace(self._directory / "ids")
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def kept_ids(self) -> bytes:
+        try:
+            return (self._directory / "ids").read_bytes()
+        except OSError:
+            return b""
 
     def _remove_done(self, file: _File) -> None:
         if not file.is_open and file.is_stored and file.segment.end <= self._published:

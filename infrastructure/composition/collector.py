@@ -108,7 +108,8 @@ async def open_collector(settings: Settings, container: Container, port: int) ->
     publisher = RedisSpanPublisher(container.redis(), container.partition_keys())
     collector = Collector(log, publisher, archive, metrics, bounds, durability)
     metrics.attend(collector)
-    _remember_recent(collector, log)
+    if durability is Durability.DISK:  # elsewhere, the stream need not have what the log has
+        _remember_recent(collector, log)
     options = DoorOptions(
         settings.collect_max_body,
         settings.collect_max_event,

@@ -143,6 +143,30 @@ def test_what_a_client_sends_again_after_a_kill_is_archived_once(place: Places) 
     assert sorted(archived(pipeline.directory)) == ["key-0", "key-1", "named", "too"]
 
 
+def test_what_a_client_sends_again_is_archived_once_though_its_segment_has_left(place: Places) -> None:
+    pipeline, port = place(), free_port()
+    for _ in range(2):
+        running = collector(pipeline, COLLECT_PORT=str(port))
+        assert post(port, span("ann", eventId="named"))[0] == 202
+        assert running.stop() == 0
+        assert not [*pipeline.directory.glob("collector/*.log")]
+
+    assert archived(pipeline.directory) == ["named"]
+
+
+def test_where_202_means_the_stream_a_log_that_was_left_is_not_enough(place: Places) -> None:
+    pipeline, port = place(COLLECT_DURABILITY="redis"), free_port()
+    running = collector(pipeline, COLLECT_PORT=str(port))
+    assert post(port, span("ann", eventId="named"))[0] == 202
+    with pipeline.redis() as client:
+        client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+        assert post(port, span("ann", eventId="unsaid"))[0] == 503
+        running.kill()
+        client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+        running = collector(pipeline, COLLECT_PORT=str(port))
+        assert post(port, span("ann", eventId="unsaid"))[0] == 503
+
+
 def test_whatever_is_killed_what_got_a_202_is_on_the_stream_once_and_in_the_archive_once(place: Places) -> None:
     pipeline, port = place(COLLECT_FLUSH_SECONDS="0.2"), free_port()
     running = collector(pipeline, COLLECT_PORT=str(port))
