@@ -105,7 +105,7 @@ async def _make_cards(container: Container, address: str | None, stop: asyncio.E
             await pause(stop, _LOOK_SECONDS)
     best = await container.leaderboard().top(board_key(OVERALL_BOARD, Period.WEEK, _LAST_DAY), 1)
     if address is not None and best:
-        say(f"\nThe best user's week: {address}/users/{quote(best[0].user_id, safe='')}?date={_LAST_DAY}")
+        say(f"\nThe best user's week: {address}/users?user={quote(best[0].user_id, safe='')}&date={_LAST_DAY}")
 
 
 async def _print_boards(container: Container) -> None:

@@ -105,7 +105,7 @@ def page_of(
     other = ("lang=en" if language == "ko" else "lang=ko") + (f"&amp;date={day}" if day else "")
     return f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Pomocore · {said["route.analytics"]}</title>
+<title>{said["route.analytics"]} · Pomocore</title>
 <link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/card.css"></head>
 <body><main>
 <header><h1>{said["route.analytics"]}</h1><nav><a href="?{other}">{said["language"]}</a>

@@ -3,12 +3,14 @@
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from urllib.parse import quote
 
 import pytest
 
 from infrastructure.sample import sample_week
 from tests.e2e.conftest import Places, _places
 from tests.e2e.processes import Pipeline, Result
+from tests.servers import free_port
 
 Boards = dict[str, dict[str, float]]
 
@@ -21,7 +23,7 @@ def boards_of(pipeline: Pipeline) -> Boards:
 @pytest.fixture(scope="module")
 def undisturbed() -> Iterator[tuple[Pipeline, Result, Boards]]:
     with ExitStack() as stack:
-        pipeline = _places(stack)()
+        pipeline = _places(stack)(HTTP_PORT=str(free_port()))
         result = pipeline.run("sample", "--exit")
         yield pipeline, result, boards_of(pipeline)
 
@@ -35,6 +37,8 @@ def test_it_shows_the_boards_of_day_week_and_month(undisturbed: tuple[Pipeline, 
     assert len(boards["work"]) >= 30
     best = max(boards["work"], key=lambda user: boards["work"][user])
     assert best in result.out
+    page = f"http://127.0.0.1:{pipeline.settings['HTTP_PORT']}/users?user={quote(best)}&date=2025-09-07"
+    assert page in result.out, "the console's page, in which a token can be given"
     assert not pipeline.redis_runs()
 
 

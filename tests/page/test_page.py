@@ -264,6 +264,7 @@ async def test_the_address_says_what_is_shown_and_back_leads_back(console: Conso
         await console.page.click(f"nav >> text={name}")
         await console.page.wait_for_selector(f".page:not([hidden])[data-page={name.lower()}]")
         assert console.page.url == console.address + name.lower()
+        await console.page.wait_for_function("title => document.title === title", arg=f"{name} · Pomocore")
     await console.page.go_back()
     await console.page.wait_for_selector(".page:not([hidden])[data-page=patterns]")
     assert await console.page.locator(".page:not([hidden])").count() == 1

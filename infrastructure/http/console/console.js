@@ -76,9 +76,11 @@ function watchSilence() {
   if (stream.live && Date.now() - stream.heard > SILENT_SECONDS * 1000) lose(t("lost.silent"));
 }
 
-/** The tab's title and icon, which are seen from other tabs. */
+/** The tab's title and icon, which are seen from other tabs: the state, or which page it is where all is well. */
 function showLevel(level, name = t(`level.${level}`)) {
-  const title = level === "healthy" ? "Pomocore" : `${name} · Pomocore`;
+  const page = location.pathname.slice(1);
+  const about = level === "healthy" ? page && t(`route.${page}`) : name;
+  const title = about ? `${about} · Pomocore` : "Pomocore";
   if (document.title === title) return;
   document.title = title;
   document.querySelector("link[rel=icon]").href = level === "healthy" ? "/console/icon.svg" : `/console/icon-${level}.svg`;
