@@ -232,8 +232,15 @@ async def test_a_window_behind_a_score_is_corrected(console: Console) -> None:
     await unlock(console)
     await console.page.click("#board button.link")
     await console.until("#drill-windows tr", "a thesis")
+    await console.page.focus("#drill-windows select")
+    await console.page.keyboard.type("E-")  # a closed list takes it at once
+    assert await console.page.input_value("#drill-windows select") == "E-commerce & Shopping"
     await console.page.select_option("#drill-windows select", "Education")
+    await console.page.keyboard.press("Tab")
+    await console.page.keyboard.press("Enter")
     await console.until("#told", "Education from now on")
+    changes, _ = await console.pipeline.container.audit().page(10)
+    assert [it.what for it in changes if it.who.startswith("admin")] == ["corrected a window: Education"]
     await console.page.click("nav >> text=Windows")
     await console.until("#corrections", "→ Education")
 

@@ -172,14 +172,17 @@ function drillRow(window, again) {
   );
 }
 
+/** By a button: where a list is closed, each press of an arrow chooses another category. */
 function correcting({ logId, category }, name, again) {
   const options = known.categories.map((it) => make("option", { value: it.name, selected: it.name === category }, it.name));
-  const correct = (event) => {
-    const chosen = event.target.value;
-    const done = t("corrections.done", { window: name, category: chosen });
-    change("/api/corrections", done, again, { logId, category: chosen }).then(showBoard);
+  const correct = () => {
+    const body = { logId, category: chosen.value };
+    change("/api/corrections", t("corrections.done", { window: name, category: body.category }), again, body).then(showBoard);
   };
-  return make("select", { "aria-label": t("drill.correct", { window: name }), onchange: correct }, ...options);
+  const label = t("drill.correct", { window: name });
+  const button = make("button", { type: "button", class: "quiet", hidden: true, "aria-label": `${t("try.correct.do")}: ${label}`, onclick: correct }, t("try.correct.do"));
+  const chosen = make("select", { "aria-label": label, onchange: () => (button.hidden = chosen.value === category) }, ...options);
+  return make("span", { class: "row" }, chosen, button);
 }
 
 // Periods
