@@ -226,6 +226,24 @@ async def test_who_rises_is_shown_by_itself(console: Console) -> None:
     assert console.errors == []
 
 
+async def test_what_comes_anew_leaves_the_keyboard_where_it_was(console: Console) -> None:
+    await console.pipeline.process(message(userId="first", duration="600"), message(userId="second", duration="60"))
+    await console.open(WEEK)
+    await unlock(console)
+    await console.page.focus("#board button:text-is('second')")
+    await console.pipeline.process(message(userId="second", duration="1200"))
+    await console.until("#board tbody tr >> nth=0", "▲ 1 +20 min")
+    assert await focused(console) == "second"
+
+    await console.page.click("nav >> text=System")
+    await console.page.click("#settings summary")
+    await console.page.evaluate("() => { document.querySelector('#settings table').id = 'old' }")
+    await console.page.wait_for_selector("#old", state="detached")
+    assert await console.page.get_attribute("#settings details", "open") == ""
+    assert await focused(console) == await console.text("#settings summary")
+    assert console.errors == []
+
+
 async def test_a_window_behind_a_score_is_corrected(console: Console) -> None:
     await console.pipeline.process(message(duration="60", app="Nobody's app", title="a thesis"))
     await console.open("boards?category=Uncategorized&period=day&date=2025-09-02")

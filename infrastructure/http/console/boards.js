@@ -2,7 +2,7 @@
 
 import { change, isOpen } from "./access.js";
 import { ask } from "./api.js";
-import { $, empty, failed, make, say, table } from "./elements.js";
+import { $, empty, failed, make, renew, say, table } from "./elements.js";
 import { clock, number, spent } from "./format.js";
 import { labels } from "./labels.js";
 import { page, setQuery } from "./router.js";
@@ -75,7 +75,7 @@ function drawBoard(board) {
   const parts = user ? [make("p", { class: "caption" }, own)] : [];
   if (board.content.length) parts.push(boardTable(board, true));
   else if (!user) parts.push(empty(t("boards.nobody", { period: periodName(board) })));
-  $("board").replaceChildren(...parts);
+  renew($("board"), ...parts);
   const last = user ? 0 : Math.max(0, Math.ceil(total / board.size) - 1);
   $("board-pages").hidden = last === 0;
   $("page-before").disabled = boardAt.page === 0;

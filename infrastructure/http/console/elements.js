@@ -41,6 +41,21 @@ export function table(heads, rows, numbers = true) {
   return make("table", {}, make("thead", {}, make("tr", {}, ...cells)), make("tbody", {}, ...rows));
 }
 
+const FOCUSABLE = "a, button, input, select, summary";
+
+/** Fills an element anew. A focus in it stays on what has the same name, or place, and what is open stays open. */
+export function renew(element, ...children) {
+  const { activeElement } = document;
+  const place = [...element.querySelectorAll(FOCUSABLE)].indexOf(activeElement);
+  const open = [...element.querySelectorAll("details")].map((it) => it.open);
+  element.replaceChildren(...children);
+  element.querySelectorAll("details").forEach((it, n) => (it.open = open[n] ?? it.open));
+  if (place < 0) return;
+  const [name, anew] = [activeElement.getAttribute("aria-label"), [...element.querySelectorAll(FOCUSABLE)]];
+  const same = name && anew.find((it) => it.getAttribute("aria-label") === name);
+  (same ?? anew[Math.min(place, anew.length - 1)])?.focus({ preventScroll: true });
+}
+
 /** A list in place of the old one; a focus on it stays on the item's neighbour. */
 export function replaceList(id, items, ifNone) {
   const buttons = [...$(id).querySelectorAll("button")];

@@ -1,7 +1,7 @@
 // The deployment: its parts and instances, lanes, LLM, collector, cards, tasks, changes, and settings.
 
 import { ask } from "./api.js";
-import { $, empty, failed, failure, make, say, table } from "./elements.js";
+import { $, empty, failed, failure, make, renew, say, table } from "./elements.js";
 import { byLabel, metric, outageWords, sum, sumOfStreams } from "./figures.js";
 import { clock, duration, moment, number } from "./format.js";
 import { labels } from "./labels.js";
@@ -235,7 +235,7 @@ function showTasks({ tasks, runs }) {
   );
   const heads = [t("tasks.task"), t("tasks.status"), t("tasks.when")];
   const earlier = history.length ? make("details", {}, make("summary", {}, t("tasks.history")), table(heads, history, false)) : "";
-  $("tasks").replaceChildren(table([t("tasks.task"), t("tasks.last"), t("tasks.schedule")], rows, false), earlier);
+  renew($("tasks"), table([t("tasks.task"), t("tasks.last"), t("tasks.schedule")], rows, false), earlier);
 }
 
 function statusOf({ status, ended }) {
@@ -261,7 +261,8 @@ function showSettings(settings) {
     );
   const heads = [t("settings.name"), t("settings.value")];
   const [set, others] = [settings.filter((it) => it.isSet), settings.filter((it) => !it.isSet)];
-  $("settings").replaceChildren(
+  renew(
+    $("settings"),
     table(heads, set.map(row), false),
     make("details", {}, make("summary", {}, t("settings.others", { n: others.length })), table(heads, others.map(row), false)),
   );
