@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from domains.collector.erasures import erasures_of
 from domains.collector.model import Form, Position, Post, Record, archive_key, raw_key
 from domains.focusCard.model import CardKey, StoredCard
 from domains.kernel.errors import RedisOutage
@@ -298,8 +299,8 @@ async def test_what_the_collector_cannot_read_is_searched_for_the_bytes_of_the_i
     archive, log = FileArchive(settings.data_dir / "archive"), settings.data_dir / "collector"
     bodies = [f'{{"userId": "{user}", "title": "diary of {user}"'.encode() for user in (ANN, BEN)]
     posts = [Post(1e9, "", "", Form.JSON, body) for body in bodies] + [Post(1e9, ANN, "", Form.JSON, b"not json")]
-    sealed = seal_records("one", SEGMENT, [Record(Position(1, 0), Position(1, 1), post) for post in posts], 0)
-    await archive.put(raw_key("one", SEGMENT), sealed.raw)
+    records = [Record(Position(1, 0), Position(1, 1), post) for post in posts]
+    await archive.put(raw_key("one", SEGMENT), seal_records("one", SEGMENT, records, 0).raw)
     await archive.put(raw_key("one", SEGMENT + 1), bodies[0] + b"\n" + bodies[1])  # as earlier versions wrote it
     (log / "corrupt").mkdir(parents=True)
     (log / "corrupt" / "1.log").write_bytes(encode(posts[1]) + b"?" + encode(posts[0])[8:])
@@ -319,6 +320,8 @@ async def test_what_the_collector_cannot_read_is_searched_for_the_bytes_of_the_i
         assert await data.held(ANN) == {"unreadable spans": Held(1)}, "the collector has still to archive it"
         assert await archive.get(raw_key("one", SEGMENT)) == encode(posts[1])
         assert (log / "corrupt" / "1.log").read_bytes() == encode(posts[1])
+        later = seal_records("one", SEGMENT, records[1:], 0, await erasures_of(archive))
+        assert later.raw == encode(posts[1]), "it is known whose the other one is"
 
 
 async def test_without_an_archive_the_collectors_directory_is_searched_all_the_same(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -203,22 +204,23 @@ async def test_a_segment_whose_directory_cannot_be_synced_is_given_up(
 
 
 async def test_a_log_that_is_ended_during_a_sync_lets_it_end(tmp_path: Path) -> None:
-    ended, results = list[int](), list[object]()
-    loop = asyncio.get_running_loop()
+    ended, results = list[bool](), list[object]()
+    loop, is_over = asyncio.get_running_loop(), threading.Event()
 
     def datasync(fd: int) -> None:
         loop.call_soon_threadsafe(task.cancel)
+        ended.append(not is_over.wait(0.2))
         os.fdatasync(fd)
-        ended.append(fd)
 
     log = SegmentedSpanLog(tmp_path, "one", 2**20, NEVER, datasync=datasync)
     log.append(post(0), results.append)
     task = asyncio.create_task(log.run())
     with pytest.raises(asyncio.CancelledError):
         await task
+    is_over.set()
     log.close()
 
-    assert len(ended) == 1
+    assert ended == [True]
     assert results == []
 
 
