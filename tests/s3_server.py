@@ -32,7 +32,8 @@ def make_app(root: Path) -> web.Application:
 
     async def listing(request: web.Request) -> web.Response:
         bucket, prefix = root / request.match_info["bucket"], request.query.get("prefix", "")
-        keys = sorted(str(path.relative_to(bucket)) for path in bucket.rglob("*") if path.is_file())
+        within = bucket / prefix.rpartition("/")[0]  # thousands of objects may lie elsewhere
+        keys = sorted(str(path.relative_to(bucket)) for path in within.rglob("*") if path.is_file())
         rows = "".join(
             f"<Contents><Key>{escape(key)}</Key><LastModified>2025-01-01T00:00:00.000Z</LastModified>"
             f'<ETag>"1"</ETag><Size>{(bucket / key).stat().st_size}</Size></Contents>'
