@@ -22,13 +22,19 @@ if TYPE_CHECKING:  # pydantic and the clients take most of the time of a start, 
 
 
 def settings_or_exit(code: int = 2, **overrides: Any) -> "Settings":
-    """The settings. If they are wrong, prints why on stderr and exits with `code`."""
+    """The settings. If they are wrong, prints why on stderr and exits with `code`.
+
+    Warnings are logged on stderr from now on: a command's stdout is its result. Services configure logs of their own.
+    """
+    from infrastructure.observing.logs import configure_logging
     from infrastructure.settings import SettingsError, load_settings
 
     try:
-        return load_settings(**overrides)
+        settings = load_settings(**overrides)
     except SettingsError as error:
         fail(f"Wrong settings:\n{error}", code)
+    configure_logging(settings, "warning", sys.stderr)
+    return settings
 
 
 def running_container(settings: "Settings") -> "AbstractAsyncContextManager[Container]":

@@ -35,10 +35,7 @@ def run(
 
     Exit codes: 0 started, or with --drain nothing is left to do; 1 another run is under way.
     """
-    from infrastructure.observing.logs import configure_logging
-
     settings, day = settings_or_exit(), day_of(on)
-    configure_logging(settings, level="warning")
 
     async def work() -> int:
         from infrastructure.composition.container import drain_cards

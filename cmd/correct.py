@@ -3,7 +3,6 @@
 python -m cmd.correct window Education --user ID --app "Google Chrome" --url https://… --title "Lecture 3"
 """
 
-import sys
 from cmd._output import Json, fail, print_json, print_tables, say, table
 from cmd._run import no_such, note_change, run, running_container, settings_or_exit, this_user
 from dataclasses import asdict
@@ -18,7 +17,6 @@ from infrastructure.observing.readable import local_time
 if TYPE_CHECKING:
     from domains.pomodoro.correcting import Applied
     from infrastructure.composition.container import Container
-    from infrastructure.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
@@ -42,7 +40,7 @@ def window(
         fail("Say which window: --log, or --app, --url and --title", 2)
     if not (log or user or for_all):
         fail("Say whose window it is: --user, or --for-all", 2)
-    settings = quiet_settings()
+    settings = settings_or_exit()
 
     async def work() -> None:
         from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIES
@@ -69,7 +67,7 @@ def undo(
     correction: Annotated[str, typer.Argument(help="id of a correction, as `list` shows it")], as_json: Json = False
 ) -> None:
     """Takes a correction back, on the boards as well."""
-    settings = quiet_settings()
+    settings = settings_or_exit()
 
     async def work() -> None:
         async with running_container(settings) as container:
@@ -83,7 +81,7 @@ def undo(
 @app.command()
 def apply(as_json: Json = False) -> None:
     """Goes on with corrections that were interrupted, as the schedule does."""
-    settings = quiet_settings()
+    settings = settings_or_exit()
 
     async def work() -> None:
         async with running_container(settings) as container:
@@ -95,7 +93,7 @@ def apply(as_json: Json = False) -> None:
 @app.command("list")
 def list_corrections(as_json: Json = False) -> None:
     """Shows the corrections, the latest first."""
-    settings = quiet_settings()
+    settings = settings_or_exit()
 
     async def work() -> None:
         async with running_container(settings) as container:
@@ -115,14 +113,6 @@ def list_corrections(as_json: Json = False) -> None:
         say(f"{len(found)} corrections")
 
     run(work)
-
-
-def quiet_settings() -> "Settings":
-    from infrastructure.observing.logs import configure_logging
-
-    settings = settings_or_exit()
-    configure_logging(settings, "warning", sys.stderr)
-    return settings
 
 
 async def _apply(container: "Container", what: str, item: str, as_json: bool) -> None:

@@ -66,10 +66,7 @@ def rebuild(
             datetime.strptime(each, "%Y-%m-%d")  # noqa: DTZ007 - a local day
         except ValueError:
             raise typer.BadParameter(f"{each}: not a day such as 2025-09-02") from None
-    from infrastructure.observing.logs import configure_logging
-
     settings = settings_or_exit()
-    configure_logging(settings.model_copy(update={"log_level": "warning"}))
 
     async def work() -> None:
         async with running_container(settings) as container:

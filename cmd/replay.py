@@ -5,7 +5,6 @@ python -m cmd.replay --from 2025-09-01 --to 2025-09-30 --dry-run
 
 from __future__ import annotations
 
-import sys
 from cmd._output import Json, fail, print_json, print_tables, progress, say, table
 from cmd._run import note_change, run, running_container, settings_or_exit
 from datetime import date, datetime
@@ -49,10 +48,8 @@ def main(
     unless a rule decides.
     """
     from domains.replay.service import Wanted
-    from infrastructure.observing.logs import configure_logging
 
     settings = settings_or_exit()
-    configure_logging(settings, "warning", sys.stderr)
     wanted = Wanted(first.date(), last.date(), user)
     if not wanted.first <= wanted.last:
         fail("--from must not be after --to", 2)

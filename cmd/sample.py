@@ -51,10 +51,7 @@ def main(
 
     Then it shows the best users of the day, the week and the month, and keeps consuming until Ctrl-C.
     """
-    from infrastructure.observing.logs import configure_logging
-
     settings = settings_or_exit()
-    configure_logging(settings, level="warning")  # the progress bars replace the log lines of batches
     run(lambda: _run_sample(settings, exit_when_done))
 
 

@@ -185,9 +185,6 @@ def _settings_with_profiles() -> "Settings":
     settings = settings_or_exit()
     if not settings.site_profiles:
         fail("site profiles are off (SITE_PROFILES)", 2)
-    from infrastructure.observing.logs import configure_logging
-
-    configure_logging(settings, level="warning")
     return settings
 
 

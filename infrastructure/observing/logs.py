@@ -45,12 +45,13 @@ def configure_logging(settings: Settings, level: str | None = None, stream: Text
         structlog.stdlib.add_log_level,
         partial(_stamped, zone=settings.zone, iso=settings.app_env == "prod"),
     ]
+    stream = stream or sys.stdout
     rendering: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False), _printable_json]
         if settings.app_env == "prod"
-        else [_printable_values, _console_renderer()]
+        else [_printable_values, _console_renderer(stream)]
     )
-    handler = logging.StreamHandler(stream or sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -89,9 +90,9 @@ def _printable_values(logger: object, method: str, event: EventDict) -> EventDic
     return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
-def _console_renderer() -> structlog.dev.ConsoleRenderer:
+def _console_renderer(stream: TextIO) -> structlog.dev.ConsoleRenderer:
     return structlog.dev.ConsoleRenderer(
-        pad_event_to=50, colors=sys.stdout.isatty(), exception_formatter=_write_traceback
+        pad_event_to=50, colors=stream.isatty(), exception_formatter=_write_traceback
     )
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from cmd._run import settings_or_exit
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -224,3 +225,12 @@ def test_a_traceback_has_no_variables_and_no_control_characters(out: io.StringIO
     assert "ValueError: bad " in text
     assert "correct horse" not in text
     assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_commands_log_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their standard output is their result, which programs read."""
+    settings_or_exit()
+    structlog.stdlib.get_logger("pomocore").warning("A change could not be noted")
+
+    out, err = capsys.readouterr()
+    assert (out, "A change could not be noted" in err) == ("", True)
