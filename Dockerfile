@@ -19,7 +19,8 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     APP_ENV=prod
 RUN useradd --system --uid 10001 --no-create-home pomocore && install -d -o pomocore /data
-LABEL org.opencontainers.image.title="Pomocore data pipeline" org.opencontainers.image.licenses="MIT"
+LABEL org.opencontainers.image.title="Pomocore data pipeline" org.opencontainers.image.licenses="MIT" \
+    org.opencontainers.image.version="0.2.0"
 USER 10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["python", "-m", "cmd.healthcheck"]

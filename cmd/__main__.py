@@ -2,13 +2,13 @@
 
 import ast
 import sys
-from cmd._names import hint
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from infrastructure.command_line import VERSION
+from infrastructure.observing.nearest_name import hint
 from infrastructure.process.early_signals import handle_early_signals
 
 _HERE = Path(__file__).parent

@@ -24,6 +24,15 @@ if TYPE_CHECKING:  # rich takes a tenth of a second to load, which most commands
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
+
+def is_plain() -> bool:
+    """Whether nothing but text is to be printed: no colours, and nothing bold."""
+    return bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
+
+
+if is_plain():  # for Typer, which prints helps and errors by itself
+    os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
+
 _PIPE_WIDTH = 10_000
 """Characters. Without a terminal, rows are not wrapped, so that `grep` sees whole rows."""
 _LEAST_WIDTH = 8
@@ -115,7 +124,8 @@ def print_tables(*parts: "Table | Text") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    console = Console(width=width, color_system=None if is_plain() else "auto")
     for part in parts:
         if isinstance(part, Table):
             needed = sum(1 + (column.min_width or _LEAST_WIDTH) for column in part.columns)
@@ -131,7 +141,7 @@ def progress(hidden: bool = False, in_bytes: bool = False) -> "Progress":
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, color_system=None if is_plain() else "auto")
     done: ProgressColumn = DownloadColumn() if in_bytes else MofNCompleteColumn()
     columns = TextColumn("{task.description:<10}", markup=False), BarColumn(), done, TimeElapsedColumn()
     return Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal)

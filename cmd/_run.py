@@ -5,7 +5,6 @@ import gc
 import os
 import signal
 import sys
-from cmd._names import hint
 from cmd._output import fail
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from domains.kernel.errors import OutageKind, PipelineError, RedisOutage, StoreOutage
+from infrastructure.observing.nearest_name import hint
 
 if TYPE_CHECKING:  # pydantic and the clients take most of the time of a start, and `--help` needs neither
     from infrastructure.composition.container import Container
@@ -137,6 +137,13 @@ def _text(error: PipelineError) -> str:
         if isinstance(error, kind):
             return f"{name} cannot be used: {error}"
     return str(error)
+
+
+def not_empty(user: str) -> str:
+    """A user's id. A script's variable that is not set is nobody."""
+    if not user:
+        raise typer.BadParameter("is empty")
+    return user
 
 
 def no_such(kind: str, name: str, known: Iterable[str]) -> NoReturn:

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from infrastructure.observing.readable import plain
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -53,7 +55,7 @@ def main(
         if as_json:
             print_json([dict(zip(columns, map(_plain, row), strict=True)) for row in rows])
             return
-        numbers = [name for number, name in enumerate(columns) if rows and isinstance(rows[0][number], int | float)]
+        numbers = [name for number, name in enumerate(columns) if rows and type(rows[0][number]) in (int, float)]
         print_tables(table(columns, [list(map(_text, row)) for row in rows], numbers=numbers))
 
     run(work)
@@ -66,7 +68,7 @@ def _plain(value: Any) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return "" if value is None else str(value)
+    return "" if value is None else plain(value)
 
 
 if __name__ == "__main__":

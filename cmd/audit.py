@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infrastructure.observing.readable import local_time
+from infrastructure.observing.readable import counted, local_time
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -31,7 +31,7 @@ def main(
         rows = [(local_time(it.time, settings.zone), it.who, it.what, it.item, it.outcome) for it in changes]
         if rows:
             print_tables(table(("Time", "Who", "What", "Of what", "Outcome"), rows, whole=("Time",)))
-        say(f"{len(changes)} changes")
+        say(counted(len(changes), "change"))
 
     run(work)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infrastructure.observing.readable import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -109,7 +111,8 @@ def _show(done: dict[str, Bridged], dry_run: bool, as_json: bool) -> None:
         return
     verb = "would be posted" if dry_run else "posted"
     for name, it in done.items():
-        say(f"{name}: {it.spans} spans in {it.sessions} sessions {verb}, {it.seconds / 3600:.1f} h in all")
+        spans, sessions = counted(it.spans, "span"), counted(it.sessions, "session")
+        say(f"{name}: {spans} in {sessions} {verb}, {it.seconds / 3600:.1f} h in all")
 
 
 if __name__ == "__main__":

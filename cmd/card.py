@@ -4,7 +4,7 @@ python -m cmd.card USER --period week
 """
 
 from cmd._output import Json, print_csv, print_json, say
-from cmd._run import run, running_container, settings_or_exit
+from cmd._run import not_empty, run, running_container, settings_or_exit
 from cmd.cards import day_of
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    user: Annotated[str, typer.Argument(help="the user's id")],
+    user: Annotated[str, typer.Argument(help="the user's id", callback=not_empty)],
     period: Annotated[Period, typer.Option(help="which card")] = Period.DAY,
     on: Annotated[
         str, typer.Option("--date", help="a day in the period, such as 2025-09-02; today if not given")

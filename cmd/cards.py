@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from domains.focusCard.model import YEARS
+from infrastructure.observing.readable import counted
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
@@ -53,9 +54,12 @@ def run(
         if as_json:
             print_json(told)
         else:
-            say(f"{told['users']} users: {told['written']} cards written, {told['unchanged']} right already")
+            users, cards = (
+                counted(int(str(told[name])), one) for name, one in (("users", "user"), ("written", "card"))
+            )
+            say(f"{users}: {cards} written, {told['unchanged']} right already")
         if dead:
-            say(f"{dead:.0f} jobs are dead letters: python -m cmd.dead_letters list", err=True)
+            say(f"dead letters: {counted(int(dead), 'job')}; python -m cmd.dead_letters list", err=True)
         return 0
 
     run_command(work)

@@ -26,7 +26,7 @@ from domains.patternClassifier.ports import ClassifierObserver
 from domains.patternClassifier.snapshot import PatternSnapshot
 from infrastructure.http.explanations import answer_document, trace_document
 from infrastructure.observing.printable import printable
-from infrastructure.observing.readable import duration, share
+from infrastructure.observing.readable import counted, duration, share
 from infrastructure.offline.offline_classifier import (
     Answer,
     OfflineClassifier,
@@ -268,7 +268,7 @@ def _print_tally(tally: Tally, seconds: float) -> None:
     _print_counts("Category", tally.categories, total)
     _print_counts("Unknown host", tally.unknown_hosts, total, _MOST_FREQUENT)
     _print_counts("Unknown app, without a host", tally.unknown_apps, total, _MOST_FREQUENT)
-    say(f"{total:,} windows in {duration(seconds)}, {total / seconds:,.0f} a second")
+    say(f"{counted(total, 'window')} in {duration(seconds)}, {total / seconds:,.0f} a second")
 
 
 def _print_counts(heading: str, counts: Counter[str], total: int, rows: int | None = None) -> None:

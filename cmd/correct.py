@@ -12,7 +12,7 @@ import typer
 
 from domains.kernel.window import Window
 from infrastructure.cards.words import duration
-from infrastructure.observing.readable import local_time
+from infrastructure.observing.readable import counted, local_time
 
 if TYPE_CHECKING:
     from domains.pomodoro.correcting import Applied
@@ -110,7 +110,7 @@ def list_corrections(as_json: Json = False) -> None:
         if rows:
             head = ("Id", "Time", "User", "App", "Page or title", "Category", "State", "Time moved")
             print_tables(table(head, rows, numbers=("Time moved",), whole=("Id",)))
-        say(f"{len(found)} corrections")
+        say(counted(len(found), "correction"))
 
     run(work)
 
@@ -119,15 +119,16 @@ async def _apply(container: "Container", what: str, item: str, as_json: bool) ->
     from infrastructure.operations.corrections import applied_document, apply_corrections
 
     done: Applied = await apply_corrections(container.task_queue(), container.corrections())
-    await note_change(container, what, item, f"{done.changed} usage logs changed, {done.boards} boards")
+    changed = counted(done.changed, "usage log")
+    await note_change(container, what, item, f"{changed} changed, {counted(done.boards, 'board')}")
     if as_json:
         print_json({"id": item, **applied_document(done)})
         return
-    say(f"{done.changed} usage logs changed, {done.boards} boards recomputed" + (f"; {item}" if item else ""))
+    say(f"{changed} changed, {counted(done.boards, 'board')} recomputed" + (f"; {item}" if item else ""))
     if done.archived:
         say(f"left, since the server has archived them: boards of the {', the '.join(done.archived)}")
     if done.proposals:
-        say(f"{done.proposals} patterns are proposed: python -m cmd.patterns list")
+        say(f"proposed: {counted(done.proposals, 'pattern')}; python -m cmd.patterns list")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from domains.operations.model import Entry, Replay, Selection
 from domains.operations.service import chosen_letters, grouped_letters, outcome_of, outcomes_within, replay_letters
 from domains.pomodoro.model import DeadLetterKind
 from infrastructure.observing.printable import printable
-from infrastructure.observing.readable import local_time
+from infrastructure.observing.readable import counted, local_time
 
 if TYPE_CHECKING:
+    from domains.operations.ports import DeadLettersPort
     from infrastructure.composition.container import Container
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -50,7 +51,7 @@ def list_letters(
 
     async def work() -> None:
         async with running_container(settings) as container:
-            found = await chosen_letters(container.dead_letters(), selection)
+            found = await chosen_letters(_letters(container, stream), selection)
         if as_json:
             print_json([asdict(letter) for letter in found[:limit]])
             return
@@ -58,7 +59,7 @@ def list_letters(
         if rows:
             head = ("Id", "Time", "Tries", "User", "Stream", "Reason")
             print_tables(table(head, rows, ("Tries",), ("Id", "Time", "User")))
-        say(f"{len(found)} dead letters" + (f", {limit} shown" if len(found) > limit else ""))
+        say(counted(len(found), "dead letter") + (f", {limit} shown" if len(found) > limit else ""))
 
     run(work)
 
@@ -71,7 +72,7 @@ def summary(reason: Reason = "", older_than: OlderThan = "", stream: Stream = ""
 
     async def work() -> None:
         async with running_container(settings) as container:
-            groups = await grouped_letters(container.dead_letters(), selection)
+            groups = await grouped_letters(_letters(container, stream), selection)
         if as_json:
             names = ("kind", "reason", "count", "oldest", "latest", "streams")
             print_json([dict(zip(names, group, strict=True)) for group in groups])
@@ -80,7 +81,7 @@ def summary(reason: Reason = "", older_than: OlderThan = "", stream: Stream = ""
         if rows:
             head = ("Kind", "Count", "Oldest", "Latest", "Reason")
             print_tables(table(head, rows, ("Count",), ("Oldest", "Latest")))
-        say(f"{sum(group.size for group in groups)} dead letters")
+        say(counted(sum(group.size for group in groups), "dead letter"))
 
     run(work)
 
@@ -140,7 +141,7 @@ def replay(
 
     async def work() -> int:
         async with running_container(settings) as container:
-            letters = container.dead_letters()
+            letters = _letters(container, stream)
             replay = _corrected(container, ids or [], changes) if changes else replay_letters(letters, selection)
             replayed, left = await replay
             ends = await outcomes_within(letters, replayed.values(), wait)
@@ -200,10 +201,12 @@ def drop(
 
     async def work() -> int:
         async with running_container(settings) as container:
-            letters = container.dead_letters()
+            letters = _letters(container, stream)
             chosen = await chosen_letters(letters, selection)
             if chosen and not (dry_run or yes):
-                await asyncio.to_thread(typer.confirm, f"Delete {len(chosen)} dead letters for good?", abort=True)
+                await asyncio.to_thread(
+                    typer.confirm, f"Delete {counted(len(chosen), 'dead letter')} for good?", abort=True
+                )
             dropped = len(chosen) if dry_run else await letters.drop(chosen)
             if chosen and not dry_run:
                 dropped_ids = ", ".join(letter.id for letter in chosen)
@@ -215,6 +218,14 @@ def drop(
         return 1 if _missing(ids, {letter.id for letter in chosen}) else 0
 
     run(work)
+
+
+def _letters(container: "Container", stream: str) -> "DeadLettersPort":
+    """Ends with exit code 2 if there is no such `stream`."""
+    letters = container.dead_letters()
+    if stream and stream not in letters.streams:
+        no_such("stream", stream, letters.streams)
+    return letters
 
 
 def _missing(ids: list[str] | None, found: Collection[str]) -> list[str]:

@@ -5,7 +5,7 @@ python -m cmd.export rebuild --day 2025-09-02
 """
 
 import asyncio
-from cmd._output import Json, print_json, say
+from cmd._output import Json, fail, print_json, say
 from cmd._run import note_change, run, running_container, settings_or_exit
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from domains.kernel.errors import TaskRefused
+from infrastructure.observing.readable import counted
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,6 +35,8 @@ def main(
     from infrastructure.process.signals import stop_on_signals
 
     settings = settings_or_exit()
+    if once and not settings.events:
+        fail("EVENTS is off: there is nothing to export", 2)
     configure_logging(settings)
 
     async def work() -> None:
@@ -41,7 +44,7 @@ def main(
         async with running_container(settings) as container:
             exporter = container.event_exporter()
             if once:
-                say(f"{await exporter.drain()} events exported")
+                say(f"{counted(await exporter.drain(), 'event')} exported")
                 await exporter.release()
             elif settings.http_port:
                 async with open_door(container.state(), container.api, [], stop):
@@ -77,7 +80,7 @@ def rebuild(
             try:
                 for each in day or sorted(gaps):
                     added |= await container.event_rebuild().rebuild([each])
-                    await note_change(container, "export rebuild", each, f"{added[each]} events added")
+                    await note_change(container, "export rebuild", each, f"{counted(added[each], 'event')} added")
             finally:
                 exporting.cancel()
                 with suppress(asyncio.CancelledError):
@@ -86,7 +89,7 @@ def rebuild(
             print_json([{"day": each, "added": count} for each, count in added.items()])
             return
         for each, count in added.items():
-            say(f"{each}: {count} events added" if count else f"{each}: the events are what the logs say")
+            say(f"{each}: {counted(count, 'event')} added" if count else f"{each}: the events are what the logs say")
         if not added:
             raise TaskRefused("no day has a gap; --day names one")
 

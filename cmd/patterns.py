@@ -22,7 +22,7 @@ from domains.categoryPattern.ports import PatternProposalRepositoryPort
 from domains.patternClassifier.proposing import ProposalLimits, propose_patterns
 from domains.siteProfile.model import SiteState
 from infrastructure.observing.printable import printable
-from infrastructure.observing.readable import share
+from infrastructure.observing.readable import counted, share
 from infrastructure.patterns.lint import lint
 from infrastructure.patterns.pattern_file import (
     DEFAULT_PATTERNS,
@@ -84,18 +84,16 @@ def propose(
                     await stores.correction_store().find_all(),
                 )
         if as_json:
-            counted = {"answers": found.answers, "unknownCategory": found.unknown, "forgotten": found.forgotten}
-            counted |= {"new": found.new, "withdrawn": found.withdrawn}
-            print_json(counted | {"proposals": [_document(each) for each in found.proposals]})
+            counts = {"answers": found.answers, "unknownCategory": found.unknown, "forgotten": found.forgotten}
+            counts |= {"new": found.new, "withdrawn": found.withdrawn}
+            print_json(counts | {"proposals": [_document(each) for each in found.proposals]})
             return
         _print_table(found.proposals)
-        number = len(found.proposals)
-        say(
-            f"{found.answers} answers read, {number} patterns proposed, {found.new} of them new, "
-            f"{found.withdrawn} withdrawn"
-        )
+        answers, proposed = counted(found.answers, "answer"), counted(len(found.proposals), "pattern")
+        say(f"{answers} read, {proposed} proposed, {found.new} of them new, {found.withdrawn} withdrawn")
         if found.forgotten:
-            say(f"{found.forgotten} rare hosts and apps were left out, because there are too many")
+            rare = counted(found.forgotten, "rare host or app", "rare hosts and apps")
+            say(f"left out, because there are too many: {rare}")
         if settings.pattern_auto_accept:
             accepted = sum(each.status is ProposalStatus.ACCEPTED for each in found.proposals)
             say(f"{accepted} accepted (PATTERN_AUTO_ACCEPT)")
@@ -125,7 +123,7 @@ def list_proposals(
             print_json([_document(proposal) for proposal in found])
             return
         _print_table(found)
-        say(f"{len(found)} proposals")
+        say(counted(len(found), "proposal"))
 
     run(work)
 
@@ -205,7 +203,7 @@ def export_patterns(
         if as_json:
             print_json({"file": str(file), "categories": len(patterns), "patterns": count})
         else:
-            say(f"{count} patterns of {len(patterns)} categories in {file}")
+            say(f"{counted(count, 'pattern')} of {counted(len(patterns), 'category', 'categories')} in {file}")
 
     run(work)
 
@@ -298,7 +296,7 @@ def update_sites(
     if as_json:
         print_json({"file": str(to), "sites": count})
     else:
-        say(f"{count} sites in {to}")
+        say(f"{counted(count, 'site')} in {to}")
 
 
 async def _note(settings: Settings, what: str, items: list[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infrastructure.observing.readable import duration, local_time
+from infrastructure.observing.readable import counted, duration, local_time
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,7 +38,7 @@ def main(
         if rows:
             head = ("Id", "Sent", "User", "App", "Instance", "Held", "Tries")
             print_tables(table(head, rows, ("Held", "Tries"), ("Id", "Sent", "User")))
-        say(f"{len(found)} messages")
+        say(counted(len(found), "message"))
 
     run(work)
 

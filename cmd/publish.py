@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infrastructure.observing.readable import duration
+from infrastructure.observing.readable import counted, duration
 
 if TYPE_CHECKING:
     from infrastructure.settings import Settings
@@ -65,7 +65,7 @@ async def _publish(settings: Settings, file: Path, rate: float | None, as_json: 
         result = {"published": published, "stream": settings.stream_key, "seconds": round(seconds, 3)}
         print_json(result | ({"error": error} if error else {}))
     else:
-        say(f"{published} messages on {settings.stream_key} in {duration(seconds)}")
+        say(f"{counted(published, 'message')} on {settings.stream_key} in {duration(seconds)}")
         if error:
             say(error, err=True)
     return 1 if error else 0

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infrastructure.observing.readable import counted
+
 if TYPE_CHECKING:
     from domains.leaderboard.model import Period
     from domains.replay.service import Amount, Replayed, Wanted
@@ -78,7 +80,7 @@ async def _replay(
             done = await replay_of(container, engine.value).run(wanted, dry_run, boards_of, told)
         if not dry_run:
             days = f"{wanted.first} to {wanted.last}"
-            await note_change(container, "replay", days, f"{done.changed} changed, {done.boards} boards")
+            await note_change(container, "replay", days, f"{done.changed} changed, {counted(done.boards, 'board')}")
     _show(done, dry_run, as_json)
     return 1 if done.refused else 0
 
@@ -103,9 +105,9 @@ def _show(done: Replayed, dry_run: bool, as_json: bool) -> None:
         )
         return
     verb = "would change" if dry_run else "changed"
-    say(f"{done.spans} spans in the archive: {done.changed} {verb}, {done.missing} have no log")
+    say(f"{counted(done.spans, 'span')} in the archive: {done.changed} {verb}, {done.missing} without a log")
     if not dry_run:
-        say(f"{done.boards} boards recomputed")
+        say(f"{counted(done.boards, 'board')} recomputed")
     if moved:
         numbers = ("Spans", "Seconds")
         rows = [tuple(map(str, row)) for row in moved]

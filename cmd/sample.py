@@ -86,7 +86,7 @@ async def _feed(container: Container, stop: asyncio.Event) -> None:
         container.publisher(), container.backlog(), container.categorized_data(), container.usage_logs()
     )
     if await container.publisher().published_of_sample() >= feed.total:
-        say(f"The sample's {feed.total} spans are on the stream already: not published again.")
+        say(f"The sample's {feed.total:,} spans are on the stream already: not published again.")
     with progress() as bars:
         publishing, working = (bars.add_task(name, total=feed.total) for name in ("published", "classified"))
         async for fed in feed.run(stop):

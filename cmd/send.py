@@ -20,7 +20,7 @@ import typer
 from domains.operations.model import ENDS, TaskState, TaskStatus
 from domains.operations.ports import TaskQueuePort
 from infrastructure.observing.printable import printable
-from infrastructure.observing.readable import local_time
+from infrastructure.observing.readable import local_time, plain
 from infrastructure.operations.task_registry import TASKS, in_plain_words
 from infrastructure.operations.task_runner import request_for
 
@@ -131,7 +131,7 @@ async def _followed(queue: TaskQueuePort, request: str, request_id: str, seconds
 
 
 def _line(status: TaskStatus) -> str:
-    data = "  ".join(f"{name}: {printable(str(value))}" for name, value in status.data.items())
+    data = "  ".join(f"{name}: {printable(plain(value))}" for name, value in status.data.items())
     return f"{status.status:<10}{data}".rstrip()
 
 

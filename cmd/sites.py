@@ -13,7 +13,7 @@ import typer
 
 from domains.siteProfile.crawl import Crawled, NoSite
 from domains.siteProfile.model import SiteProfile, SiteState, as_json
-from infrastructure.observing.readable import duration, in_words, local_time
+from infrastructure.observing.readable import counted, duration, in_words, local_time, plain
 
 if TYPE_CHECKING:
     from infrastructure.settings import Settings
@@ -47,7 +47,7 @@ def list_(
                     head, [_row(each, settings.zone) for each in found], numbers=("Confidence",), whole=("Visited",)
                 )
             )
-        say(f"{len(found)} sites")
+        say(counted(len(found), "site"))
 
     run(work)
 
@@ -207,7 +207,7 @@ def _row(profile: SiteProfile, zone: ZoneInfo) -> tuple[str, str, str, str, str,
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{name}: {each}" for name, each in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return plain(value)
 
 
 if __name__ == "__main__":

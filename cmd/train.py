@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infrastructure.observing.readable import share
+from infrastructure.observing.readable import counted, share
 
 if TYPE_CHECKING:  # only this command loads scikit-learn, and only after checking that it is installed
     from infrastructure.local_classifier.linear import LinearModel, ModelCard
@@ -70,7 +70,7 @@ async def _train(
             answers = await past_answers(container.categorized_data(), patterns, container.questions())
             answers += await site_texts(container.site_profiles(), Questions(container.privacy()))
     windows, of_patterns = labelled_windows(patterns, answers)
-    _say(f"{of_patterns} windows from patterns, {len(windows) - of_patterns} from answers")
+    _say(f"{counted(of_patterns, 'window')} from patterns, {len(windows) - of_patterns} from answers")
     model, result = await asyncio.to_thread(train, windows, precision, seed, _say)
     size = _save(model, output)
     if as_json:

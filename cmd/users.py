@@ -5,10 +5,12 @@ python -m cmd.users export ID > user.jsonl
 
 import asyncio
 from cmd._output import Json, print_json, print_tables, say, table
-from cmd._run import note_change, run, running_container, settings_or_exit, want_yes
+from cmd._run import not_empty, note_change, run, running_container, settings_or_exit, want_yes
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from infrastructure.observing.readable import counted
 
 if TYPE_CHECKING:
     from domains.userData.model import Held
@@ -16,14 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 
-def _not_empty(user: str) -> str:
-    """A script's variable that is not set is nobody."""
-    if not user:
-        raise typer.BadParameter("is empty")
-    return user
-
-
-User = Annotated[str, typer.Argument(help="the user's id", metavar="ID", callback=_not_empty)]
+User = Annotated[str, typer.Argument(help="the user's id", metavar="ID", callback=not_empty)]
 
 
 @app.command()
@@ -42,8 +37,11 @@ def export(user: User) -> None:
             async for item in user_data_of(container).export(user):
                 count += 1
                 print_json({"place": item.place, "ours": item.is_ours, **item.data})
-            await note_change(container, "exported a user", _shown(user), f"{count} items")
-            say("\n".join([f"{count} items", *(f"not looked into: {it}" for it in elsewhere(container))]), err=True)
+            await note_change(container, "exported a user", _shown(user), counted(count, "item"))
+            say(
+                "\n".join([counted(count, "item"), *(f"not looked into: {it}" for it in elsewhere(container))]),
+                err=True,
+            )
 
     run(work)
 
@@ -76,12 +74,14 @@ def erase(
                 )
                 return 0
             if not yes:
-                await asyncio.to_thread(typer.confirm, f"Erase {ours} items of {user} for good?", abort=True)
+                await asyncio.to_thread(
+                    typer.confirm, f"Erase {counted(ours, 'item')} of {user} for good?", abort=True
+                )
             erased = await data.erase(user)
             left = await data.held(user)
             await forget_files(container, settings)
             still = sum(held.ours for held in left.values())
-            done = f"{erased.total()} items" + (f", {still} left" if still else "")
+            done = counted(erased.total(), "item") + (f", {still} left" if still else "")
             await note_change(container, "erased a user", _shown(user), done)
             _show(left, erased, False, elsewhere(container), as_json)
         return 1 if still else 0
@@ -101,7 +101,7 @@ def _show(
     rows = [(place, str(count)) for place, count in sorted(erased.items()) if count]
     if rows:
         print_tables(table(("Place", "To erase" if dry_run else "Erased"), rows, numbers=("To erase", "Erased")))
-    say(f"{sum(erased.values())} items {'would be ' if dry_run else ''}erased")
+    say(f"{counted(sum(erased.values()), 'item')} {'would be ' if dry_run else ''}erased")
     for place, count in of_spring.items():
         say(f"not ours, ask Spring: {place}: {count}; until they are gone, a rebuild of boards counts the logs")
     for place in elsewhere:

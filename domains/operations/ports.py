@@ -31,6 +31,10 @@ NO_CHANGES: Mapping[str, str | None] = MappingProxyType({})
 class DeadLettersPort(Protocol):
     """The dead letters of all partitions."""
 
+    @property
+    def streams(self) -> Collection[str]:
+        """Whose letters these are: streams and work queues."""
+
     def all(self) -> AsyncIterator[LetterSummary]:
         """All letters, the oldest of each partition first, without loading all into memory."""
 

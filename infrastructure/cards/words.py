@@ -100,7 +100,7 @@ def facts(card: Document, lang: Language) -> list[tuple[str, str]]:
 
 def as_of(card: Document, lang: Language) -> str:
     moment = datetime.fromisoformat(card["as_of"])
-    return word(lang, "as_of", f"{_day(moment.date(), lang)} {moment:%H:%M}")
+    return word(lang, "as_of", f"{_day(moment.date(), lang)} {moment:%H:%M %Z}")
 
 
 def weekday(day: str, lang: Language) -> str:

@@ -14,6 +14,7 @@ from domains.operations.service import chosen_letters, grouped_letters, outcome_
 from infrastructure.http import schemas
 from infrastructure.http.endpoint import ANSWER_BYTES, Endpoint
 from infrastructure.http.guard import Guard
+from infrastructure.observing.nearest_name import hint
 from infrastructure.spring.message_parser import MessageParser
 from infrastructure.spring.replayed_message import OUR_FIELDS, fault_of_correction, first_came, past_replays
 
@@ -43,6 +44,7 @@ class DeadLetterApi:
 
     async def dead_letters(self, request: web.Request, query: schemas.DeadLetterQuery) -> schemas.DeadLetters:
         admitted = self._guard.admits(request)
+        self._require(query.stream)
         selection = Selection(
             reason=query.reason, stream=query.stream, kind=query.kind, text=query.q, public=not admitted
         )
@@ -90,6 +92,7 @@ class DeadLetterApi:
         return told
 
     async def replay_dead_letters(self, request: web.Request, body: schemas.ReplayChoice) -> schemas.ReplayedLetters:
+        self._require(body.stream)
         until, selection = _selection(body)
         replayed, left = await replay_letters(self._letters, selection, _MOST_REPLAYED)
         self._changed()
@@ -107,12 +110,17 @@ class DeadLetterApi:
         )
 
     async def drop_dead_letters(self, request: web.Request, body: schemas.LetterChoice) -> schemas.DroppedLetters:
+        self._require(body.stream)
         until, selection = _selection(body)
         chosen = await chosen_letters(self._letters, selection, _MOST_DROPPED)
         dropped = await self._letters.drop(chosen)
         self._changed()
         await self._guard.changed(request, "dropped dead letters", body.described, f"{dropped} dropped")
         return schemas.DroppedLetters(dropped=dropped, until=until, more=len(chosen) == _MOST_DROPPED)
+
+    def _require(self, stream: str) -> None:
+        if stream and stream not in self._letters.streams:
+            raise web.HTTPNotFound(text=f"{stream}: no such stream; {hint(stream, self._letters.streams)}")
 
     def _changed(self) -> None:
         """What was just counted quickly is counted again when somebody looks."""
@@ -125,7 +133,7 @@ class DeadLetterApi:
             Endpoint(
                 "GET", "/api/dead-letters", self.dead_letters,
                 "The latest messages that could not be processed, page by page; with the token, their fields, too",
-                schemas.DeadLetters, schemas.DeadLetterQuery, access="more",
+                schemas.DeadLetters, schemas.DeadLetterQuery, access="more", problems=(404,),
             ),
             Endpoint(
                 "GET", "/api/dead-letters/summary", self.dead_letter_summary,
@@ -138,11 +146,11 @@ class DeadLetterApi:
             ),
             Endpoint(
                 "POST", "/api/dead-letters/replay", self.replay_dead_letters, f"The same for up to {_MOST_REPLAYED}",
-                schemas.ReplayedLetters, body=schemas.ReplayChoice, access="token",
+                schemas.ReplayedLetters, body=schemas.ReplayChoice, access="token", problems=(404,),
             ),
             Endpoint(
                 "POST", "/api/dead-letters/drop", self.drop_dead_letters, f"Deletes up to {_MOST_DROPPED} for good",
-                schemas.DroppedLetters, body=schemas.LetterChoice, access="token",
+                schemas.DroppedLetters, body=schemas.LetterChoice, access="token", problems=(404,),
             ),
         ]  # fmt: skip
 

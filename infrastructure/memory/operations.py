@@ -37,6 +37,10 @@ class InMemoryDeadLetters:
     def __init__(self, *partitions: InMemoryStream) -> None:
         self._partitions = {stream.name: stream for stream in partitions}
 
+    @property
+    def streams(self) -> Collection[str]:
+        return self._partitions
+
     async def all(self) -> AsyncIterator[LetterSummary]:
         for letter in self._summaries():
             yield letter

@@ -5,6 +5,7 @@ Window titles and URLs are never logged above debug level.
 """
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -91,9 +92,8 @@ def _printable_values(logger: object, method: str, event: EventDict) -> EventDic
 
 
 def _console_renderer(stream: TextIO) -> structlog.dev.ConsoleRenderer:
-    return structlog.dev.ConsoleRenderer(
-        pad_event_to=50, colors=stream.isatty(), exception_formatter=_write_traceback
-    )
+    colors = stream.isatty() and not os.environ.get("NO_COLOR")
+    return structlog.dev.ConsoleRenderer(pad_event_to=50, colors=colors, exception_formatter=_write_traceback)
 
 
 def _write_traceback(out: TextIO, exc_info: ExcInfo) -> None:

@@ -36,12 +36,20 @@ def _number(value: float) -> str:
     return shown.removesuffix(".0")
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """1 dead letter, 2 dead letters; `many` is for what does not just get an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def in_words(values: Mapping[str, object]) -> str:
     """What a person reads of a task's parameters or of what it did: zeros and what is empty are left out."""
-    return "; ".join(f"{name}: {_plain(value)}" for name, value in values.items() if value)
+    return "; ".join(f"{name}: {plain(value)}" for name, value in values.items() if value)
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """A value of JSON as a person reads it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return " ".join(f"{name} {_plain(each)}" for name, each in value.items())
-    return ", ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
+        return " ".join(f"{name} {plain(each)}" for name, each in value.items())
+    return ", ".join(map(plain, value)) if isinstance(value, list | tuple) else str(value)

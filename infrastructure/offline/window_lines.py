@@ -9,6 +9,8 @@ import msgspec
 from domains.kernel.window import Window
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_LINE = 1 << 20
+"""Bytes. Windows have a few hundred."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -37,17 +39,32 @@ def read_windows(source: BinaryIO) -> Iterator[list[WindowLine | BadLine]]:
 
     Other fields are ignored. Control characters and halves of surrogate pairs are accepted.
     """
-    read = 0
-    while lines := source.readlines(_CHUNK_BYTES):
+    before = 0
+    for lines in _lines(source):
         chunk: list[WindowLine | BadLine] = []
-        for number, line in enumerate(lines, read + 1):
+        for number, line in enumerate(lines, before + 1):
+            if len(line) > _LONGEST_LINE:
+                chunk.append(BadLine(number, f"longer than {_LONGEST_LINE} bytes"))
+                continue
             try:
                 chunk.append(_decode(line))
             except (ValueError, RecursionError):
                 if line.removeprefix(_BOM).strip():
                     chunk.append(_leniently(line, number))
-        read += len(lines)
+        before += len(lines)
         yield chunk
+
+
+def _lines(source: BinaryIO) -> Iterator[list[bytes]]:
+    """The lines, about a megabyte of them at once; of one that is too long just so much that this is seen."""
+    begun = b""
+    while block := source.read(_CHUNK_BYTES):
+        *lines, begun = (begun + block).split(b"\n")
+        begun = begun[: _LONGEST_LINE + 1]
+        if lines:
+            yield lines
+    if begun:
+        yield [begun]
 
 
 def _leniently(line: bytes, number: int) -> WindowLine | BadLine:

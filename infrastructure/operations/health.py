@@ -28,7 +28,7 @@ from infrastructure.observing.metrics import (
     StreamGauges,
     values_of,
 )
-from infrastructure.observing.readable import duration
+from infrastructure.observing.readable import counted, duration
 from infrastructure.operations.outages import OutageReport, runbook_entry, server_of
 from infrastructure.operations.stream_choice import StreamChoice
 from infrastructure.settings import Settings
@@ -92,9 +92,9 @@ def assess(
             if seconds > _HELD_BACK_SECONDS
         ]
         if figures.failed_scores > 0:
-            degraded.append(f"{figures.stream}: {figures.failed_scores:.0f} scores are kept for replay")
+            degraded.append(f"{figures.stream}: {counted(int(figures.failed_scores), 'score')} kept for replay")
         degraded += [
-            f"{it.name} holds {it.pending} messages and has been silent for {duration(it.idle_seconds)}"
+            f"{it.name} holds {counted(it.pending, 'message')} and has been silent for {duration(it.idle_seconds)}"
             for it in figures.instances
             if it.pending and it.idle_seconds > idle_allowed
         ]
@@ -224,7 +224,7 @@ class PipelineHealth:
         if self.settings.commands and "tasks" not in self._observer.open_breakers:
             try:
                 if waiting := await self._tasks.unserved():
-                    yield f"{waiting} tasks wait, and no instance runs tasks"
+                    yield f"{counted(waiting, 'task')} waiting, and no instance runs tasks"
             except RedisOutage as cause:
                 yield self._report("tasks", cause, None).in_words(self.settings)
 

@@ -12,7 +12,7 @@ from domains.kernel.errors import RedisOutage
 from domains.kernel.resilience import pause
 from domains.operations.ports import InstanceSnapshotsPort
 from infrastructure.operations.health import PipelineHealth
-from infrastructure.settings import Settings, describe_settings, is_secret
+from infrastructure.settings import Settings, as_given, describe_settings, is_secret
 
 _EVERY_SECONDS = 5.0
 _MOST_CHARACTERS = 65_536
@@ -56,7 +56,7 @@ def settings_of(settings: Settings) -> ChosenSettings:
     made = ChosenSettings([], {})
     for name, default, *_ in describe_settings():
         value = getattr(settings, name.lower())
-        text = None if value is None or is_secret(name.lower()) else _CREDENTIALS.sub("…@", str(value))
+        text = None if value is None or is_secret(name.lower()) else _CREDENTIALS.sub("…@", as_given(value))
         if value is not None and name.lower() in settings.model_fields_set:
             made.given.append(name)
         if text != (default or None):

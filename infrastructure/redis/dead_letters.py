@@ -37,6 +37,10 @@ class RedisDeadLetters:
         self._list = client.register_script(scripts.LETTER_SUMMARIES)
         self._replay = client.register_script(scripts.REPLAY_LETTER)
 
+    @property
+    def streams(self) -> Collection[str]:
+        return self._keys
+
     async def all(self) -> AsyncIterator[LetterSummary]:
         for stream in self._keys:
             async for letter in self._walk(stream, "XRANGE", "-", "+"):

@@ -998,13 +998,18 @@ class SettingDescription(NamedTuple):
     description: str
 
 
+def as_given(value: object) -> str:
+    """A setting's value as one writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def describe_settings() -> list[SettingDescription]:
     """All settings for `--help`, in the order of their definition; the schedule's come last."""
     fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in ScheduleSettings.model_fields)
     return [
         SettingDescription(
             name.upper(),
-            "" if field.default is None or field.default_factory else str(field.default),
+            "" if field.default is None or field.default_factory else as_given(field.default),
             str((field.json_schema_extra or {}).get("unit", "")) if not callable(field.json_schema_extra) else "",
             field.description or "",
         )

@@ -151,7 +151,7 @@ def test_what_is_published_may_come_from_a_pipe_or_a_device(running: Pipeline, s
     done = subprocess.run(command, cwd=ROOT, env=env, input=line, capture_output=True, text=True, timeout=DEADLINE)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{count} messages on ")
+    assert done.stdout.startswith("1 message on " if count == 1 else f"{count} messages on ")
 
 
 def test_publish_writes_as_spring_does_and_keeps_a_rate(pipeline: Pipeline) -> None:
@@ -188,7 +188,7 @@ def test_publish_names_a_bad_line_and_keeps_what_came_before(running: Pipeline, 
         assert told["error"].startswith("line 3: not JSON")
     else:
         assert "line 3: not JSON" in result.err
-        assert "1 messages on" in result.out
+        assert "1 message on" in result.out
     with running.redis() as client:
         until(lambda: client.zscore("leaderboard:work:2025-09-02", user) == 120.0, "what came before is counted")
         assert client.zscore("leaderboard:work:2025-09-02", "never") is None
@@ -303,7 +303,14 @@ def test_dead_letters_are_listed_whatever_they_hold(running: Pipeline) -> None:
     assert "duration must be a finite number of seconds, 0 or more, not '[/red]'" in listed.out
     assert "[/red]카카오" in listed.out
     assert "\x1b[31m" not in listed.out
-    assert "1 dead letters" in listed.out
+    assert "1 dead letter\n" in listed.out
+
+
+@pytest.mark.parametrize("command", [["list"], ["summary"], ["replay"], ["drop", "--yes"]])
+def test_a_stream_that_there_is_not_is_named(running: Pipeline, command: list[str]) -> None:
+    result = running.run("dead_letters", *command, "--stream", STREAM.replace("match", "mach"))
+
+    assert f"no such stream; did you mean {STREAM}?" in one_readable_message(result, 2)
 
 
 def test_scores_that_a_board_could_not_take_are_kept_and_replayed(running: Pipeline) -> None:

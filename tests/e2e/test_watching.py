@@ -87,7 +87,7 @@ def test_the_lines_that_verify_a_deployment_work_as_typed(place: Places) -> None
 
     assert typed(ready).startswith('{"ok": true')
     assert typed(status).startswith("healthy\n")
-    assert typed(*publish).startswith("1 messages on ")
+    assert typed(*publish).startswith("1 message on ")
     with pipeline.redis() as client:
         until(lambda: client.keys("leaderboard:Design:*"), "it is on its board")
     assert board.partition("# ")[2] in typed(board)
@@ -172,7 +172,7 @@ def test_status_tells_degraded_and_down_apart(place: Places) -> None:
         client.hset("pomodoro_pattern_match_stream:failed_scores", "leaderboard:work:2025-09-02\nuser", "1")
         degraded = pipeline.run("status")
         assert degraded.code == 1, degraded
-        assert "1 scores are kept for replay" in degraded.out
+        assert "1 score kept for replay" in degraded.out
     assert consumer.stop() == 0
     down = pipeline.run("status", "--json")
     assert down.code == 2, down

@@ -655,6 +655,15 @@ async def test_letters_are_chosen_by_their_stream(door: Door) -> None:
     assert [letter["stream"] for letter in (await door.get("/api/dead-letters"))["content"]] == [stream]
 
 
+async def test_letters_of_a_stream_that_there_is_not_are_no_empty_list(door: Door) -> None:
+    meant = "pomocore:card:users: no such stream; did you mean pomocore:cards:users?"
+    for verb in ("replay", "drop"):
+        answer = await door.post(f"/api/dead-letters/{verb}", {"stream": "pomocore:card:users"}, ADMIN)
+        assert (answer.status, await told(answer)) == (404, meant)
+
+    assert await door.refused("/api/dead-letters", stream="pomocore:card:users") == (404, meant)
+
+
 async def test_many_are_counted_replayed_and_dropped(door: Door) -> None:
     bad = [message(duration="-1"), message(duration="-2"), message(userId=None), message(session="-3")]
     await door.pipeline.process(*bad)

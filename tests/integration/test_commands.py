@@ -611,7 +611,7 @@ async def test_requests_that_nobody_serves_are_a_problem(container: Container, s
     spring.send("ping")
     await container.state().refresh()
 
-    assert "1 tasks wait, and no instance runs tasks" in (await container.state().snapshot())["problems"]
+    assert "1 task waiting, and no instance runs tasks" in (await container.state().snapshot())["problems"]
 
 
 # Clusters

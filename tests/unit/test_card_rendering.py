@@ -112,3 +112,13 @@ def test_no_client_takes_a_name_for_markdown(name: str, shown: str) -> None:
 
 def test_slack_takes_no_name_for_a_mention() -> None:
     assert escaped("<!channel> & *b*") == "&lt;!channel&gt; &amp; *\u200bb*\u200b"
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "As of Sep 7 12:00 UTC+09:00"), ("ko", "9월 7일 12:00 UTC+09:00 기준")]
+)
+def test_when_it_was_made_is_said_with_the_zone(lang: Lang, said: str) -> None:
+    (week,) = (card for card in CARDS if card["period"] == "week" and card["categories"])
+
+    assert text_of(week, lang).endswith(said)
+    assert f"<footer>{said}</footer>" in page_of(CARDS[0], week, week, date(2025, 9, 7), lang)

@@ -3,13 +3,16 @@
 import importlib
 import json
 import re
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
+
+from infrastructure.offline.window_lines import BadLine, WindowLine, read_windows
 
 PATTERNS = [
     {
@@ -186,6 +189,27 @@ def test_a_bad_line_is_named_and_keeps_its_place(patterns: str, line: bytes, tol
     assert (first, last) == (BY_APP, BY_URL)
     assert told in bad.pop("error")
     assert bad == NOTHING
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_line_that_is_too_long_is_named_and_not_kept(end: bytes) -> None:
+    class Source:
+        """A good line, 64 MB without an end, and a good line."""
+
+        def __init__(self) -> None:
+            self.left = [b'{"app": "Figma"}\n', *[b"x" * (1 << 20)] * 64, end + b'{"app": "Figma"}']
+
+        def read(self, size: int = -1) -> bytes:
+            return self.left.pop(0) if self.left else b""
+
+    tracemalloc.start()
+    first, *others = (window for windows in read_windows(cast(BinaryIO, Source())) for window in windows)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert first == WindowLine("Figma")
+    assert others == [BadLine(2, "longer than 1048576 bytes"), *([WindowLine("Figma")] if end else [])]
+    assert most < 8 << 20
 
 
 def test_line_numbers_go_on_over_chunks(patterns: str, monkeypatch: pytest.MonkeyPatch) -> None:

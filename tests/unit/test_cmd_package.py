@@ -57,6 +57,10 @@ def test_in_a_process_of_its_own(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
+def test_the_image_has_the_version() -> None:
+    assert f'image.version="{VERSION}"' in (ROOT / "Dockerfile").read_text()
+
+
 def test_pdb_starts_from_the_root() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "pdb", "-c", "continue", "-c", "quit", "-m", "cmd.publish", "--help"],

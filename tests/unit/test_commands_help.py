@@ -3,6 +3,7 @@
 import importlib
 import io
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from cmd.__main__ import main
 from cmd._output import json_line, print_tables, say, table
 from cmd.leaderboard import print_board
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -167,6 +169,7 @@ def test_a_file_that_is_no_text_is_a_bad_line() -> None:
         ),
         ("send", [], "Say which: TASK, or --list"),
         ("users", ["erase", "", "--yes"], "is empty"),
+        ("card", [""], "is empty"),
         ("leaderboard", ["Cooking"], "Cooking: no such category; there are AFK, Browsing,"),
         ("leaderboard", ["work", "--date", "2025-02-30"], "--date 2025-02-30: not a date such as 2025-09-02"),
         ("leaderboard", ["work", "--period", "year"], "--period"),
@@ -177,6 +180,7 @@ def test_a_file_that_is_no_text_is_a_bad_line() -> None:
         ("patterns", ["reject"], "Missing argument"),
         ("patterns", ["list", "--status", "new"], "--status"),
         ("patterns", ["import", "nowhere.json"], "nowhere.json: No such file or directory"),
+        ("export", ["--once"], "EVENTS is off: there is nothing to export"),
         ("dead_letters", ["replay"], "Say which: ids, --kind, --reason, --search, --older-than, --stream or --all"),
         ("dead_letters", ["drop"], "Say which: ids, --kind, --reason, --search, --older-than, --stream or --all"),
         ("dead_letters", ["drop", "yesterday"], "yesterday: not an id such as"),
@@ -280,6 +284,45 @@ def test_without_a_terminal_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) 
     print_tables(table(("Id", "Reason"), [("1-0", "a long reason " * 30)]))
 
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_where_no_colour_is_wanted_there_is_nothing_but_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    row = LeaderboardResult("ann", 60.0, 1)
+    print_board("leaderboard:work", Period.DAY, date(2025, 9, 2), [row], "ann")
+    coloured = capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    print_board("leaderboard:work", Period.DAY, date(2025, 9, 2), [row], "ann")
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    print_board("leaderboard:work", Period.DAY, date(2025, 9, 2), [row], "ann")
+
+    assert "\x1b[1m" in coloured
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("no_color", "escapes"), [("1", False), ("", True)])
+def test_nor_is_there_in_help_on_a_terminal(no_color: str, escapes: bool) -> None:
+    ours, its = pty.openpty()
+    env = {"PATH": os.environ["PATH"], "NO_COLOR": no_color, "TERM": "xterm-256color"}
+    subprocess.run([sys.executable, "-m", "cmd.audit", "--help"], cwd=ROOT, env=env, stdout=its, check=True)
+    os.close(its)
+    shown = b"".join(iter(partial(_read, ours), b""))
+    os.close(ours)
+
+    assert b"Usage:" in shown
+    assert (b"\x1b[" in shown) == escapes
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # on Linux, a terminal that nobody holds open any more
+        return b""
 
 
 # How fast they start

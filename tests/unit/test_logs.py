@@ -234,3 +234,14 @@ def test_commands_log_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
 
     out, err = capsys.readouterr()
     assert (out, "A change could not be noted" in err) == ("", True)
+
+
+@pytest.mark.parametrize(("no_color", "escapes"), [("", True), ("1", False)])
+def test_a_terminal_gets_colours_unless_somebody_wants_none(
+    out: io.StringIO, monkeypatch: pytest.MonkeyPatch, no_color: str, escapes: bool
+) -> None:
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    observer().batch_committed(CommitResult(messages=50, scores=12), 0.1234)
+
+    assert ("\x1b[" in out.getvalue()) == escapes

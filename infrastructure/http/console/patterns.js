@@ -37,7 +37,7 @@ async function showProposals() {
 function evidenceOf({ kind, answers, windows, share, site }) {
   const answered = answers ? [t("proposals.answers", { n: answers, share: percent(share) })] : [];
   const said = site ? [t("proposals.site", { share: percent(site) })] : [];
-  const moved = windows ? [t("proposals.moves", { windows })] : [];
+  const moved = windows ? [t("proposals.moves", { n: windows })] : [];
   return [t(`kind.${kind}`), ...answered, ...said, ...moved].join(" · ");
 }
 
