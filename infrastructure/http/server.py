@@ -88,6 +88,20 @@ async def console(request: web.Request) -> web.Response:
     return response
 
 
+def nowhere(request: web.Request) -> web.Response | None:
+    """For a browser, the console's page: its script says that there is nothing at this address."""
+    is_looked_at = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    if (
+        request.match_info.http_exception is None
+        or not is_looked_at
+        or request.path.startswith(("/api/", "/console/"))
+    ):
+        return None
+    body, content_type, _ = console_files()[PAGE]
+    headers = {"Content-Security-Policy": POLICY}
+    return web.Response(status=404, body=body, content_type=content_type, charset="utf-8", headers=headers)
+
+
 def serving(operation: Endpoint, api: Api) -> Handler:
     """The handler of an operation. It refuses a request without access before it reads the content."""
 
@@ -111,7 +125,12 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
     @web.middleware
     async def ours_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
         api.peers.refuse_other_hosts(request)
-        return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPNotFound:
+            if (page := nowhere(request)) is None:
+                raise
+            return page
 
     middlewares = [told_as_problems(FailureLog(), lambda error: state.in_words(error)), ours_alone]
     app = web.Application(client_max_size=BODY_BYTES, middlewares=middlewares)

@@ -114,7 +114,7 @@ def test_what_the_llm_keeps_answering_is_proposed_accepted_and_rejected(learned:
 def test_proposals_can_be_accepted_at_once_and_are_withdrawn(learned: Pipeline) -> None:
     (first, second) = learned.run("patterns", "propose", "--json").json()["proposals"]
     strict = learned.run("patterns", "propose", PATTERN_MIN_EVIDENCE="25")
-    assert "1 patterns proposed, 0 of them new, 1 withdrawn" in strict.out
+    assert "1 pattern proposed, 0 of them new, 1 withdrawn" in strict.out
 
     result = learned.run("patterns", "propose", "--json", PATTERN_AUTO_ACCEPT="true")
 

@@ -58,6 +58,17 @@ async def door(pipeline_on: StartPipeline, settings: Settings, options: dict[str
         yield Door(pipeline, await stack.enter_async_context(ClientSession()), port)
 
 
+async def test_only_who_looks_with_a_browser_gets_a_page_where_there_is_none(door: Door) -> None:
+    async def kind(path: str, accept: str) -> tuple[int, str]:
+        async with door.session.get(door.address + path, headers={"Accept": accept}) as answer:
+            return answer.status, answer.content_type
+
+    assert await kind("/bords", "text/html,*/*") == (404, "text/html")
+    assert await kind("/bords", "*/*") == (404, "text/plain")
+    assert await kind("/console/none.js", "text/html") == (404, "text/plain")
+    assert await kind("/api/bords", "text/html") == (404, "application/problem+json")
+
+
 # Connections
 
 

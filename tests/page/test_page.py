@@ -296,6 +296,25 @@ async def test_the_address_says_what_is_shown_and_back_leads_back(console: Conso
     assert console.errors == []
 
 
+@pytest.mark.parametrize(
+    ("language", "said", "back"), [("en-US", "no such page", "overview"), ("ko-KR", "없는", "개요")]
+)
+async def test_a_mistyped_path_leads_back(console: Console, language: str, said: str, back: str) -> None:
+    context = await console.browser.new_context(locale=language)
+    page = await context.new_page()
+    for path in ("bords", "boards/2025", "no&#<b>such'\"]"):
+        answer = await page.goto(console.address + path)
+        assert answer is not None
+        assert answer.status == 404
+        await page.wait_for_selector("#connection[data-state=live]")
+        assert [said in text for text in await page.locator(".page:visible h2").all_inner_texts()] == [True]
+        await fits_and_is_accessible(page)
+    await page.click(f"main a:has-text('{back}')")
+    await page.wait_for_selector("#now-title:visible")
+    assert page.url == console.address
+    await context.close()
+
+
 async def test_patterns_are_found(console: Console) -> None:
     await console.pipeline.process(message())
     await console.open("patterns?q=github.com")

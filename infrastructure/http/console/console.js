@@ -12,7 +12,7 @@ import { showState } from "./figures.js";
 import { clock } from "./format.js";
 import { loadLabels } from "./labels.js";
 import { followLetters } from "./letters.js";
-import { refreshShown, show, startRouting } from "./router.js";
+import { here, refreshShown, show, startRouting } from "./router.js";
 import { followSystem } from "./system.js";
 import { fillTexts, switchLanguage, t } from "./texts.js";
 import { applyTheme, switchTheme, systemIsDark } from "./theme.js";
@@ -78,8 +78,8 @@ function watchSilence() {
 
 /** The tab's title and icon, which are seen from other tabs: the state, or which page it is where all is well. */
 function showLevel(level, name = t(`level.${level}`)) {
-  const page = location.pathname.slice(1);
-  const about = level === "healthy" ? page && t(`route.${page}`) : name;
+  const page = here();
+  const about = level === "healthy" ? page !== "overview" && t(`route.${page}`) : name;
   const title = about ? `${about} · Pomocore` : "Pomocore";
   if (document.title === title) return;
   document.title = title;

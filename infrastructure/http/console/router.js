@@ -15,9 +15,15 @@ export function setQuery(values) {
   history.replaceState(null, "", location.pathname + (text ? `?${text}` : ""));
 }
 
+/** The page that the address names: `nowhere` where there is none. */
+export function here() {
+  const name = location.pathname.slice(1) || "overview";
+  return document.querySelector(`.page[data-page="${CSS.escape(name)}"]`) ? name : "nowhere";
+}
+
 /** Shows the page that the address names. */
 export function show() {
-  const name = location.pathname.slice(1) || "overview";
+  const name = here();
   for (const each of document.querySelectorAll(".page")) each.hidden = each.dataset.page !== name;
   for (const link of document.querySelectorAll("#routes a")) {
     const isHere = link.getAttribute("href") === location.pathname;
