@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 import threading
@@ -19,15 +18,10 @@ import pytest
 from infrastructure.collector.tokens import Tokens
 from tests.e2e.conftest import Places
 from tests.e2e.processes import Pipeline, Running, until
+from tests.servers import free_port
 
 KILLS = int(os.environ.get("COLLECT_KILLS", "2"))
 """How often the collector is killed; tests.chaos.collector kills it more often, and Redis and S3 beside it."""
-
-
-def free_port() -> int:
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        return int(each.getsockname()[1])
 
 
 def collector(place: Pipeline, **settings: str) -> Running:
