@@ -74,7 +74,8 @@ class Worker:
                 await pause(self._freed, 1.0)
                 continue
             all_added = until_drained if isinstance(until_drained, bool) else until_drained.is_set()
-            jobs = await self._breaker.run(partial(self._queue.take, free), stop)
+            taken = await self._breaker.run(partial(self._queue.take, free), stop)
+            jobs = [job for job in taken if job.id not in self._in_hand]  # of a machine that slept: thought abandoned
             for job in jobs:
                 self._in_hand[job.id] = job
                 tasks.spawn(self._finish(job, stop), f"{self._queue.name} {job.key}")

@@ -48,8 +48,8 @@ async def open_door(
         yield listener.address
     finally:
         closing.set()
+        await serving  # first: it may be about to listen
         await listener.stop()
-        await serving
 
 
 async def _serve(

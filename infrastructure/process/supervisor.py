@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 
 import structlog
@@ -53,7 +54,7 @@ class Supervisor:
             await reload.wait()
             reload.clear()
             for child in self._children:
-                child.send_signal(signal.SIGHUP)
+                _signal(child, signal.SIGHUP)
 
     async def _keep(self, number: int, environment: Mapping[str, str], stop: asyncio.Event) -> None:
         delay = _FIRST_DELAY
@@ -88,12 +89,18 @@ class Supervisor:
         try:
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
-                child.send_signal(signal.SIGTERM)
+                _signal(child, signal.SIGTERM)
                 await asyncio.wait({ended}, timeout=self._stop_seconds)
         finally:
             self._children.discard(child)
             if not ended.done():
-                child.kill()
+                _signal(child, signal.SIGKILL)
             await cancel_all([stopping])
             await asyncio.wait({ended})
         return ended.result()
+
+
+def _signal(child: asyncio.subprocess.Process, number: int) -> None:
+    """Sends a signal to a child that may just have ended, of which its waiter hears a moment later."""
+    with suppress(ProcessLookupError):
+        child.send_signal(number)

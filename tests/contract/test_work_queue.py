@@ -97,11 +97,11 @@ async def test_a_dead_worker_loses_its_job_and_cannot_delay_it_afterwards(make: 
 
 
 async def test_what_is_kept_is_not_abandoned(make: MakeQueue) -> None:
-    queue, other = make("one", 150), make("two", 150)
+    queue, other = make("one", 1500), make("two", 1500)
     await queue.add(jobs("a"))
     held = await queue.take(1)
-    for _ in range(4):
-        await asyncio.sleep(0.06)
+    for _ in range(3):
+        await asyncio.sleep(0.6)
         await queue.keep(held)
         assert await other.take(1) == []
 
@@ -210,6 +210,30 @@ async def test_a_job_that_kills_its_workers_becomes_a_dead_letter(make: MakeQueu
     await Worker(queue, do, told, concurrency=1).run(asyncio.Event(), until_drained=True)
 
     assert told.failures == [("a", False)]
+
+
+async def test_a_worker_that_has_slept_does_the_job_in_its_hand_once(
+    make: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, done, taken = make("one", 0), list[str](), list[str]()
+    await queue.add(jobs("a"))
+    take = queue.take
+
+    async def taking(limit: int) -> list[Job]:
+        found = await take(limit)
+        taken.extend(job.key for job in found)
+        return found
+
+    async def do(job: Job) -> None:
+        async with asyncio.timeout(30):
+            while len(taken) < 2:  # until it is thought abandoned, by ourselves
+                await asyncio.sleep(0.001)
+        done.append(job.key)
+
+    monkeypatch.setattr(queue, "take", taking)
+    await Worker(queue, do, WorkObserver(), concurrency=2).run(asyncio.Event(), until_drained=True)
+
+    assert done == ["a"]
 
 
 async def test_a_stopped_worker_ends_what_it_has_in_hand(make: MakeQueue) -> None:

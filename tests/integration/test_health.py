@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import threading
 from cmd import pending
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from importlib import import_module
 from math import isnan
 from typing import Any
 
@@ -354,6 +356,27 @@ async def test_the_default_port_may_be_taken(settings: Settings, monkeypatch: py
         one, two = [await stack.enter_async_context(running_container(settings)) for _ in range(2)]
         assert await stack.enter_async_context(open_door(one.state(), one.api, [], asyncio.Event()))
         assert await stack.enter_async_context(open_door(two.state(), two.api, [], asyncio.Event())) is None
+
+
+async def test_a_door_that_is_closed_while_it_is_loaded_has_not_failed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def load(name: str) -> object:
+        begun.set()
+        assert ended.wait(30)
+        return import_module(name)
+
+    monkeypatch.setattr("infrastructure.http.door.import_module", load)
+    wanted = settings.model_copy(update={"http_port": free_port()})
+    async with running_container(wanted) as container:
+        with capture_logs() as logs:
+            async with open_door(container.state(), container.api, [], asyncio.Event()):
+                await asyncio.to_thread(begun.wait, 30)
+                asyncio.get_running_loop().call_soon(ended.set)  # once the door waits for its server
+
+    assert [log["event"] for log in logs] == ["Serving the console, /healthz, /readyz and /metrics"]
 
 
 async def test_no_port_no_door(settings: Settings) -> None:

@@ -54,6 +54,42 @@ async def test_a_reload_reaches_all_children_each_time(tmp_path: Path) -> None:
         stop.set()
 
 
+class JustEnded:
+    """A child whose end the loop knows, and that nobody has heard of yet who waits for it."""
+
+    def __init__(self) -> None:
+        self._heard = asyncio.Event()
+
+    async def wait(self) -> int:
+        await self._heard.wait()
+        return 1
+
+    def send_signal(self, number: int) -> None:
+        self._heard.set()
+        raise ProcessLookupError
+
+
+@pytest.mark.parametrize("is_reload", [False, True])
+async def test_a_signal_to_a_child_that_has_just_ended_ends_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, is_reload: bool
+) -> None:
+    stop, reload, started = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def start(*command: str, **options: object) -> JustEnded:
+        started.set()
+        return JustEnded()
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        group.create_task(Supervisor([], [{}], stop_seconds=10).run(stop, reload))
+        await started.wait()
+        if is_reload:
+            started.clear()
+            reload.set()
+            await started.wait()
+        stop.set()
+
+
 async def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path) -> None:
     deaf = (
         "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
