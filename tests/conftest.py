@@ -12,6 +12,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import structlog
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pymongo import MongoClient
 
 from infrastructure.composition.container import Container, running_container
@@ -21,6 +23,10 @@ from tests.browser import find_browser
 from tests.servers import RedisServer, documented_user, find_postgres, mongo_kind, mongo_server, postgres_server
 
 REDIS_PASSWORD = "s3cret-of-pomocore"
+
+# Tests by examples do not measure time: on a busy machine other processes take theirs.
+hypothesis_settings.register_profile("pomocore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("pomocore")
 _NO_BROWSER = "none on PATH, so the tests of the console page do not run; with a Chromium, make test-page runs them"
 
 

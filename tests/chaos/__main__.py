@@ -99,7 +99,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--consumers", type=int, default=3, help="instances on the group (default %(default)s)")
     parser.add_argument("--messages", type=int, default=1500, help="published in a round (default %(default)s)")
     parser.add_argument(
-        "--drain", type=float, default=120, help="seconds to drain in, afterwards (default %(default)s)"
+        "--drain", type=float, default=300, help="seconds to drain in, afterwards (default %(default)s)"
     )
     parser.add_argument(
         "--short",

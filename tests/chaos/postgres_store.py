@@ -1,5 +1,6 @@
 """The suite's own access to the documents where they are in PostgreSQL, and the faults that such a server has."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from random import Random
@@ -52,6 +53,8 @@ class PostgresStore:
         self.logs = Table(self, _LOG)
         self._names: dict[str, str] = {}
         self._pool: Any = None
+        self._changing = asyncio.Lock()
+        """Two faults at once must not change the same entry of the server's catalogue: one of them would fail."""
 
     def settings(self, rng: Random) -> dict[str, str]:
         return {"DATABASE_URL": f"postgresql://postgres@{self.proxy.address}/{self._name}"}
@@ -97,14 +100,16 @@ class PostgresStore:
         """Has the server refuse logs of the users in REFUSED, as a constraint would."""
         from_us = f"current_setting('application_name') = '{_OURS}'"
         add = f"ADD CONSTRAINT refusing CHECK ({from_us} OR user_id NOT LIKE '{REFUSED}%') NOT VALID"
-        await self._pool.execute("ALTER TABLE pomodoro_usage_log DROP CONSTRAINT IF EXISTS refusing")
-        if refusing:
-            await self._pool.execute(f"ALTER TABLE pomodoro_usage_log {add}")
+        async with self._changing:
+            await self._pool.execute("ALTER TABLE pomodoro_usage_log DROP CONSTRAINT IF EXISTS refusing")
+            if refusing:
+                await self._pool.execute(f"ALTER TABLE pomodoro_usage_log {add}")
 
     async def fail_writes(self, failure: object) -> None:
         """A failover to a server that may only be read, or back: connections end, and statements are refused."""
         read_only = f"SET default_transaction_read_only = {failure is not None}"
-        await self._pool.execute(f"ALTER DATABASE {self._name} {read_only}")
+        async with self._changing:
+            await self._pool.execute(f"ALTER DATABASE {self._name} {read_only}")
         await self._pool.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
             " AND application_name = 'pomocore-data-pipeline'",

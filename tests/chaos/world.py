@@ -138,9 +138,10 @@ class World:
                 "OPENAI_TIMEOUT": "2",
                 "OPENAI_MAX_RETRIES": self.rng.choice("02"),
                 "LLM_WAIT": self.rng.choice(("0.3", "1")),
-                "LLM_LONGEST_PAUSE": "1",
+                # a question without an answer is given up after twelve tries, each of them perhaps behind a pause
+                "LLM_LONGEST_PAUSE": "0.5",
                 "LLM_MAX_CALLS_PER_MINUTE": "0",
-                "RECLASSIFY_SECONDS": self.rng.choice(("0.2", "1")),
+                "RECLASSIFY_SECONDS": self.rng.choice(("0.2", "0.5")),
                 "CLASSIFICATION_TIERS": self.rng.choice(("memory,cache,documents,llm", "memory,llm", "llm")),
             }
         unknown = [name for name in settings if name.lower() not in Settings.model_fields]

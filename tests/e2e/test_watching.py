@@ -240,6 +240,8 @@ def test_an_exporter_of_its_own_has_health_and_figures(place: Places) -> None:
     pipeline, port = place(EVENTS="true"), free_port()
     consumer = pipeline.consumer()
     pipeline.run("publish", "-", input=jsonl(*(message(userId=f"user-{number}") for number in range(20))))
+    with pipeline.redis() as redis:
+        until(lambda: redis.zcard("leaderboard:Development:2025-09-02") == 20, "all are committed")
     pipeline.settings["HTTP_PORT"] = str(port)
     exporter = pipeline.start_module("cmd.export")
 
@@ -247,8 +249,6 @@ def test_an_exporter_of_its_own_has_health_and_figures(place: Places) -> None:
         return metrics(port) if ask(port, "/healthz")[0] == 200 else {}
 
     exporter.until(lambda: figures().get("pomocore_events_waiting") == 0, "it serves what it watches")
-    with pipeline.redis() as redis:
-        until(lambda: redis.zcard("leaderboard:Development:2025-09-02") == 20, "all are committed")
     consumer.end()
     exporter.end()
     (counted,) = pipeline.run("ask", "SELECT count(*) AS events FROM spans", "--json").json()
