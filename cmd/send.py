@@ -7,7 +7,7 @@ import asyncio
 import json
 from cmd._output import Json, fail, print_json, print_tables, say, table
 from cmd._run import no_such, run, running_container, settings_or_exit, this_user
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,7 @@ import typer
 
 from domains.operations.model import ENDS, TaskState, TaskStatus
 from domains.operations.ports import TaskQueuePort
+from domains.operations.service import told_of
 from infrastructure.observing.printable import printable
 from infrastructure.observing.readable import local_time, plain
 from infrastructure.operations.task_registry import TASKS, in_plain_words
@@ -115,11 +116,8 @@ def _list(as_json: bool) -> None:
 
 async def _followed(queue: TaskQueuePort, request: str, request_id: str, seconds: float, as_json: bool) -> int:
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds), queue.statuses() as statuses:
-            await queue.send(request)
+        async with asyncio.timeout(seconds), aclosing(told_of(queue, request, request_id)) as statuses:
             async for status in statuses:
-                if status.id != request_id:
-                    continue
                 if as_json:
                     print_json(asdict(status))
                 else:

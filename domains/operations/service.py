@@ -1,7 +1,7 @@
 """Operations on many dead letters at once, and the history of tasks."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import suppress
 from time import monotonic
 
@@ -19,7 +19,7 @@ from domains.operations.model import (
     TaskState,
     TaskStatus,
 )
-from domains.operations.ports import DeadLettersPort
+from domains.operations.ports import DeadLettersPort, TaskQueuePort
 from domains.pomodoro.model import DeadLetterKind
 
 _LOOK_SECONDS = 0.05
@@ -96,6 +96,17 @@ async def outcomes_within(letters: DeadLettersPort, replayed: Collection[Entry],
         await asyncio.sleep(min(look, left))
         look = min(2 * look, _LONGEST_LOOK_SECONDS)
     return found
+
+
+async def told_of(queue: TaskQueuePort, request: str, request_id: str) -> AsyncGenerator[TaskStatus]:
+    """Sends a request that has the id, and gives what is told of it, up to its end. Raises RedisOutage."""
+    async with queue.statuses() as statuses:
+        await queue.send(request)
+        async for status in statuses:
+            if status.id == request_id:
+                yield status
+                if status.status in ENDS:
+                    return
 
 
 def runs_of(statuses: Iterable[TaskStatus]) -> list[TaskRun]:

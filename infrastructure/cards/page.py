@@ -33,12 +33,15 @@ def page_of(of_day: Document, week: Document, week_before: Document, day: date, 
 <link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/card.css"></head>
 <body><main>
 <header><h1>{user}</h1>{_links(of_day["user"], day, lang)}</header>
-<section class="hero"><p>{escape(title(week, lang))}</p><p class="figure">{duration(week["focus_seconds"], lang)}</p>
+<section class="hero"><p>{word(lang, "focus")} · {escape(title(week, lang))}</p>
+<p class="figure">{duration(week["focus_seconds"], lang)}</p>
 <p>{against(week, lang)} <b>{moved}</b></p></section>
 <section><h2>{word(lang, "days")}{_key(lang)}</h2>{_week_bars(week, week_before, lang)}</section>
-<section><h2>{word(lang, "timeline")} · {escape(title(of_day, lang))}</h2>{_timeline(of_day, number, lang)}
+<section><h2>{word(lang, "timeline")} · {escape(title(of_day, lang))}
+<span class="key">{word(lang, "focus")} {duration(of_day["focus_seconds"], lang)}</span></h2>
+{_timeline(of_day, number, lang)}
 {_facts(of_day, lang)}</section>
-<section><h2>{word(lang, "categories")}</h2>{_categories(week, number, lang)}</section>
+<section><h2>{word(lang, "categories")} · {escape(title(week, lang))}</h2>{_categories(week, number, lang)}</section>
 <div class="pair">{_named(week, "apps", lang)}{_named(week, "sites", lang)}</div>
 <footer>{escape(as_of(week, lang))}</footer>
 </main></body></html>

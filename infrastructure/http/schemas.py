@@ -593,9 +593,31 @@ class TaskRun(Document):
     data: dict[str, Any] = Field(description="of its end, with the `reason` if it failed")
 
 
+class TaskParameter(Document):
+    name: str
+    description: str
+    kind: Literal["text", "list", "date", "boolean", "choice"]
+    required: bool
+    choices: list[str]
+
+
+class TaskRequest(Asked):
+    task: str = Field(min_length=1, max_length=100)
+    params: dict[str, Any] = Field(default_factory=dict, max_length=20)
+
+
+class RequestedTask(Document):
+    id: str = Field(description="its runs in /api/system have it")
+    status: Literal["waiting", "started", "progress", "completed", "failed"] = Field(
+        description="as far as it came within a few seconds; waiting: no instance has begun with it"
+    )
+    data: dict[str, Any] = Field(description="what was told last, with the `reason` if it failed")
+
+
 class TaskDocument(Document):
     name: str
     help: str
+    params: list[TaskParameter]
     schedule: str | None = Field(description="cron expression in the zone of the boards; null: only by request")
     next: float | None
     last_run: TaskRun | None

@@ -1,26 +1,33 @@
 """What runs where, with which settings, and who changed what: the console's page for those who operate it."""
 
-from contextlib import suppress
+import asyncio
+from contextlib import aclosing, suppress
 from datetime import datetime
+from secrets import token_hex
 from time import time
 
+import msgspec
 from aiohttp import web
 
 from domains.kernel.errors import RedisOutage
 from domains.operations.model import Change, TaskRun
 from domains.operations.ports import AuditPort, TaskQueuePort
+from domains.operations.service import told_of
 from infrastructure.command_line import VERSION
 from infrastructure.http import schemas
 from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.guard import Guard
 from infrastructure.http.instances import OtherInstances
+from infrastructure.observing.nearest_name import hint
 from infrastructure.operations.health import PipelineHealth
 from infrastructure.operations.instance_snapshots import ChosenSettings, settings_of
 from infrastructure.operations.outages import server_of
-from infrastructure.operations.task_registry import TASKS
+from infrastructure.operations.task_registry import TASKS, in_plain_words
+from infrastructure.operations.task_runner import request_for
 from infrastructure.settings import Settings, describe_settings, is_secret
 
 _RUNS = 100
+_WAIT_SECONDS = 5.0
 
 
 class SystemApi:
@@ -56,6 +63,23 @@ class SystemApi:
             tasks=self._described_tasks(runs or []),
             runs=None if runs is None else [_run(run) for run in runs],
         )
+
+    async def run_task(self, request: web.Request, body: schemas.TaskRequest) -> schemas.RequestedTask:
+        """Requests a task as Spring does. Whoever runs it notes it in the audit, with the id."""
+        if (task := TASKS.get(body.task)) is None:
+            raise web.HTTPNotFound(text=f"{body.task}: no such task; {hint(body.task, TASKS)}")
+        try:
+            msgspec.convert(body.params, task.params)
+        except msgspec.ValidationError as fault:
+            raise web.HTTPBadRequest(text=in_plain_words(fault)) from None
+        request_id = f"console by {self._guard.owner(request)}: {token_hex(4)}"
+        told = schemas.RequestedTask(id=request_id, status="waiting", data={})
+        statuses = told_of(self._tasks, request_for(task.name, request_id, body.params), request_id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_SECONDS), aclosing(statuses):
+                async for it in statuses:
+                    told = schemas.RequestedTask(id=request_id, status=it.status.value, data=dict(it.data))
+        return told
 
     async def audit(self, request: web.Request, query: schemas.AuditQuery) -> schemas.Audit:
         admitted = self._guard.admits(request)
@@ -96,6 +120,7 @@ class SystemApi:
             schemas.TaskDocument(
                 name=task.name,
                 help=task.help,
+                params=[schemas.TaskParameter(**{**it._asdict(), "choices": [*it.choices]}) for it in task.described],
                 schedule=schedule.get(task.name),
                 next=next_time(schedule[task.name], now) if task.name in schedule else None,
                 last_run=next((_run(run) for run in runs if run.task == task.name), None),
@@ -110,6 +135,11 @@ class SystemApi:
                 "GET", "/api/system", self.system,
                 "Instances, stores, settings of one of them without secrets, and tasks with their history",
                 schemas.System, schemas.InstanceQuery, problems=(404,),
+            ),
+            Endpoint(
+                "POST", "/api/tasks", self.run_task,
+                "Has a task run, and tells how it ended, or how far it came within a few seconds",
+                schemas.RequestedTask, body=schemas.TaskRequest, access="token", problems=(404,),
             ),
             Endpoint(
                 "GET", "/api/audit", self.audit, "Who changed what, the latest first; with the token, all of it",

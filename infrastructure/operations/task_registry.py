@@ -5,8 +5,9 @@ the settings SCHEDULE_*, the help of `cmd.send`, docs/tasks.md and the labels of
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -57,8 +58,24 @@ class CardParams(Params, forbid_unknown_fields=True):
     ] = msgspec.field(default=None, name="date")
 
 
+class PostParams(Params, forbid_unknown_fields=True):
+    day: Annotated[
+        date | None, msgspec.Meta(description="a day of the week, such as 2025-09-02; not given: last week")
+    ] = msgspec.field(default=None, name="date")
+
+
 class SiteParams(Params, forbid_unknown_fields=True):
     host: Annotated[str, msgspec.Meta(description="the site, such as example.com, or a host of it")]
+
+
+class Parameter(NamedTuple):
+    """`kind` is text, list (texts, divided by commas), date, boolean, or choice: one of `choices`."""
+
+    name: str
+    description: str
+    kind: Literal["text", "list", "date", "boolean", "choice"]
+    required: bool
+    choices: Sequence[str] = ()
 
 
 class TaskEntry(NamedTuple):
@@ -81,8 +98,28 @@ class TaskEntry(NamedTuple):
     @property
     def parameters(self) -> dict[str, str]:
         """{name: description}."""
-        properties = msgspec.json.schema_components([self.params])[1][self.params.__name__]["properties"]
-        return {name: each["description"] for name, each in properties.items()}
+        return {each.name: each.description for each in self.described}
+
+    @property
+    def described(self) -> list[Parameter]:
+        components = msgspec.json.schema_components([self.params])[1]
+        schema = components[self.params.__name__]
+        return [
+            _parameter(name, each, name in schema["required"], components)
+            for name, each in schema["properties"].items()
+        ]
+
+
+def _parameter(
+    name: str, schema: Mapping[str, Any], required: bool, components: Mapping[str, Mapping[str, Any]]
+) -> Parameter:
+    of_value = schema.get("anyOf", [schema])[0]  # of null or a value, the value
+    if reference := of_value.get("$ref"):
+        choices = components[reference.rpartition("/")[2]]["enum"]
+        return Parameter(name, schema["description"], "choice", required, choices)
+    kinds: dict[str, Literal["list", "boolean"]] = {"array": "list", "boolean": "boolean"}
+    is_day = of_value.get("format") == "date"
+    return Parameter(name, schema["description"], "date" if is_day else kinds.get(of_value["type"], "text"), required)
 
 
 def in_plain_words(fault: Exception) -> str:
@@ -136,7 +173,7 @@ TASKS = {
         TaskEntry(
             "post_cards",
             "posts the best card of the last week to CARD_WEBHOOKS, once",
-            CardParams,
+            PostParams,
             cron="0 9 * * mon",
         ),
         TaskEntry("rebuild_leaderboard", "recomputes the boards of a period from the usage logs", RebuildParams),

@@ -29,6 +29,7 @@ from infrastructure.operations.task_registry import (
     CardParams,
     Params,
     PeriodParams,
+    PostParams,
     RebuildParams,
     ReplayParams,
     RetentionParams,
@@ -197,7 +198,7 @@ class Tasks:
             raise TaskRefused("site profiles are off (SITE_PROFILES)")
         return self._sites
 
-    async def post_cards(self, params: CardParams, progress: Progress) -> Data:
+    async def post_cards(self, params: PostParams, progress: Progress) -> Data:
         if self._webhooks is None:
             return {"posted": 0, "why": "CARD_WEBHOOKS is not set"}
         day = params.day or self._calendar.day(time()) - timedelta(days=7)

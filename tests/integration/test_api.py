@@ -22,7 +22,7 @@ from domains.patternClassifier.model import Classification, Tier
 from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.pomodoro.model import CommitResult, Lane
 from domains.siteProfile.model import EvidenceKind, PageFacts, SiteEvidence, SiteProfile, SiteState, VisitOutcome
-from infrastructure.composition.container import running_container
+from infrastructure.composition.container import running_container, task_runner
 from infrastructure.http import live
 from infrastructure.http.door import open_door
 from infrastructure.http.page import console_files
@@ -360,6 +360,39 @@ async def test_an_instance_shows_what_another_one_tells_of_itself(door: Door, pi
     ours = {it["name"]: (it["value"], it["isSet"]) for it in (await door.get("/api/system"))["settings"]}
     assert {name for name in ours if ours[name] != shown[name]} == {"BATCH_MAX", "INSTANCE_ID"}
     assert TOKEN not in pipeline.redis.get(INSTANCE + other.consumer_name)
+
+
+async def test_a_task_is_run_by_hand_told_and_noted(door: Door) -> None:
+    async def asked(**body: Any) -> tuple[int, dict[str, Any]]:
+        answer = await door.post("/api/tasks", body, ADMIN)
+        return answer.status, await answer.json()
+
+    assert (await door.post("/api/tasks", {"task": "ping"})).status == 401
+    runner, stop = task_runner(door.pipeline.container), asyncio.Event()
+    running = asyncio.create_task(runner.run(stop, asyncio.Event()))
+    _, done = await asked(task="apply_retention", params={"dry_run": True})
+    _, failed = await asked(task="reclassify")
+    unknown, wrong = await asked(task="reclasify"), await asked(task="rebuild_leaderboard", params={"date": "9/2"})
+    stop.set()
+    await running
+
+    assert (done["status"], done["data"]["dry_run"], failed["status"]) == ("completed", True, "failed")
+    assert failed["data"] == {"reason": "there is no LLM that may be asked now"}
+    assert (unknown[0], unknown[1]["detail"]) == (404, "reclasify: no such task; did you mean reclassify?")
+    assert (wrong[0], wrong[1]["detail"]) == (400, "date: not a date such as 2025-09-02")
+    (_, first) = (await door.get("/api/audit", ADMIN))["content"]
+    assert re.fullmatch(r"task console by admin: \w{8}", first["who"])
+    assert (first["what"], first["item"]) == ("apply_retention", "dry_run: yes")
+    runs = (await door.get("/api/system"))["runs"]
+    assert [run["id"] for run in runs] == [failed["id"], done["id"]]
+
+
+async def test_a_task_that_nobody_runs_waits(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infrastructure.http.system._WAIT_SECONDS", 0.2)
+    answer = await (await door.post("/api/tasks", {"task": "ping"}, ADMIN)).json()
+
+    assert (answer["status"], answer["data"]) == ("waiting", {})
+    assert json.loads(door.pipeline.redis.lindex("pomocore:commands", 0))["id"] == answer["id"]
 
 
 @pytest.mark.parametrize("written", [None, "no snapshot", "{}"])

@@ -1,5 +1,6 @@
 """The console in a browser: what it shows is so, what it offers works, and it can be used by everybody."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -21,7 +22,7 @@ from domains.siteProfile.model import (
     VisitOutcome,
 )
 from domains.workQueue.model import QueueFigures
-from infrastructure.composition.container import drain_cards
+from infrastructure.composition.container import drain_cards, task_runner
 from infrastructure.observing.collector_metrics import CollectorMetrics
 from infrastructure.observing.metrics import values_of
 from infrastructure.redis.keys import INSTANCE
@@ -425,6 +426,61 @@ async def test_the_run_over_the_focus_cards_is_shown_as_it_goes(console: Console
     await drain_cards(container)
 
     await console.until("#cards", "All cards were last made at")
+    assert console.errors == []
+
+
+@pytest.mark.parametrize(("language", "run"), [("en-US", "Run {} now"), ("ko-KR", "{} 지금 실행")])
+async def test_a_task_is_run_by_hand_and_its_outcome_told(console: Console, language: str, run: str) -> None:
+    is_english, runner, stop = language == "en-US", task_runner(console.pipeline.container), asyncio.Event()
+    running = asyncio.create_task(runner.run(stop, asyncio.Event()))
+    context = await console.browser.new_context(locale=language)
+    page = await context.new_page()
+    await page.goto(console.address + "system")
+    await page.wait_for_selector("#connection[data-state=live]")
+    assert await page.get_by_role("button", name=run.format("ping")).is_disabled()
+    await page.evaluate(f"sessionStorage.setItem('pomocore-token', '{TOKEN}')")
+    await page.reload()
+    outcome = page.locator("#task-outcome")
+
+    await page.get_by_role("button", name=run.format("apply_retention")).click()
+    await page.click("#task-dry")
+    await outcome.get_by_text("dry run: yes" if is_english else "시험 실행: 예").wait_for()
+    await fits_and_is_accessible(page)
+    await page.click("#task-cancel")
+    await page.get_by_role("button", name=run.format("rebuild_leaderboard")).click()
+    await page.select_option("#task-fields select", "day")
+    await page.fill("#task-fields input[type=date]", "2025-09-02")
+    await fits_and_is_accessible(page)
+    await page.click("#task-run")
+    refused = "the server has archived the boards of the day of 2025-09-02" if is_english else "서버가 이미 보관했고"
+    await outcome.get_by_text(refused).first.wait_for()
+    await outcome.locator(".tag.bad").wait_for()
+    await page.check("#task-fields input[type=checkbox]")
+    await page.click("#task-run")
+    await outcome.get_by_text("boards: 0" if is_english else "보드: 0").wait_for()
+    await page.click("#task-cancel")
+    await page.locator("#audit", has_text="console by admin").wait_for()
+    await page.click("#tasks summary")
+    history = page.locator("#tasks details", has_text=refused)
+    await history.wait_for()
+    assert "the server has archived" in await history.inner_text(), "also in Korean, in the server's own words"
+    stop.set()
+    await running
+    await context.close()
+
+
+async def test_a_long_task_is_followed_to_its_end(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infrastructure.http.system._WAIT_SECONDS", 0.2)
+    await console.open("system")
+    await unlock(console)
+    await console.page.get_by_role("button", name="Run ping now").click()
+    await console.page.click("#task-run")
+    await console.until("#task-outcome", "waits: no instance runs tasks")
+    runner, stop = task_runner(console.pipeline.container), asyncio.Event()
+    running = asyncio.create_task(runner.run(stop, asyncio.Event()))
+    await console.until("#task-outcome .tag.good", "completed")
+    stop.set()
+    await running
     assert console.errors == []
 
 

@@ -122,3 +122,12 @@ def test_when_it_was_made_is_said_with_the_zone(lang: Lang, said: str) -> None:
 
     assert text_of(week, lang).endswith(said)
     assert f"<footer>{said}</footer>" in page_of(CARDS[0], week, week, date(2025, 9, 7), lang)
+
+
+def test_the_page_of_a_user_says_what_its_figures_are_of() -> None:
+    day, week, *_ = CARDS
+    page = re.sub(r"<[^>]*>", "", page_of(day | {"focus_seconds": 60.0}, week, week, date(2025, 9, 7), "en"))
+
+    assert "Focus · Week 36 of 2025, Sep 1 to Sep 7\n1 h 23 min" in page
+    assert "The day · Sep 7 (Sun)\nFocus 1 min" in page
+    assert "Where the time went · Week 36 of 2025, Sep 1 to Sep 7" in page

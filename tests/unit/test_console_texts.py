@@ -1,16 +1,21 @@
 """The console's texts: the same in each language, all of them there, and none that nothing shows."""
 
+import ast
 import json
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from string import Formatter
 
+import msgspec
 import pytest
 
 from domains.activityEvent.quality import PROBLEMS, SourceQuality
+from domains.focusCard.model import RunFigures
+from domains.focusCard.runs import CardRuns
 from domains.kernel.errors import OutageKind
 from domains.kernel.window import Window
 from domains.operations.model import ENDS, Instance, Outcome, StreamFigures
@@ -18,15 +23,24 @@ from domains.patternClassifier.explain import explain
 from domains.patternClassifier.model import Tier
 from domains.patternClassifier.rules import RuleSet
 from domains.pomodoro.consumer import ConsumerVitals
-from domains.pomodoro.model import DeadLetter, DeadLetterKind, Lane
+from domains.pomodoro.correcting import Applied
+from domains.pomodoro.model import DeadLetter, DeadLetterKind, Lane, RepairedDocuments
+from domains.pomodoro.period_reclassification import Changed
+from domains.pomodoro.rebuild import Rebuilt
+from domains.siteProfile.crawl import Crawled
+from domains.siteProfile.model import SiteProfile, as_json
+from infrastructure.cards.webhooks import CardWebhooks
 from infrastructure.http import analytics
 from infrastructure.http.labels import texts
 from infrastructure.http.page import console_files
 from infrastructure.observing.readable import counted
 from infrastructure.operations.health import Check, assess, no_patterns, stuck_loops
-from infrastructure.operations.task_registry import TASKS
+from infrastructure.operations.retention import Expired
+from infrastructure.operations.task_registry import TASKS, in_plain_words
+from infrastructure.operations.tasks import Tasks
 from infrastructure.patterns.sites import known_sites
 from infrastructure.redis.dead_letters import _NOT_PUBLIC
+from infrastructure.redis.rebuild import _LOST
 from infrastructure.settings import describe_settings, load_settings
 from tests.messages import MAX_BYTES, message, parser
 from tests.unit import test_explain as explained
@@ -55,7 +69,7 @@ OF_SERVER |= {
 OF_SERVER |= {f"quality.problem.{name}" for name, *_ in PROBLEMS}
 
 
-OF_KOREAN = ("setting.", "task.", "measure.")
+OF_KOREAN = ("setting.", "task.", "measure.", "param.", "figure.")
 """Beginnings of keys of what the server says in English itself."""
 
 
@@ -70,11 +84,27 @@ def test_languages_have_the_same_texts_with_the_same_figures_in_them() -> None:
     assert {key for key in english if names_in(english[key]) != names_in(korean[key])} == set()
 
 
+def figures_of_tasks() -> set[str]:
+    """The names of what tasks tell."""
+    tell = {
+        name
+        for it in (RepairedDocuments, Changed, Rebuilt, Crawled, Applied, Expired, RunFigures)
+        for name in it._fields
+    }
+    sources = [Path(str(sys.modules[it.__module__].__file__)).read_text() for it in (Tasks, CardRuns, CardWebhooks)]
+    told = [line for text in sources for line in text.splitlines() if re.search(r"\breturn|told: dict", line)]
+    site = as_json(SiteProfile("a.b", 1.0))
+    named = {name for line in told for name in re.findall(r'"(\w+)": ', line)} | site.keys()
+    return (tell | named) - {"why", "evidence", "facts", "visited_at", "type", "attachments"}
+
+
 def test_what_settings_and_tasks_are_for_is_said_in_korean() -> None:
     """In English they say it themselves."""
     described = describe_settings()
     wanted = {f"setting.{it.name}" for it in described} | {f"task.{name}" for name in TASKS}
     wanted |= {f"measure.{it.unit}" for it in described if it.unit}
+    wanted |= {f"param.{task.name}.{name}" for task in TASKS.values() for name in task.parameters}
+    wanted |= {f"figure.{name}" for name in figures_of_tasks()}
 
     assert wanted == {key for key in texts("ko") if key.startswith(OF_KOREAN)}
     for setting in described:
@@ -174,6 +204,32 @@ def test_every_problem_can_be_said_in_korean() -> None:
 
     assert len(problems) > 6
     assert untranslated([*problems, *stuck]) == set()
+
+
+def test_the_usual_reasons_why_a_task_failed_can_be_said_in_korean() -> None:
+    sources = [*ROOT.glob("domains/**/*.py"), *ROOT.glob("infrastructure/**/*.py")]
+    raised = [
+        call.args[0]
+        for path in sources
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("TaskRefused", "NoSite") and call.args
+    ]
+    said = {text for it in raised if not isinstance(it, ast.Name) for text in [_said(it)]}
+    said |= {_LOST, "CARD_WEBHOOKS is not set", "there is no card of the week of 2025-09-01"}
+    for params in ({"date": "x"}, {"period": "x"}):
+        with pytest.raises(msgspec.ValidationError) as fault:
+            msgspec.convert(params, TASKS["rebuild_leaderboard"].params)
+        said.add(in_plain_words(fault.value))
+
+    assert len(said) > 14
+    assert untranslated(said) == set()
+
+
+def _said(expression: ast.expr) -> str:
+    if isinstance(expression, ast.JoinedStr):
+        return "".join(_said(part) if isinstance(part, ast.Constant) else "3" for part in expression.values)
+    assert isinstance(expression, ast.Constant), ast.unparse(expression)
+    return str(expression.value)
 
 
 def test_every_change_of_the_audit_can_be_said_in_korean() -> None:

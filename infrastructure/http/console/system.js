@@ -1,5 +1,6 @@
 // The deployment: its parts and instances, lanes, LLM, collector, cards, tasks, changes, and settings.
 
+import { action } from "./access.js";
 import { ask } from "./api.js";
 import { $, empty, failed, failure, make, renew, say, table } from "./elements.js";
 import { byLabel, metric, outageWords, sum, sumOfStreams } from "./figures.js";
@@ -7,6 +8,7 @@ import { clock, duration, moment, number } from "./format.js";
 import { labels } from "./labels.js";
 import { isShown, page, setQuery, show } from "./router.js";
 import { said } from "./said.js";
+import { followTask, openTask, taskOutcome } from "./tasks.js";
 import { t, translated } from "./texts.js";
 
 let addresses = {}; // of the stores, by their names
@@ -23,6 +25,8 @@ page("system", {
 
 const tag = (good, text) => make("span", { class: `tag ${good ? "good" : "bad"}` }, text);
 const cell = (...content) => make("td", {}, ...content);
+const nothing = () => make("td", { class: "nothing" }, "–");
+const note = (text) => make("small", { class: "note" }, text);
 const numberCell = (text) => make("td", { class: "number" }, text);
 
 function showLanes(metrics) {
@@ -215,27 +219,31 @@ async function showSystem() {
 }
 
 function showTasks({ tasks, runs }) {
-  const rows = tasks.map(({ name, help, schedule, next, lastRun }) =>
-    make(
+  followTask(runs ?? []);
+  const rows = tasks.map((task) => {
+    const { name, help, schedule, next, lastRun } = task;
+    const run = action(t("tasks.run"), t("tasks.run.label", { task: name }), () => openTask(task, showSystem));
+    return make(
       "tr",
       {},
       make("th", { scope: "row" }, make("code", {}, name), make("small", { class: "note" }, translated(`task.${name}`, help))),
-      cell(lastRun ? statusOf(lastRun) : "–", lastRun ? make("small", { class: "note" }, moment(lastRun.started)) : ""),
-      cell(schedule ? make("code", {}, schedule) : "–", next ? make("small", { class: "note" }, t("tasks.next", { time: moment(next) })) : ""),
-    ),
-  );
+      lastRun ? cell(statusOf(lastRun), note(moment(lastRun.started)), lastRun.status === "failed" ? note(said(lastRun.data.reason ?? "")) : "") : nothing(),
+      schedule ? cell(make("code", {}, schedule), next ? note(t("tasks.next", { time: moment(next) })) : "") : nothing(),
+      cell(run),
+    );
+  });
   const history = (runs ?? []).slice(0, 30).map((run) =>
     make(
       "tr",
       {},
       make("th", { scope: "row" }, make("code", {}, run.task)),
-      cell(statusOf(run), run.data?.reason ? make("small", {}, run.data.reason) : ""),
+      cell(statusOf(run), taskOutcome(run.data)),
       cell(moment(run.started), run.ended ? make("small", { class: "note" }, duration(run.ended - run.started)) : ""),
     ),
   );
   const heads = [t("tasks.task"), t("tasks.status"), t("tasks.when")];
   const earlier = history.length ? make("details", {}, make("summary", {}, t("tasks.history")), table(heads, history, false)) : "";
-  renew($("tasks"), table([t("tasks.task"), t("tasks.last"), t("tasks.schedule")], rows, false), earlier);
+  renew($("tasks"), table([t("tasks.task"), t("tasks.last"), t("tasks.schedule"), t("tasks.by-hand")], rows, false), earlier);
 }
 
 function statusOf({ status, ended }) {
