@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from domains.kernel.errors import Outage
@@ -145,6 +146,11 @@ def stem_of(key: str) -> str:
     """What the ids that `event_ids` makes of places begin with, in the object `key` of the archive."""
     instance, _, number = key.rpartition("/")[2].removesuffix(".jsonl.gz").rpartition("-")
     return f"{instance}-{number.lstrip('0')}-"
+
+
+def key_ids(key: str, body: bytes) -> tuple[str, str]:
+    """What is remembered of an Idempotency-Key: that there was one, and with which body."""
+    return f"{key}\n", f"{key}\n{blake2b(body, digest_size=16).hexdigest()}"
 
 
 def event_ids(instance: str, position: Position, key: str, names: Sequence[str | int], is_single: bool) -> list[str]:

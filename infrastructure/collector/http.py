@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from time import monotonic, time
@@ -18,7 +18,7 @@ from typing import NamedTuple, cast
 import httptools
 import msgspec
 
-from domains.collector.model import START, Bound, Event, Form, Position, Post, event_ids
+from domains.collector.model import START, Bound, Event, Form, Position, Post, event_ids, key_ids
 from domains.collector.service import Collector
 from domains.kernel.errors import Outage
 from infrastructure.collector.bodies import TooLong, UnknownEncoding, inflated
@@ -35,8 +35,8 @@ _FORMS = {
 _REASONS = {
     200: "OK", 202: "Accepted", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
     404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large",
-    415: "Unsupported Media Type", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
+    415: "Unsupported Media Type", 422: "Unprocessable Content", 429: "Too Many Requests",
+    431: "Request Header Fields Too Large", 503: "Service Unavailable",
 }  # fmt: skip
 _STATUSES: dict[type[BodyError], int] = {TooLarge: 413, TooLong: 413, UnknownEncoding: 415}
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -184,13 +184,9 @@ class Door:
         source = self.admit(request)
         post, events = self.post_of(request, source)
         instance = collector.log.instance
-        named = (
-            ids_of(instance, START, post, events)
-            if post.key
-            else [event.own_id for event in events if event.own_id is not None]
-        )
-        if len(named) == len(events) and all(collector.is_known(source, id_) for id_ in named):
-            request.answer(_accepted(named))
+        of_key = key_ids(post.key, post.body) if post.key else ()
+        if self._is_repeated(source, of_key, events):
+            request.answer(_accepted(ids_of(instance, START, post, events)))
             return
         if collector.draining:
             raise Refused(503, "the collector is being stopped", "draining", Retry_After="5")
@@ -207,12 +203,22 @@ class Door:
                 return
             names = _names.decode(packed)
             ids = event_ids(instance, result, key, names, single)
-            if own := ids if key else [it for it in names if isinstance(it, str)]:
+            if own := [*of_key, *(it for it in names if isinstance(it, str))]:
                 collector.remember(source, own)
             request.answer(_accepted(ids))
 
         request.keep_origin_alone()
         collector.accept(post, len(events), done)
+
+    def _is_repeated(self, source: str, of_key: Sequence[str], events: Sequence[Event]) -> bool:
+        """Whether all of a post has been accepted lately. Raises Refused where its key has come with another body."""
+        if of_key:
+            used, with_body = (self.collector.is_known(source, it) for it in of_key)
+            if used and not with_body:
+                raise Refused(422, "this Idempotency-Key has come with another body")
+            if with_body:
+                return True
+        return all(it.own_id is not None and self.collector.is_known(source, it.own_id) for it in events)
 
     def page(self, path: str) -> _Answer:
         if path == "/readyz":

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import structlog
 from prometheus_client import generate_latest
 
-from domains.collector.model import Durability
+from domains.collector.model import Durability, key_ids
 from domains.collector.service import Bounds, Collector
 from domains.kernel.resilience import cancel_all
 from infrastructure.collector.archive import Archive, open_archive
-from infrastructure.collector.events import BodyError, ids_of, split
+from infrastructure.collector.events import BodyError, split
 from infrastructure.collector.span_log import LogInUse, SegmentedSpanLog
 from infrastructure.collector.tokens import tokens_of
 from infrastructure.composition.container import Container
@@ -161,7 +161,5 @@ def _remember_recent(collector: Collector, log: SegmentedSpanLog) -> None:
             events = split(post.form, post.body)
         except BodyError:
             continue
-        ids = ids_of(log.instance, record.position, post, events)
-        collector.remember(
-            post.source, [it for it, event in zip(ids, events, strict=True) if post.key or event.own_id]
-        )
+        of_key = key_ids(post.key, post.body) if post.key else ()
+        collector.remember(post.source, [*of_key, *(event.own_id for event in events if event.own_id is not None)])

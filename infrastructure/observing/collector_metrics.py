@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from domains.collector.service import Collector
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-_OUTCOMES = ("202", "400", "401", "403", "404", "405", "413", "415", "429", "431", *Bound, "outage", "draining")
+_OUTCOMES = (
+    "202", "400", "401", "403", "404", "405", "413", "415", "422", "429", "431", *Bound, "outage", "draining",
+)  # fmt: skip
 
 
 class CollectorMetrics(CollectorObserver, RegistryCollector):

@@ -131,6 +131,7 @@ def test_what_a_client_sends_again_after_a_kill_is_archived_once(place: Places) 
         assert post(port, [span("ann"), span("ann")], **{"Idempotency-Key": "key"})[0] == 202
         running.kill()
     running = collector(pipeline, COLLECT_PORT=str(port))
+    assert post(port, [span("ann")], **{"Idempotency-Key": "key"})[0] == 422
     until(lambda: len(on_stream(pipeline)) == 4, "all is on the stream")
     assert running.stop() == 0
 
@@ -142,10 +143,12 @@ def test_what_a_client_sends_again_is_archived_once_though_its_segment_has_left(
     for _ in range(2):
         running = collector(pipeline, COLLECT_PORT=str(port))
         assert post(port, span("ann", eventId="named"))[0] == 202
+        assert post(port, span("ann"), **{"Idempotency-Key": "key"})[0] == 202
+        assert post(port, span("bob"), **{"Idempotency-Key": "key"})[0] == 422
         assert running.stop() == 0
         assert not [*pipeline.directory.glob("collector/*.log")]
 
-    assert archived(pipeline.directory) == ["named"]
+    assert archived(pipeline.directory) == ["named", "key"]
 
 
 def test_where_202_means_the_stream_a_log_that_was_left_is_not_enough(place: Places) -> None:

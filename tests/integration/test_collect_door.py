@@ -148,6 +148,16 @@ async def test_ids_of_clients_are_answered_and_a_repetition_is_not_kept_again(pl
     assert len(place.bodies()) == 2
 
 
+async def test_a_key_that_comes_with_another_body_is_refused(place: Place) -> None:
+    keyed = JSON | {"Idempotency-Key": "k"}
+    named = SPAN | {"eventId": "k-0"}
+    answers = [await place.post(body, keyed) for body in ([SPAN], [SPAN, SPAN], [named], [SPAN])]
+
+    assert [it.status for it in answers] == [202, 422, 422, 202]
+    assert len(place.bodies()) == 1
+    assert (await place.post([SPAN, SPAN], JSON | {"Idempotency-Key": "k2"})).status == 202
+
+
 async def test_a_token_is_of_one_user(tmp_path: Path) -> None:
     async with served(tmp_path, "new-key-of-collector,old-key-of-collector") as place:
         token = Tokens(["old-key-of-collector"]).token_for("ann")
