@@ -77,7 +77,7 @@ class Running:
     @property
     def log(self) -> str:
         size = os.fstat(self._log.fileno()).st_size
-        return os.pread(self._log.fileno(), size, 0).decode()
+        return os.pread(self._log.fileno(), size, 0).decode(errors="replace")  # may end within a character
 
     def until_log(self, text: str) -> None:
         """Waits until it has written `text`."""

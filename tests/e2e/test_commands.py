@@ -215,7 +215,7 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
     assert f"original id {bad}" in shown.out
     assert "duration: -1" in shown.out
 
-    replayed = pipeline.run("dead_letters", "replay", "--all", "--json").json()
+    replayed = pipeline.run("dead_letters", "replay", "--all", "--wait", "30", "--json").json()
     assert [letter["id"] for letter in replayed["replayed"]] == [letter["id"] for letter in listed[:2]]
     assert replayed["truncated"] == 1
     assert [letter["outcome"] for letter in replayed["replayed"]] == ["died", "died"]
@@ -254,7 +254,7 @@ def test_a_dead_letter_is_corrected_and_its_end_is_told(running: Pipeline) -> No
     with running.redis() as client:
         client.xadd(STREAM, message(duration="-1", userId="to be corrected"))
         until(lambda: "to be corrected" in running.run(*mine, **address).out, "it is parked")
-        again = of_mine("replay")
+        again = of_mine("replay", "--wait", "30")
         assert again.code == 1
         assert again.out.endswith("1 replayed: 0 committed, 1 died again, 0 waiting\n")
         assert "duration must be a finite number" in again.out
@@ -262,7 +262,7 @@ def test_a_dead_letter_is_corrected_and_its_end_is_told(running: Pipeline) -> No
         wrong = one_readable_message(of_mine("replay", "--set", "duration=-2"), 1)
         assert "it would become a dead letter again: duration must be" in wrong
         assert "not NAME=VALUE" in one_readable_message(of_mine("replay", "--set", "duration"), 2)
-        right = of_mine("replay", "--set", "duration=2")
+        right = of_mine("replay", "--set", "duration=2", "--wait", "30")
         assert right.out == "1 replayed: 1 committed, 0 died again, 0 waiting\n"
         assert client.zscore("leaderboard:work:2025-09-02", "to be corrected") == 2.0
 
@@ -285,8 +285,8 @@ def test_what_a_person_did_is_noted(running: Pipeline) -> None:
     assert (change["what"], change["item"], change["outcome"]) == ("imported patterns", "To be noted", "1 in all")
     sent = ("send", "apply_retention", "--param", "dry_run=true", "--wait")
     assert running.run(*sent, **address).code == 0
-    listed = next(it for it in running.run("send", "--list", "--json", **address).json() if it["lastRun"])
-    assert (listed["task"], listed["lastRun"]["status"], listed["next"] > 0) == ("apply_retention", "completed", True)
+    listed = {it["task"]: it for it in running.run("send", "--list", "--json", **address).json()}["apply_retention"]
+    assert (listed["lastRun"]["status"], listed["next"] > 0) == ("completed", True)
     (line,) = re.findall(r"^apply_retention .*", running.run("send", "--list", **address).out, re.MULTILINE)
     assert re.fullmatch(r"apply_retention( +20[-0-9]+ [:0-9]+ KST){2}  completed", line)
     who = [it["who"] for it in running.run("audit", "--json", **address).json() if it["what"] == "apply_retention"]

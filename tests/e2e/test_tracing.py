@@ -57,7 +57,8 @@ def test_a_collector_gets_a_trace_of_each_batch_before_the_pipeline_has_stopped(
         pipeline = place(OTEL_EXPORTER_OTLP_ENDPOINT=server.url + "/")
         consumer = pipeline.consumer()
         pipeline.run("publish", "-", input=jsonl(message(), message(userId="user-2")))
-        consumer.until_log("Successfully processed batch")
+        with pipeline.redis() as client:
+            consumer.until(lambda: client.zcard("leaderboard:work:2025-09-02") == 2, "both are committed")
         assert consumer.stop() == 0
 
     assert {path for path, _ in server.requests} == {"/v1/traces"}

@@ -51,12 +51,12 @@ def test_figures_agree_with_what_was_published_and_the_drain_can_be_watched(plac
     committed = 'pomocore_messages_committed_total{lane="fast"}'
     consumer.until(lambda: metrics(port)[committed] == 300, "all are committed")
     consumer.until(lambda: metrics(port)['pomocore_dead_letters_total{reason="invalid_field"}'] == 1, "one is parked")
+    consumer.until(lambda: metrics(port)["pomocore_in_flight_messages"] == 0, "none is in flight")
     values = metrics(port)
 
     assert values["pomocore_messages_read_total"] == 301
     assert values["pomocore_scores_raised_total"] == 300 * 6
     assert sum(value for name, value in values.items() if name.startswith("pomocore_classifications_total")) == 300
-    assert values["pomocore_in_flight_messages"] == 0
     assert ask(port, "/healthz")[0] == 200
 
     status = pipeline.run("status", "--json")
