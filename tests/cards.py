@@ -146,6 +146,7 @@ class Expected:
             "same_weekday_seconds": days[a_week_ago] if period == "day" else None,
             "streak_days": streak,
             "longest_focus_seconds": _longest(spans),
+            "interruptions": _broken(spans),
             "sessions": len({(log.session_date, log.session) for log in spans}),
             "uncategorised_seconds": categories.get("Uncategorized", 0.0),
             "total_seconds": total,
@@ -225,3 +226,15 @@ def _longest(spans: Sequence[PomodoroUsageLog]) -> float:
             until = max(until, log.timestamp + log.duration)
             best = max(best, until - spans[i].timestamp)
     return best
+
+
+def _broken(spans: Sequence[PomodoroUsageLog]) -> int:
+    """Of each span that is not work: whether the one before is work of its session, and ended within a minute."""
+    is_work = [CATEGORIES[str(log.category_id)] in WORK_CATEGORIES for log in spans]
+    count = 0
+    for n in range(1, len(spans)):
+        run = next((m + 1 for m in range(n - 1, -1, -1) if not is_work[m]), 0)  # where the work before begins
+        ends = [log.timestamp + log.duration for log in spans[run:n]]
+        same = (spans[n - 1].session_date, spans[n - 1].session) == (spans[n].session_date, spans[n].session)
+        count += not is_work[n] and bool(ends) and same and spans[n].timestamp - max(ends) <= 60
+    return count

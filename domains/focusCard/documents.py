@@ -34,6 +34,7 @@ def document_of(card: FocusCard, local: Callable[[float], datetime]) -> dict[str
         "streak_days": card.streak_days,
         "goal_minutes": card.goal_minutes,
         "longest_focus_seconds": _seconds(card.longest_focus_seconds),
+        "interruptions": card.interruptions,
         "sessions": card.sessions,
         "days": {day: _seconds(seconds) for day, seconds in card.days.items()},
         "apps": [{"name": name, "seconds": _seconds(seconds)} for name, seconds in card.apps],
@@ -64,6 +65,7 @@ def card_of(document: Mapping[str, Any]) -> FocusCard:
             Strip(each["category"], begun, each["seconds"])
             for each, begun in zip(document["timeline"], starts, strict=True)
         ],
+        interruptions=document.get("interruptions", 0),
         **{name: document[name] for name in _ALIKE},
     )
 

@@ -85,6 +85,7 @@ class FocusCard:
     streak_days: int
     goal_minutes: int
     longest_focus_seconds: float
+    interruptions: int
     sessions: int
     uncategorised_seconds: float
     work: Sequence[str] = ()

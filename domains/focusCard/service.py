@@ -217,6 +217,7 @@ class FocusCards:
             streak_days=summary.streak(days, max(first, min(last, today)), self._goal_minutes * 60, today),
             goal_minutes=self._goal_minutes,
             longest_focus_seconds=summary.longest_focus(within, work),
+            interruptions=summary.interruptions(within, work),
             sessions=summary.session_count(within),
             uncategorised_seconds=categories.get(UNCATEGORIZED, 0.0),
             work=[name for name in kept if name in work],

@@ -1,4 +1,4 @@
-"""What spans say beyond their sums: longest focus, sessions, timeline, days, streak, the most used windows.
+"""What spans say beyond their sums: longest focus, interruptions, sessions, timeline, days, streak, top windows.
 
 All functions are pure, and spans are those of one user, in the order of time.
 """
@@ -29,6 +29,19 @@ def longest_focus(spans: Iterable[Span], work: Collection[str]) -> float:
         until = max(until, span.ends)
         longest = max(longest, until - begun)
     return longest
+
+
+def interruptions(spans: Iterable[Span], work: Collection[str]) -> int:
+    """How often something that is not work came straight after work, in one session: within UNBROKEN_GAP."""
+    count, until = 0, 0.0
+    session = None  # of the work up to now
+    for span in spans:
+        if span.category in work:
+            until, session = max(until, span.ends) if session else span.ends, span.session
+            continue
+        count += session == span.session and span.starts - until <= UNBROKEN_GAP
+        session = None
+    return count
 
 
 def timeline(spans: Iterable[Span]) -> list[Strip]:

@@ -10,7 +10,8 @@ Document = Mapping[str, Any]
 _WORDS = {
     "en": {
         "day": "day", "week": "week", "month": "month", "focus": "Focus", "rank": "Rank", "streak": "Days in a row",
-        "longest": "Longest focus", "sessions": "Sessions", "categories": "Where the time went", "apps": "Apps",
+        "longest": "Longest focus", "interruptions": "Interruptions", "a_day": "{0} ({1} a day)",
+        "sessions": "Sessions", "categories": "Where the time went", "apps": "Apps",
         "sites": "Sites", "days": "Days", "as_of": "As of {}", "weekday": "vs a week earlier",
         "uncategorised": "Not classified", "nothing": "Nothing yet. A first session will show up here.",
         "of": "{0} of {1}", "in_a_row": "{}", "other": "Other", "timeline": "The day",
@@ -18,7 +19,8 @@ _WORDS = {
     },
     "ko": {
         "day": "하루", "week": "주간", "month": "월간", "focus": "집중", "rank": "순위", "streak": "연속",
-        "longest": "가장 긴 집중", "sessions": "세션", "categories": "시간을 쓴 곳", "apps": "앱", "sites": "사이트",
+        "longest": "가장 긴 집중", "interruptions": "집중이 끊긴 횟수", "a_day": "{0} (하루 {1})",
+        "sessions": "세션", "categories": "시간을 쓴 곳", "apps": "앱", "sites": "사이트",
         "days": "요일별", "as_of": "{} 기준", "weekday": "전주 같은 요일 대비",
         "uncategorised": "분류되지 않음", "nothing": "아직 기록이 없습니다. 첫 세션을 마치면 여기에 나타납니다.",
         "of": "{1}명 중 {0}위", "in_a_row": "{}일", "other": "그 밖", "timeline": "하루의 흐름",
@@ -92,10 +94,18 @@ def facts(card: Document, lang: Language) -> list[tuple[str, str]]:
         found.append((word(lang, "weekday"), weekday))
     found.append((word(lang, "streak"), word(lang, "in_a_row", card["streak_days"])))
     found.append((word(lang, "longest"), duration(card["longest_focus_seconds"], lang)))
+    if "interruptions" in card:  # documents of earlier versions do not have it
+        found.append((word(lang, "interruptions"), _a_day(card, lang)))
     found.append((word(lang, "sessions"), str(card["sessions"])))
     if card["uncategorised_seconds"] >= 1:
         found.append((word(lang, "uncategorised"), duration(card["uncategorised_seconds"], lang)))
     return found
+
+
+def _a_day(card: Document, lang: Language) -> str:
+    """How often; of more than a day, also how often on a day with focus."""
+    count, days = card["interruptions"], sum(seconds > 0 for seconds in card["days"].values())
+    return word(lang, "a_day", count, f"{count / days:.1f}") if days else str(count)
 
 
 def as_of(card: Document, lang: Language) -> str:

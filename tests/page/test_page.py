@@ -246,11 +246,16 @@ async def test_what_comes_anew_leaves_the_keyboard_where_it_was(console: Console
 
 
 async def test_a_window_behind_a_score_is_corrected(console: Console) -> None:
-    await console.pipeline.process(message(duration="60", app="Nobody's app", title="a thesis"))
+    await console.pipeline.process(message(duration="3600", app="Nobody's app", title="a thesis"))
     await console.open("boards?category=Uncategorized&period=day&date=2025-09-02")
     await unlock(console)
     await console.page.click("#board button.link")
     await console.until("#drill-windows tr", "a thesis")
+    assert await console.text("#drill-windows .number") == "1 h"
+    await console.page.set_viewport_size({"width": 390, "height": 900})
+    chosen = await console.page.locator("#drill-windows select").bounding_box()
+    assert chosen is not None
+    assert chosen["width"] > 140, "on a telephone, one sees which category is chosen"
     await console.page.focus("#drill-windows select")
     await console.page.keyboard.type("E-")  # a closed list takes it at once
     assert await console.page.input_value("#drill-windows select") == "E-commerce & Shopping"

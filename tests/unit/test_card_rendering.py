@@ -29,6 +29,7 @@ FULL = {
     "same_weekday_seconds": None,
     "streak_days": 3,
     "longest_focus_seconds": 1500.0,
+    "interruptions": 9,
     "sessions": 4,
     "days": {f"2025-09-{n:02}": 600.0 * n for n in range(1, 8)},
     "apps": [{"name": "앱" * 500, "seconds": 100.0}] * 5,
@@ -131,3 +132,13 @@ def test_the_page_of_a_user_says_what_its_figures_are_of() -> None:
     assert "Focus · Week 36 of 2025, Sep 1 to Sep 7\n1 h 23 min" in page
     assert "The day · Sep 7 (Sun)\nFocus 1 min" in page
     assert "Where the time went · Week 36 of 2025, Sep 1 to Sep 7" in page
+
+
+def test_how_often_work_was_broken_off_is_said_where_it_is_known() -> None:
+    day, week, *_ = CARDS
+    known = {name: value for name, value in week.items() if name != "interruptions"}
+
+    assert dict(facts(day | {"days": {}}, "en"))["Interruptions"] == "9"
+    assert dict(facts(week, "en"))["Interruptions"] == "9 (1.3 a day)"
+    assert dict(facts(week, "ko"))["집중이 끊긴 횟수"] == "9 (하루 1.3)"
+    assert "Interruptions" not in dict(facts(known, "en"))

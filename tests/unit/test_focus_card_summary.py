@@ -44,6 +44,23 @@ def test_the_longest_focus(spans: list[Span], seconds: float) -> None:
     assert summary.longest_focus(spans, WORK) == seconds
 
 
+@pytest.mark.parametrize(
+    ("spans", "count"),
+    [
+        ([], 0),
+        ([span(0, 100), span(100, 100)], 0),
+        ([span(0, 100), span(100, 5, "SNS"), span(105, 5, "Game"), span(110, 100), span(210, 5, "SNS")], 2),
+        ([span(0, 100), span(160, 5, "SNS")], 1),  # a pause of a minute is none
+        ([span(0, 100), span(161, 5, "SNS")], 0),  # a longer one has broken the work off before
+        ([span(0, 100), span(100, 5, "SNS", session=2)], 0),  # the session had ended
+        ([span(0, 300), span(50, 20), span(350, 5, "SNS")], 1),  # one inside another
+        ([span(0, 5, "SNS"), span(5, 100)], 0),
+    ],
+)
+def test_how_often_work_was_broken_off(spans: list[Span], count: int) -> None:
+    assert summary.interruptions(spans, WORK) == count
+
+
 def test_a_timeline_has_one_strip_for_a_stretch_of_one_category() -> None:
     spans = [span(0, 100), span(150, 100), span(250, 10, "SNS"), span(260, 0), span(400, 5)]
     assert summary.timeline(spans) == [

@@ -25,7 +25,8 @@ export function spent(seconds) {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 1) return t("unit.s", { n: Math.floor(seconds) });
   if (minutes < 60) return t("unit.min", { n: minutes });
-  return t("unit.h-min", { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
+  const hours = Math.floor(minutes / 60);
+  return minutes % 60 ? t("unit.h-min", { hours, minutes: minutes % 60 }) : t("unit.h", { n: hours });
 }
 
 export const perSecond = (value) => t("unit.per-second", { n: value });
