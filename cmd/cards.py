@@ -34,6 +34,8 @@ def run(
 ) -> None:
     """Starts a run: every user of the day's, week's and month's boards gets a card for each of them.
 
+    A run without workers waits for some, which is said.
+
     Exit codes: 0 started, or with --drain nothing is left to do; 1 another run is under way.
     """
     settings, day = settings_or_exit(), day_of(on)
@@ -45,7 +47,11 @@ def run(
             runs = container.card_runs()
             started = await runs.start(day, resume=drain)
             if not drain:
-                say(f"run {started.id} started")
+                if as_json:
+                    print_json((await runs.progress(started))[1])
+                else:
+                    say(f"run {started.id} started")
+                _say_who_is_missing(await runs.workers())
                 return 0
             await drain_cards(container)
             _, told = await runs.progress(started)
@@ -63,6 +69,13 @@ def run(
         return 0
 
     run_command(work)
+
+
+def _say_who_is_missing(workers: tuple[int, int]) -> None:
+    missing = [stage for stage, count in zip(Stage, workers, strict=True) if not count]
+    if missing:
+        option = f" --stage {missing[0]}" if len(missing) == 1 else ""
+        say(f"nobody works on {' and '.join(missing)}: start python -m cmd.cards worker{option}", err=True)
 
 
 @app.command()

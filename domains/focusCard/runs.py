@@ -104,9 +104,22 @@ class CardRuns:
         return current is None or current.id != run.id, told
 
     async def state(self) -> tuple[Run | None, dict[str, object], float]:
-        """The run that is under way, what can be told of it, and when one last ended (Unix seconds; 0: never)."""
+        """The run that is under way, what can be told of it, and when one last ended (Unix seconds; 0: never).
+
+        `workers` are those of the stage that has work left.
+        """
         current, last = await self._runs.current(), await self._runs.last_end()
-        return current, {} if current is None else (await self.progress(current))[1], last
+        if current is None:
+            return None, {}, last
+        _, told = await self.progress(current)
+        of_boards, of_users = await self.workers()
+        return current, told | {"workers": of_boards if told["boards_left"] else of_users}, last
+
+    async def workers(self) -> tuple[int, int]:
+        """How many are there to work on each stage."""
+        queues = self._boards_queue, self._users_queue
+        of_boards, of_users = [(await queue.figures()).workers for queue in queues]
+        return of_boards, of_users
 
     async def _close(self, run_id: str) -> None:
         current, figures = await self._runs.current(), await self._runs.figures(run_id)

@@ -43,7 +43,10 @@ class JobFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """Sizes in jobs, ages in seconds. `lag` was not handed out yet; `pending` is in hand, or waits for its retry."""
+    """Sizes in jobs, ages in seconds. `lag` was not handed out yet; `pending` is in hand, or waits for its retry.
+
+    `workers` are those that are not thought dead.
+    """
 
     queue: str
     lag: int

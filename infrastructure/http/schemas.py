@@ -279,6 +279,7 @@ class CardRun(Document):
     unchanged: int = Field(0, description="cards that were right already")
     boards_left: int = 0
     chunks_left: int = 0
+    workers: int = Field(0, description="who works on the stage that has work left")
     last_end: float | None = Field(None, description="when a run over all users last ended")
 
 

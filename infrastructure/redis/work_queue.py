@@ -119,7 +119,8 @@ class RedisWorkQueue:
     async def figures(self) -> QueueFigures:
         (found,) = await self._figures.streams()
         oldest = max(found.oldest_undelivered_seconds, found.oldest_pending_seconds)
-        dead, workers = found.dead_letters, len(found.instances)
+        dead = found.dead_letters
+        workers = sum(it.idle_seconds <= self.longest_delay for it in found.instances)
         return QueueFigures(self.name, found.undelivered, found.pending, oldest, dead, workers)
 
     async def _finish(self, job: Job, *letter: str) -> bool:

@@ -296,3 +296,14 @@ async def test_lag_is_that_of_the_server_after_tidying(redis_side: RedisSide) ->
     figures = await queue.figures()
     assert (figures.lag, figures.pending, figures.workers) == (2, 0, 1)
     assert redis_side.client.xlen(KEYS.stream) == 3  # the last one that was delivered stays
+
+
+async def test_a_worker_that_is_silent_for_too_long_is_not_counted(redis_side: RedisSide) -> None:
+    one = RedisWorkQueue(redis_side.make(), KEYS, "one", 30_000, 100)
+    hasty = RedisWorkQueue(redis_side.make(), KEYS, "hasty", 1, 100)
+    await one.take(1)
+    await one.tidy()
+
+    assert (await one.figures()).workers == 1, "though there was nothing to take"
+    while (await hasty.figures()).workers:
+        await asyncio.sleep(0.001)

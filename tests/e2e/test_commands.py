@@ -422,6 +422,17 @@ def test_a_users_day_as_csv(running: Pipeline, tmp_path: Path) -> None:
         assert (refused.code, refused.err.strip()) == (2, "--date 0001-01-01: there are cards from 1971 on")
 
 
+def test_a_run_of_cards_that_nobody_works_on_says_so(pipeline: Pipeline) -> None:
+    alone = pipeline.run("cards", "run")
+    pipeline.start("cards", "worker")
+    until(lambda: (attended := pipeline.run("cards", "run")).code == 0 and attended.err == "", "a run has workers")
+
+    assert (alone.code, alone.err.strip()) == (
+        0,
+        "nobody works on boards and users: start python -m cmd.cards worker",
+    )
+
+
 def test_a_board_is_watched_until_a_signal(running: Pipeline) -> None:
     watching = running.start("leaderboard", "work", "--date", "2025-11-05", "--watch", "--every", "0.2")
     watching.until(lambda: watching.log.count("leaderboard:work:2025-11-05") >= 2, "it is shown again")

@@ -110,12 +110,12 @@ async def test_a_user_may_have_any_name(client: TestClient) -> None:
 
 async def test_a_run_can_be_seen_as_it_goes(settings: Settings) -> None:
     async with (
-        running_container(settings) as container,
+        running_container(settings.model_copy(update={"claim_idle_ms": 60_000})) as container,
         TestClient(TestServer(make_app(container.state(), container.api()))) as client,
     ):
         assert await (await client.get("/api/cards/run")).json() == {
             **dict.fromkeys(("run", "started", "lastEnd")),
-            **dict.fromkeys(("users", "written", "unchanged", "boardsLeft", "chunksLeft"), 0),
+            **dict.fromkeys(("users", "written", "unchanged", "boardsLeft", "chunksLeft", "workers"), 0),
             "underWay": False,
             "days": [],
         }
@@ -123,6 +123,9 @@ async def test_a_run_can_be_seen_as_it_goes(settings: Settings) -> None:
         seen = await (await client.get("/api/cards/run")).json()
         assert (seen["underWay"], seen["run"], seen["days"]) == (True, run.id, ["2025-09-01"])
         assert seen["boardsLeft"] > 20
+        assert seen["workers"] == 0
+        await container.card_boards_queue().take(1)
+        assert (await (await client.get("/api/cards/run")).json())["workers"] == 1
 
         await drain_cards(container)
 

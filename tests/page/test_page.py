@@ -428,6 +428,7 @@ async def test_the_run_over_the_focus_cards_is_shown_as_it_goes(console: Console
     await container.card_runs().start()
     await console.page.reload()
     await console.until("#cards", "Under way: 0 users")
+    await console.until("#cards", "Nobody works on it: start pomocore cards worker")
     await drain_cards(container)
 
     await console.until("#cards", "All cards were last made at")

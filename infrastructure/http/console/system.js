@@ -191,9 +191,10 @@ async function showCards() {
   }
 }
 
-function goingOn({ users, written, unchanged, boardsLeft, chunksLeft }) {
+function goingOn({ users, written, unchanged, boardsLeft, chunksLeft, workers }) {
   const left = boardsLeft ? t("cards.boards", { n: boardsLeft }) : t("cards.chunks", { n: chunksLeft });
-  return t("cards.under-way", { users: t("users", { n: users }), written, unchanged, left });
+  const all = t("cards.under-way", { users: t("users", { n: users }), written, unchanged, left });
+  return workers ? all : `${all} ${t("cards.nobody")}`;
 }
 
 // What /api/system tells: stores, tasks, settings; and the changes

@@ -31,4 +31,7 @@ if #found <= limit then
   local fresh = redis.call('XREADGROUP', 'GROUP', group, worker, 'COUNT', limit + 1 - #found, 'STREAMS', stream, '>')
   for _, entry in ipairs(fresh and fresh[1][2] or {}) do hand_out(entry, 1) end
 end
+if not found[2] then  -- to Redis, who gets nothing has not come; a read behind the end is one by somebody who is there
+  redis.call('XREADGROUP', 'GROUP', group, worker, 'STREAMS', stream, '18446744073709551615-0')
+end
 return found
