@@ -1,5 +1,6 @@
-"""From recordings to posts: whole sessions only, each noted once it is posted."""
+"""From recordings to posts: whole sessions only, kept before the first post, and noted after the last."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from math import inf
@@ -8,7 +9,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from domains.bridge.activity import Interval, Recording, Span, sessions_of, spans_of
-from infrastructure.activitywatch.posting import CollectorClient, Progress, messages_of
+from infrastructure.activitywatch.posting import CollectorClient, Progress, batches_of, messages_of
 from infrastructure.activitywatch.recordings import ActivityWatchServer, read_export
 
 _STEP_SECONDS = 7 * 86_400.0
@@ -68,13 +69,15 @@ class Bridge:
         self._gap = gap
 
     async def run(self, host: str, source: Source) -> AsyncIterator[Bridged]:
-        """Posts the sessions of a machine, and yields what is done so far.
+        """Posts what was left, then the sessions of a machine, and yields what is done so far.
 
         Unless the recording is over, the last session waits until its pause is long enough.
         """
-        within = source.within
+        within, done = source.within, await self._post_left(host, Bridged(0, 0, 0.0, source.within.start))
+        if done.spans:
+            yield done
         start = max(within.start, self._progress.until(self._user, host) or within.start)
-        end, done = start, Bridged(0, 0, 0.0, start)
+        end = start
         while end < within.end:
             end = min(end + source.step, within.end)
             step = Interval(start, end)
@@ -93,6 +96,18 @@ class Bridge:
         if self._collector is None:
             return
         messages = (it for session in sessions for it in messages_of(session, self._user, host, self._zone))
-        async for _ in self._collector.post(messages):
-            pass
-        self._progress.reached(self._user, host, sessions[-1][-1].end)
+        self._progress.keep(self._user, host, batches_of(messages), sessions[-1][-1].end)
+        await self._post_left(host, Bridged(0, 0, 0.0, 0.0))
+
+    async def _post_left(self, host: str, done: Bridged) -> Bridged:
+        if self._collector is None:
+            return done
+        for file in self._progress.left(self._user, host):
+            body = file.read_bytes()
+            await self._collector.post(body)
+            file.unlink()
+            spans = [json.loads(line) for line in body.splitlines()]
+            sessions, seconds = sum(it["isEnd"] for it in spans), sum(it["duration"] for it in spans)
+            done = Bridged(done.spans + len(spans), done.sessions + sessions, done.seconds + seconds, done.until)
+        self._progress.finish(self._user, host)
+        return done

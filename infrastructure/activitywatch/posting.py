@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -57,13 +59,8 @@ class CollectorClient:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
-    async def post(self, messages: Iterable[dict[str, object]]) -> AsyncIterator[int]:
-        """Posts the messages in their order, batch by batch; yields how many each batch has. Raises NotPosted."""
-        for batch in _batches(messages):
-            await self._post(b"".join(batch))
-            yield len(batch)
-
-    async def _post(self, body: bytes) -> None:
+    async def post(self, body: bytes) -> None:
+        """Posts a batch. Raises NotPosted."""
         for _ in range(_TRIES):
             try:
                 async with self._session.post(self._url, data=body, headers=self._headers) as answer:
@@ -79,21 +76,25 @@ class CollectorClient:
         raise NotPosted(f"{self._url} does not take the spans: {text}")
 
 
-def _batches(messages: Iterable[dict[str, object]]) -> Iterable[list[bytes]]:
+def batches_of(messages: Iterable[dict[str, object]]) -> Iterator[bytes]:
+    """The bodies of posts that have the messages in their order."""
     batch, size = list[bytes](), 0
     for message in messages:
         line = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         if batch and size + len(line) > _BATCH_BYTES:
-            yield batch
+            yield b"".join(batch)
             batch, size = [], 0
         batch.append(line)
         size += len(line)
     if batch:
-        yield batch
+        yield b"".join(batch)
 
 
 class Progress:
-    """Until when the recordings of a machine are posted for a user, kept in a file."""
+    """Until when the recordings of a machine are posted for a user, and what is being posted, kept beside `path`.
+
+    What is posted once more after an interruption are the same bytes, whatever the recordings say by then.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -108,6 +109,36 @@ class Progress:
         unfinished.touch(0o600)
         unfinished.write_text(json.dumps(found), encoding="utf-8")
         unfinished.replace(self._path)
+
+    def keep(self, user: str, host: str, bodies: Iterable[bytes], until: float) -> None:
+        """Keeps what is to be posted, all of it or nothing. Nothing else may be kept for them."""
+        kept = self._kept(user, host)
+        unfinished = kept.with_suffix(".new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True, mode=0o700)
+        (unfinished / "until").write_text(repr(until))
+        for number, body in enumerate(bodies):
+            with (unfinished / f"{number:06}.jsonl").open("wb") as file:
+                file.write(body)
+                os.fsync(file.fileno())
+        unfinished.rename(kept)
+
+    def left(self, user: str, host: str) -> list[Path]:
+        """The files of the bodies that are not posted yet, in their order: each goes when it is posted."""
+        return sorted(self._kept(user, host).glob("*.jsonl"))
+
+    def finish(self, user: str, host: str) -> None:
+        """All that was kept, if anything was, is posted."""
+        kept = self._kept(user, host)
+        if kept.is_dir():
+            self.reached(user, host, float((kept / "until").read_text()))
+            done = kept.with_suffix(".done")
+            shutil.rmtree(done, ignore_errors=True)
+            shutil.rmtree(kept.rename(done))
+
+    def _kept(self, user: str, host: str) -> Path:
+        digest = hashlib.blake2b(f"{user}@{host}".encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+        return self._path.with_name(f"{self._path.stem}-{digest}")
 
     def _all(self) -> dict[str, float]:
         try:

@@ -237,6 +237,58 @@ async def test_what_is_not_taken_is_posted_the_next_time(tmp_path: Path) -> None
         assert len(posted(place)) == 4
 
 
+class Interrupted(Exception):
+    """As a kill: nothing is done any more, neither by what is interrupted nor by what called it."""
+
+
+class InterruptedClient(CollectorClient):
+    """It is interrupted at its post `at`, before or after the collector has it."""
+
+    at, comes = -1, False
+
+    async def post(self, body: bytes) -> None:
+        self.at -= 1
+        if self.at == 0 and not self.comes:
+            raise Interrupted
+        await super().post(body)
+        if self.at == 0:
+            raise Interrupted
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("comes", [False, True])
+async def test_whichever_post_is_interrupted_each_second_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, comes: bool
+) -> None:
+    """Also where the time to go back has moved on, and a bucket has come that cuts windows that were posted."""
+    monkeypatch.setattr("infrastructure.activitywatch.posting._BATCH_BYTES", 1)
+    buckets, late = recorded(), recorded().pop("aw-watcher-web-firefox")
+    del buckets["aw-watcher-web-firefox"]
+    buckets["aw-watcher-window_vm"]["events"].insert(1, event(1000, 60, app="Code", title="main.py"))
+    buckets["aw-watcher-afk_vm"] = bucket("afkstatus", "vm", event(0, 2700, status="not-afk"))
+    async with served(tmp_path / "log", max_event=16_384) as place, activitywatch(buckets) as server:
+        async with aiohttp.ClientSession() as session:
+            client = InterruptedClient(session, place.url, None)
+            client.at, client.comes = at, comes
+            bridge = Bridge(client, Progress(tmp_path / "bridge.json"), "ann", SEOUL, 900)
+            ((host, source),) = (await sources_of_server(server, Interval(BEGUN + 10, BEGUN + 9000))).items()
+            with pytest.raises(Interrupted):
+                _ = [it async for it in bridge.run(host, source)]
+        buckets["aw-watcher-web-firefox"] = late
+        left = await run(tmp_path, place, await sources_of_server(server, Interval(BEGUN + 20, BEGUN + 9100)))
+        again = await run(tmp_path, place, await sources_of_server(server, Interval(BEGUN + 30, BEGUN + 9200)))
+        spans = posted(place)
+
+    assert [(it["timestamp"] - BEGUN, it["duration"], it["isEnd"]) for it in spans] == [
+        (10.0, 290.0, False),
+        (300.0, 600.0, False),
+        (1000.0, 60.0, True),
+        (2400.0, 300.0, True),
+    ]
+    assert (left.spans, again.spans) == (5 - at, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bridge.json", "log"]
+
+
 async def test_a_dry_run_posts_and_notes_nothing(tmp_path: Path) -> None:
     sources = sources_of_file(export(tmp_path))
 
