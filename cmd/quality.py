@@ -50,13 +50,13 @@ def main(
         if as_json:
             print_json(sources)
         else:
-            _print(sources)
+            _print(sources, settings.events)
         return int(any(source["problems"] for source in sources))
 
     run(work)
 
 
-def _print(sources: list[dict[str, Any]]) -> None:
+def _print(sources: list[dict[str, Any]], events: bool) -> None:
     names = [name for name in (sources[0] if sources else ()) if name not in ("source", "problems", "invalid")]
     rows = [(name.replace("_", " "), *(_text(name, source[name]) for source in sources)) for name in names]
     rows.append(("invalid", *(", ".join(f"{n} {kind}" for kind, n in it["invalid"].items()) for it in sources)))
@@ -67,7 +67,8 @@ def _print(sources: list[dict[str, Any]]) -> None:
         for problem in source["problems"]:
             say(f"{source['source']}: {problem}")
     if not any(source["problems"] for source in sources):
-        say("No problem." if sources else "Nothing is known of that time.")
+        nothing = "Nothing is known of that time" + ("." if events else ": EVENTS is off.")
+        say("No problem." if sources else nothing)
 
 
 def _text(name: str, value: Any) -> str:

@@ -94,12 +94,12 @@ def _page(document: dict[str, Any], before: dict[str, Any], seconds: float) -> l
         (name, "ok" if check["ok"] else "no", check["cause"] or check["why"])
         for name, check in document["checks"].items()
     ]
-    parts.append(table(("Check", "", "Why not"), checks))
+    tables = [table(("Check", "", "Why not"), checks)]
     if document["streams"]:
-        parts += [_streams(document["streams"]), _instances(document["streams"])]
+        tables += [_streams(document["streams"]), _instances(document["streams"])]
     if document["metrics"]:
-        parts.append(_figures(document["metrics"], before.get("metrics") or {}, seconds))
-    return parts
+        tables.append(_figures(document["metrics"], before.get("metrics") or {}, seconds))
+    return [*parts, *(part for each in tables for part in (Text(), each))]
 
 
 def _streams(streams: list[dict[str, Any]]) -> Table:

@@ -433,6 +433,10 @@ def test_a_run_of_cards_that_nobody_works_on_says_so(pipeline: Pipeline) -> None
     )
 
 
+def test_where_events_are_off_nothing_is_known_of_their_quality(running: Pipeline) -> None:
+    assert running.run("quality").out == "Nothing is known of that time: EVENTS is off.\n"
+
+
 def test_a_board_is_watched_until_a_signal(running: Pipeline) -> None:
     watching = running.start("leaderboard", "work", "--date", "2025-11-05", "--watch", "--every", "0.2")
     watching.until(lambda: watching.log.count("leaderboard:work:2025-11-05") >= 2, "it is shown again")

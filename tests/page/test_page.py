@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page
+from playwright.async_api import Page, Route
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal
@@ -475,6 +475,28 @@ async def test_a_task_is_run_by_hand_and_its_outcome_told(console: Console, lang
     await context.close()
 
 
+async def test_times_are_the_boards_from_the_first_on(console: Console) -> None:
+    async def late(route: Route) -> None:
+        await asyncio.sleep(0.5)
+        await route.continue_()
+
+    context = await console.browser.new_context(timezone_id="America/New_York")
+    page = await context.new_page()
+    await page.route("**/api/labels*", late)
+    await page.add_init_script(
+        """const seen = (globalThis.seen = []);
+        addEventListener("DOMContentLoaded", () => {
+          const tasks = document.getElementById("tasks");
+          new MutationObserver(() => seen.push(tasks.innerText)).observe(tasks, { childList: true });
+        });"""
+    )
+    await page.goto(console.address + "system")
+    await page.wait_for_selector("#connection[data-state=live]")
+    await page.locator("#tasks", has_text="04:40:00").wait_for()  # of apply_retention, in Seoul
+    assert [text for text in await page.evaluate("seen") if "04:40:00" not in text] == []
+    await context.close()
+
+
 async def test_a_long_task_is_followed_to_its_end(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infrastructure.http.system._WAIT_SECONDS", 0.2)
     await console.open("system")
@@ -538,6 +560,7 @@ async def test_what_is_down_is_said(console: Console, monkeypatch: pytest.Monkey
 
     for name in ("streams", "ping"):
         monkeypatch.setattr(console.pipeline.container.figures(), name, gone)
+    monkeypatch.setattr(console.pipeline.container.task_queue(), "runs", lambda limit: gone())
     cause = RedisOutage("no route to it", OutageKind.UNREACHABLE)
     console.pipeline.container.observer().breaker_changed("tasks", True, cause)
     await console.until("#level", "Down")
@@ -554,6 +577,7 @@ async def test_what_is_down_is_said(console: Console, monkeypatch: pytest.Monkey
     await console.until("#checks li", "waiting for it")
     await console.until("#checks li", "1 outage waited for")
     await console.until("#instances", "Not available during the outage.")
+    await console.until("#tasks", "Not available during the outage.")
     await console.until("#settings", "HTTP_PORT")
     await fits_and_is_accessible(console.page)
     monkeypatch.undo()

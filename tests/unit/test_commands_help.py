@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from cmd import status
 from cmd.__main__ import main
 from cmd._output import json_line, print_tables, say, table
 from cmd.leaderboard import print_board
@@ -284,6 +285,22 @@ def test_without_a_terminal_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) 
     print_tables(table(("Id", "Reason"), [("1-0", "a long reason " * 30)]))
 
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_tables_of_the_status_stand_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    check = {"ok": True, "cause": "", "why": ""}
+    document = {
+        "level": "healthy",
+        "problems": [],
+        "checks": {"redis": check},
+        "streams": [],
+        "metrics": {"x_total": 3},
+    }
+    print_tables(*status._page(document, {}, 0))
+
+    assert [line.split()[:1] for line in capsys.readouterr().out.splitlines()] == [
+        ["healthy"], [], ["Check"], ["redis"], [], ["Of"], ["x_total"],
+    ]  # fmt: skip
 
 
 def test_where_no_colour_is_wanted_there_is_nothing_but_text(

@@ -98,6 +98,7 @@ say("connection", t("connecting"));
 say("language", t("language"));
 applyTheme();
 startRouting();
+await loadLabels().catch(() => {}); // times are the boards', not the browser's
 show();
 setInterval(watchSilence, 1000);
 setInterval(() => stream.live && refreshShown(), REFRESH_SECONDS * 1000);

@@ -243,7 +243,7 @@ function showTasks({ tasks, runs }) {
     ),
   );
   const heads = [t("tasks.task"), t("tasks.status"), t("tasks.when")];
-  const earlier = history.length ? make("details", {}, make("summary", {}, t("tasks.history")), table(heads, history, false)) : "";
+  const earlier = history.length ? make("details", {}, make("summary", {}, t("tasks.history")), table(heads, history, false)) : runs ? "" : empty(t("unavailable"));
   renew($("tasks"), table([t("tasks.task"), t("tasks.last"), t("tasks.schedule"), t("tasks.by-hand")], rows, false), earlier);
 }
 
