@@ -19,7 +19,7 @@ class BoardScoresPort(Protocol):
         """
 
     def members(self, board: str) -> AsyncIterator[list[str]]:
-        """The users of a board, page by page. Who joins meanwhile may be missing, nobody else."""
+        """The users of a board, page by page. Who joins meanwhile may be missing, nobody else; some come twice."""
 
 
 class FocusCardStorePort(Protocol):
@@ -56,11 +56,14 @@ class CardRunsPort(Protocol):
     async def current(self) -> Run | None:
         """The run that is under way: it began, did not end, and somebody worked on it in the last ten minutes."""
 
-    async def claim(self, scope: str, board: str, users: Sequence[str]) -> dict[str, int]:
-        """Those of `users` that no other board has claimed in that scope. They are this board's from now on.
+    async def claim(self, scope: str, board: str, users: Sequence[str]) -> int:
+        """Makes those of `users` this board's that no board has claimed in that scope. Returns how many it has now.
 
         Each has a number among the board's, from 0 on, which it keeps.
         """
+
+    async def claimed(self, scope: str, board: str, first: int, count: int) -> list[str]:
+        """The board's users with the numbers from `first` on; without those that have been erased meanwhile."""
 
     async def note(self, run: str, job: str, figures: RunFigures) -> None:
         """Notes what a job has done; of one that is done again, the first note stays. The run is still under way."""

@@ -1,8 +1,8 @@
 """A run over all users, in two stages of jobs: who gets a card, and their cards."""
 
+import asyncio
 import json
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from datetime import date
 from time import monotonic, time
 from uuid import uuid4
@@ -18,6 +18,8 @@ CHUNK = 200
 """Users of one job."""
 _CLAIMED_AT_ONCE = 500
 """It holds the server of the runs for some 2 µs a user."""
+_SORTED_AT_ONCE = 20_000
+_ADDED_AT_ONCE = 5
 
 
 class CardRuns:
@@ -72,17 +74,14 @@ class CardRuns:
         if job.closes:
             await self._users_queue.release(job.run)
             return
-        board, anchor = _text(job, "board"), _text(job, "anchor")
-        chunks = defaultdict[int, list[str]](list)
-        # neighbours in the store are in one chunk: what is written lies on fewer of its pages
-        users = sorted([user async for page in self._boards.members(board) for user in page])
-        for first in range(0, len(users), _CLAIMED_AT_ONCE):
-            some = users[first : first + _CLAIMED_AT_ONCE]
-            for user, number in (await self._runs.claim(f"{job.run}:{anchor}", board, some)).items():
-                chunks[number // CHUNK].append(user)
-            whole = [number for number, users in chunks.items() if len(users) == CHUNK]
-            await self._add_chunks(job, {number: chunks.pop(number) for number in whole})
-        await self._add_chunks(job, chunks)
+        board, anchor, added, count = _text(job, "board"), _text(job, "anchor"), 0, 0
+        async for users in self._sorted(board):
+            for first in range(0, len(users), _CLAIMED_AT_ONCE):
+                some = users[first : first + _CLAIMED_AT_ONCE]
+                count = await self._runs.claim(f"{job.run}:{anchor}", board, some)
+            await self._add_chunks(job, range(added, count // CHUNK))
+            added = count // CHUNK
+        await self._add_chunks(job, range(added, -(-count // CHUNK)))
 
     async def do_chunk(self, job: Job) -> None:
         """The second stage: the cards of a chunk of users."""
@@ -127,17 +126,30 @@ class CardRuns:
         if current is not None and current.id == run_id:
             self._observer.cards_run_ended(current, figures)
 
-    async def _add_chunks(self, job: Job, chunks: Mapping[int, list[str]]) -> None:
-        """Adds jobs for the chunks, by their numbers among those of the board."""
-        anchor = _text(job, "anchor")
-        await self._users_queue.add(
-            [
-                NewJob(f"{job.key} {number}", {"users": json.dumps(users), "anchor": anchor}, job.run)
-                for number, users in chunks.items()
-            ]
-        )
-        if chunks:
+    async def _sorted(self, board: str) -> AsyncIterator[list[str]]:
+        """The users of a board, by id as far as they fit into a few megabytes.
+
+        Neighbours in the store are then in one chunk: what is written lies on fewer of its pages.
+        """
+        users = set[str]()
+        async for page in self._boards.members(board):
+            users.update(page)
+            if len(users) >= _SORTED_AT_ONCE:
+                yield sorted(users)
+                users.clear()
+        yield sorted(users)
+
+    async def _add_chunks(self, job: Job, numbers: range) -> None:
+        """Adds jobs for the chunks with these numbers among those of the board."""
+        for first in numbers[::_ADDED_AT_ONCE]:
+            some = range(first, min(first + _ADDED_AT_ONCE, numbers.stop))
+            await self._users_queue.add(await asyncio.gather(*(self._chunk(job, number) for number in some)))
             await self._runs.note(job.run, "", RunFigures())
+
+    async def _chunk(self, job: Job, number: int) -> NewJob:
+        board, anchor = _text(job, "board"), _text(job, "anchor")
+        users = await self._runs.claimed(f"{job.run}:{anchor}", board, number * CHUNK, CHUNK)
+        return NewJob(f"{job.key} {number}", {"users": json.dumps(users), "anchor": anchor}, job.run)
 
 
 def _text(job: Job, name: str) -> str:

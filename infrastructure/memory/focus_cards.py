@@ -1,6 +1,5 @@
 """Focus cards in memory: the cards, the boards' scores, and the run under way."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import date
@@ -79,8 +78,7 @@ class InMemoryCardRuns:
     def __init__(self) -> None:
         self._run: Run | None = None
         self._noted: dict[tuple[str, str], RunFigures] = {}
-        self._claimed: dict[tuple[str, str], tuple[str, int]] = {}
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._claimed: dict[tuple[str, str], str] = {}
         self._last_end = 0.0
         self._marks: set[str] = set()
 
@@ -92,13 +90,16 @@ class InMemoryCardRuns:
     async def current(self) -> Run | None:
         return self._run
 
-    async def claim(self, scope: str, board: str, users: Sequence[str]) -> dict[str, int]:
+    async def claim(self, scope: str, board: str, users: Sequence[str]) -> int:
         for user in users:
-            if (scope, user) not in self._claimed:
-                self._claimed[scope, user] = board, self._counts[scope, board]
-                self._counts[scope, board] += 1
-        claims = {user: self._claimed[scope, user] for user in users}
-        return {user: number for user, (by, number) in claims.items() if by == board}
+            self._claimed.setdefault((scope, user), board)
+        return len(self._of(scope, board))
+
+    async def claimed(self, scope: str, board: str, first: int, count: int) -> list[str]:
+        return self._of(scope, board)[first : first + count]
+
+    def _of(self, scope: str, board: str) -> list[str]:
+        return [user for (of, user), owner in self._claimed.items() if (of, owner) == (scope, board)]
 
     async def note(self, run: str, job: str, figures: RunFigures) -> None:
         self._noted.setdefault((run, job), figures)

@@ -194,11 +194,11 @@ class CardRunKeys:
         return f"{self._own}:mark:{name}"
 
     def claimed(self, scope: str) -> str:
-        """HASH with a TTL: the board that a user's card belongs to, and the user's number there, by user."""
-        return f"{self._own}:claimed:{scope}"
+        """ZSET with a TTL: the users, by the number of the board that has their cards, and their own number there."""
+        return f"{self._own}:claims:{scope}"
 
     def claim_counts(self, scope: str) -> str:
-        """HASH with a TTL: how many users a board has got, by board; in the slot of the users."""
+        """HASH with a TTL: the number of a board's next user, by board; in the slot of the users."""
         return f"{self._own}:claim_counts:{{{self.claimed(scope)}}}"
 
 

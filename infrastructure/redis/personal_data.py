@@ -206,7 +206,7 @@ def _members(partitions: Sequence[StreamKeys], prefix: str) -> Iterator[_Members
         yield _Members("ended sessions", "zset", keys.announced, _of_session)
         yield _Members("sessions under way", "hash", keys.deferred_sessions, _of_session)
         yield _Members("boards", "zset", f"{_glob(keys.rebuild)}:*", _itself, is_glob=True)
-    yield _Members("card claims", "hash", f"{_glob(CardRunKeys(prefix).claimed(''))}*", _itself, is_glob=True)
+    yield _Members("card claims", "zset", f"{_glob(CardRunKeys(prefix).claimed(''))}*", _itself, is_glob=True)
 
 
 def _is_of(fields: Fields, user_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from itertools import takewhile
@@ -163,6 +164,7 @@ async def test_a_board_that_is_done_again_counts_nobody_twice(
     container: Container, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs_module, "CHUNK", 10)
+    monkeypatch.setattr(runs_module, "_CLAIMED_AT_ONCE", 7)
     runs, queue = container.card_runs(), container.card_boards_queue()
     started = await runs.start()
     jobs = await queue.take(1000)
@@ -182,6 +184,34 @@ async def test_a_board_that_is_done_again_counts_nobody_twice(
 
     _, told = await runs.progress(started)
     assert (told["users"], told["written"]) == (len(past.users), written)
+
+
+async def test_a_board_of_many_users_is_cut_in_bounded_memory(
+    container: Container, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are sorted some at a time; whoever is on several boards is in one chunk."""
+    many = [f"{number:032x}" for number in range(40_000)]
+    for category in ("Design", "work"):
+        board = f"leaderboard:{category}:{Period.MONTH.label(container.cards().today())}"
+        await container.redis().zadd(board, dict.fromkeys(many, 1.0))
+    monkeypatch.setattr(runs_module, "_SORTED_AT_ONCE", 2_000)
+    runs = container.card_runs()
+    await runs.start()
+    jobs = await container.card_boards_queue().take(1000)
+    tracemalloc.start()
+    try:
+        for job in jobs:
+            await runs.do_board(job)
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    added = await container.redis().xrange("pomocore:cards:users")
+    users = [user for _, fields in added for user in json.loads(json.loads(fields["data"])["users"])]
+    on_board = set(many) | set(past.users)
+    assert set(many) <= set(users) <= on_board
+    assert len(users) == len(set(users))
+    assert held < 2_500_000
 
 
 async def test_a_run_on_a_cluster_whose_boards_lie_in_many_slots(tmp_path: Path) -> None:
