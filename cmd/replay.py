@@ -48,6 +48,8 @@ def main(
     It says what changes, by user and category. Then documents get their category and the boards of the days are
     recomputed, exactly, while messages keep coming; if it is interrupted, run it again. What the LLM has named stays,
     unless a rule decides.
+
+    Exit codes: 0 done, 1 the store has refused a document, 2 wrong arguments.
     """
     from domains.replay.service import Wanted
 
