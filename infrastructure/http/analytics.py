@@ -16,7 +16,7 @@ from infrastructure.http import schemas
 from infrastructure.http.cards import language_of
 from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.labels import Language, texts
-from infrastructure.http.page import POLICY
+from infrastructure.http.page import POLICY, ROUTES
 from infrastructure.observing.readable import share as percent
 from infrastructure.settings import Settings
 
@@ -102,22 +102,34 @@ def page_of(
         f"<tr><th>{escape(row[0])}</th><td>{_time(row[2], language)}</td></tr>" for row in answers["top-sites"]
     )
     unknown = [(str(day), share or 0.0, percent(share or 0)) for day, share, _ in answers["unknown-share"]]
+    charts = f"""
+<section><h2>{said["analytics.when"]}</h2>{_heat_map(answers["heat-map"], said, language) or nothing}</section>
+<section><h2>{said["analytics.what"]}</h2>{_stream(answers["category-stream"], said, language) or nothing}</section>
+<section><h2>{said["analytics.where"]}</h2>{f"<table>{sites}</table>" if sites else nothing}</section>
+<section><h2>{said["analytics.unknown"]}</h2>{_bars(unknown, said) or nothing}</section>"""
     other = ("lang=en" if language == "ko" else "lang=ko") + (f"&amp;date={day}" if day else "")
     return f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{said["route.analytics"]} · Pomocore</title>
 <link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/card.css"></head>
 <body><main>
-<header><h1>{said["route.analytics"]}</h1><nav><a href="?{other}">{said["language"]}</a>
-<a href="/">{said["analytics.console"]}</a></nav></header>
-<section><h2>{said["analytics.when"]}</h2>{_heat_map(answers["heat-map"], said, language) or nothing}</section>
-<section><h2>{said["analytics.what"]}</h2>{_stream(answers["category-stream"], said, language) or nothing}</section>
-<section><h2>{said["analytics.where"]}</h2>{f"<table>{sites}</table>" if sites else nothing}</section>
-<section><h2>{said["analytics.unknown"]}</h2>{_bars(unknown, said) or nothing}</section>
+<nav class="routes" aria-label="{said["routes"]}">{_routes(said)}</nav>
+<header><h1>{said["route.analytics"]}</h1><p><a href="?{other}">{said["language"]}</a></p></header>
+{charts if any(answers.values()) else f"<section>{nothing}</section>"}
 <section><h2>{said["analytics.quality.day"].format(date=day) if day else said["analytics.quality"]}</h2>
 {_table(sources, said)}</section>
 </main></body></html>
 """
+
+
+def _routes(said: Texts) -> str:
+    """The console's pages, as at its head."""
+    names = [(path, path.removeprefix("/") or "overview") for path in ROUTES]
+    names.insert(-1, ("/analytics", "analytics"))
+    here = ' aria-current="page"'
+    return "".join(
+        f'<a href="{path}"{here if path == "/analytics" else ""}>{said[f"route.{name}"]}</a> ' for path, name in names
+    )
 
 
 def _time(hours: float, language: Language) -> str:
@@ -153,17 +165,20 @@ def _stream(rows: Rows, said: Texts, language: Language) -> str:
     weeks = sorted({row[0] for row in rows})
     totals = {week: sum(max(row[2], 0.0) for row in rows if row[0] == week) for week in weeks}
     longest, step = max([*totals.values(), 0.001]), min(_WIDTH / len(weeks), _WIDEST)
-    names = sorted({row[1] for row in rows})
+    names = sorted({row[1] for row in rows}, key=lambda name: -_sum(rows, name))
+    hues = {name: f"hue-{min(number, _HUES - 1)}" for number, name in enumerate(names)}  # the last is for all others
     parts, tops = [], dict.fromkeys(weeks, 0.0)
     for week, name, hours in rows:
         height = max(hours, 0.0) / longest * _BARS
         tops[week] += height
         place = f'x="{weeks.index(week) * step:.1f}" y="{_BARS - tops[week]:.1f}" width="{step * 0.8:.1f}"'
         told = escape(said["analytics.week"].format(week=week, category=name, time=_time(hours, language)))
-        hue = f"hue-{names.index(name) % _HUES}"
-        parts.append(f'<rect class="{hue}" {place} height="{height:.1f}"><title>{told}</title></rect>')
+        parts.append(f'<rect class="{hues[name]}" {place} height="{height:.1f}"><title>{told}</title></rect>')
     shown = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{_time(_sum(rows, name), language)}</dd></div>" for name in names
+        '<div><dt><svg class="swatch" viewBox="0 0 1 1" aria-hidden="true">'
+        f'<rect class="{hues[name]}" width="1" height="1"/></svg> {escape(name)}</dt>'
+        f"<dd>{_time(_sum(rows, name), language)}</dd></div>"
+        for name in names
     )
     return _svg("".join(parts), _BARS, said["analytics.what"]) + _ends(weeks) + f"<dl>{shown}</dl>"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 from pydantic import ValidationError
+from yarl import URL
 
 from domains.focusCard.documents import card_of
 from domains.focusCard.model import YEARS
@@ -77,11 +78,17 @@ class CardApi:
     async def page(self, request: web.Request) -> web.Response:
         """The page of a user: a day, its week, and what has changed."""
         user, lang = request.match_info["userId"], language_of(request)
-        self.require(request, user)
         try:
             asked = schemas.UserDayQuery.model_validate({"userId": user, "date": request.query.get("date")})
         except ValidationError:
             raise web.HTTPBadRequest(text="date: not a date such as 2025-09-02") from None
+        try:
+            self.require(request, user)
+        except web.HTTPUnauthorized:
+            if "Authorization" in request.headers or "text/html" not in request.headers.get("Accept", ""):
+                raise
+            where = {"user": user} | ({"date": str(asked.date)} if asked.date else {})  # there it can be unlocked
+            raise web.HTTPFound(URL("/users").with_query(where)) from None
         day = self._day(asked.date)
         shown = [(Period.DAY, day), (Period.WEEK, day), (Period.WEEK, day - timedelta(days=7))]
         of_day, week, week_before = [(await self._cards.card(user, *each)).document for each in shown]

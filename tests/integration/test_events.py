@@ -1,6 +1,7 @@
 """From messages to events in DuckDB, whose sums are held to the boards whatever happens on the way."""
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -330,6 +331,9 @@ async def test_the_page_and_the_api_show_what_the_events_say(
         assert (await (await client.get(f"/api/quality?date={DAY}")).json()) == {"sources": []}
         page = await (await client.get("/analytics")).text()
         assert "Tue 09:00, 4 min" in page, "as on the cards"
+        shown = dict(re.findall(r'<rect class="(hue-\d+)" width="1" height="1"/></svg> ([^<]+)<', page))
+        assert "Development" in shown.values()
+        assert set(re.findall(r'<rect class="(hue-\d+)" x=', page)) == shown.keys(), "each colour has its name"
         assert "youtube" not in page
         assert "<p>2025-09-01</p>" in page, "the week of the only bar"
         korean = await (await client.get("/analytics?lang=ko")).text()

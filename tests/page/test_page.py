@@ -273,6 +273,14 @@ async def test_a_window_behind_a_score_is_corrected(console: Console) -> None:
     assert console.errors == []
 
 
+async def test_a_link_to_a_users_page_leads_to_where_it_can_be_unlocked(console: Console) -> None:
+    await console.open("users/user%201?date=2025-09-02&lang=ko")
+    await console.until("#user-problem", "Only the user and administrators may see this.")
+
+    assert console.page.url == console.address + "users?user=user+1&date=2025-09-02"
+    assert await console.page.input_value("#user-id") == "user 1"
+
+
 async def test_a_users_day_is_shown_to_who_may_see_it(console: Console) -> None:
     await console.pipeline.process(message(userId="user-1", duration="600"))
     await console.open("users?user=user-1&date=2025-09-02")
@@ -318,6 +326,20 @@ async def test_a_mistyped_path_leads_back(console: Console, language: str, said:
     await page.click(f"main a:has-text('{back}')")
     await page.wait_for_selector("#now-title:visible")
     assert page.url == console.address
+    await context.close()
+
+
+@pytest.mark.parametrize(("language", "boards"), [("en-US", "Boards"), ("ko-KR", "순위표")])
+async def test_analytics_leads_to_the_other_pages(console: Console, language: str, boards: str) -> None:
+    context = await console.browser.new_context(locale=language)
+    page = await context.new_page()
+    await page.goto(console.address + "analytics")
+    assert (await page.inner_text("main")).count("EVENTS=true") == 1
+    assert await page.get_attribute("nav a[aria-current]", "href") == "/analytics"
+    await fits_and_is_accessible(page)
+    await page.click(f"nav >> text={boards}")
+    await page.wait_for_selector("#board-form")
+    assert page.url == console.address + "boards"
     await context.close()
 
 
