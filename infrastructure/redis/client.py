@@ -1,5 +1,6 @@
 """Redis clients, and the one place that translates redis-py's exceptions."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -127,9 +128,12 @@ def translated_errors() -> Iterator[None]:
     No error of Redis can be the fault of a single message, since the commit script catches scores that a board cannot
     take. Any error here therefore means that nothing works now, and nothing may be acknowledged or parked.
     """
+    before = _cancellations()
     try:
         yield
     except (RedisError, RedisClusterException, OSError) as cause:
+        if _cancellations() > before:  # it came together with the error, and redis-py has lost it
+            raise asyncio.CancelledError from cause
         error = GroupMissing if _GROUP_MISSING.search(str(cause)) else RedisOutage
         raise error(f"{type(cause).__name__}: {cause}", _kind_of(cause)) from cause
     except (AttributeError, IndexError, RuntimeError) as cause:
@@ -139,6 +143,15 @@ def translated_errors() -> Iterator[None]:
         if not _out_of_client(cause):
             raise
         raise RedisOutage(f"{type(cause).__name__}: {cause}", OutageKind.UNREACHABLE) from cause
+
+
+def _cancellations() -> int:
+    """How often the current task has been told to end."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop is running
+        return 0
+    return task.cancelling() if task is not None else 0
 
 
 def _kind_of(cause: Exception) -> OutageKind:
