@@ -372,6 +372,21 @@ async def test_plots_share_a_cursor_that_the_keyboard_moves(console: Console) ->
     assert console.errors == []
 
 
+async def test_the_values_at_a_cursor_stay_within_their_plot(console: Console) -> None:
+    await console.pipeline.process(*(message() for _ in range(20)))
+    await console.page.set_viewport_size({"width": 390, "height": 900})
+    await console.open()
+    await console.page.locator("#plot-rate path.series.fast").first.wait_for(state="attached")
+    plot = console.page.locator("#plot-rate")
+    for share in (0.2, 0.45, 0.55, 0.95):
+        around = await plot.bounding_box()
+        assert around is not None
+        await plot.locator("svg").hover(position={"x": share * around["width"], "y": 50})
+        card = await plot.locator(".values").bounding_box()
+        assert card is not None
+        assert around["x"] <= card["x"] <= card["x"] + card["width"] <= around["x"] + around["width"], share
+
+
 async def test_a_wrong_token_opens_nothing(console: Console) -> None:
     await console.open()
     await unlock(console, "no such token")

@@ -128,7 +128,7 @@ export class Plot {
     this.picture.append(svg("line", line));
     const rows = series.map((it) => make("div", {}, swatch(it.name), `${it.label} `, make("b", {}, said(it, at))));
     this.card.replaceChildren(make("div", { class: "when" }, moment(times[at])), ...rows);
-    this.card.style.left = `${x < this.width / 2 ? x + 10 : x - 10}px`;
-    this.card.classList.toggle("before", x >= this.width / 2);
+    const wide = this.card.offsetWidth + 10; // it stands behind the cursor, or before it: within the plot
+    this.card.style.left = `${x + wide <= this.width ? x + 10 : Math.max(0, x - wide)}px`;
   }
 }
