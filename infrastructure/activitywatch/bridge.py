@@ -73,8 +73,11 @@ class Bridge:
 
         Unless the recording is over, the last session waits until its pause is long enough.
         """
-        within, done = source.within, await self._post_left(host, Bridged(0, 0, 0.0, source.within.start))
-        if done.spans:
+        within, done = source.within, Bridged(0, 0, 0.0, source.within.start)
+        async for body in self._post_left(host):
+            spans = [json.loads(line) for line in body.splitlines()]
+            sessions, seconds = sum(it["isEnd"] for it in spans), sum(it["duration"] for it in spans)
+            done = Bridged(done.spans + len(spans), done.sessions + sessions, done.seconds + seconds, done.until)
             yield done
         start = max(within.start, self._progress.until(self._user, host) or within.start)
         end = start
@@ -97,17 +100,16 @@ class Bridge:
             return
         messages = (it for session in sessions for it in messages_of(session, self._user, host, self._zone))
         self._progress.keep(self._user, host, batches_of(messages), sessions[-1][-1].end)
-        await self._post_left(host, Bridged(0, 0, 0.0, 0.0))
+        async for _ in self._post_left(host):
+            pass
 
-    async def _post_left(self, host: str, done: Bridged) -> Bridged:
+    async def _post_left(self, host: str) -> AsyncIterator[bytes]:
+        """Posts what is kept, and yields each body that is posted."""
         if self._collector is None:
-            return done
+            return
         for file in self._progress.left(self._user, host):
             body = file.read_bytes()
             await self._collector.post(body)
             file.unlink()
-            spans = [json.loads(line) for line in body.splitlines()]
-            sessions, seconds = sum(it["isEnd"] for it in spans), sum(it["duration"] for it in spans)
-            done = Bridged(done.spans + len(spans), done.sessions + sessions, done.seconds + seconds, done.until)
+            yield body
         self._progress.finish(self._user, host)
-        return done
