@@ -275,7 +275,12 @@ async def _guarded_items(client: Redis, items: AsyncIterator[Any]) -> AsyncItera
 
 
 async def rewrite_file(client: Redis) -> None:
-    """Rewrites the append-only file, which has every change since it was last rewritten. Raises RedisOutage."""
+    """Rewrites the append-only file, which has every change since it was last rewritten. Raises RedisOutage.
+
+    As commands, until the server ends: the binary form has the memory of streams, in which deleted entries are only
+    marked as deleted.
+    """
+    await guarded(client, client.config_set("aof-use-rdb-preamble", "no"))
     await guarded(client, client.bgrewriteaof())
     deadline = monotonic() + _REWRITE_SECONDS
     while monotonic() < deadline:
