@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from traceback import walk_tb
 from typing import Any, cast
 
@@ -177,3 +177,11 @@ async def guarded(client: Redis, reply: Awaitable[object]) -> Any:
         if isinstance(client, Redis):  # a RedisCluster finds the masters by itself
             await client.connection_pool.disconnect(inuse_connections=False)
         raise
+
+
+@asynccontextmanager
+async def pipelined(client: Redis) -> AsyncIterator[Any]:
+    """A pipeline. On a cluster, the client may look for the masters at its beginning, and find none."""
+    with translated_errors():
+        async with client.pipeline(transaction=False) as pipeline:
+            yield pipeline

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from domains.operations.counters import HOURLY, SPANS, Bucket, Flush, Resolution, Totals, starts
 from infrastructure.redis import scripts
-from infrastructure.redis.client import guarded
+from infrastructure.redis.client import guarded, pipelined
 from infrastructure.redis.keys import CounterKeys
 
 _NUMBER_KEPT_MS = 86_400_000
@@ -50,7 +50,7 @@ class RedisCounters:
         made, at = list[Bucket](), starts(resolution, now)
         for first in range(0, len(at), _PAGE):
             some = at[first : first + _PAGE]
-            async with self._client.pipeline(transaction=False) as pipeline:
+            async with pipelined(self._client) as pipeline:
                 for start in some:
                     pipeline.hgetall(self._keys.bucket(resolution.step, start))
                 found = await guarded(self._client, pipeline.execute())

@@ -11,7 +11,7 @@ from domains.operations.model import Entry, LetterPage, LetterSummary, Outcomes,
 from domains.operations.ports import NO_CHANGES
 from domains.pomodoro.model import DeadLetterKind
 from infrastructure.redis import scripts
-from infrastructure.redis.client import Entries, guarded
+from infrastructure.redis.client import Entries, guarded, pipelined
 from infrastructure.redis.keys import WORKERS, StreamKeys, WorkQueueKeys
 from infrastructure.spring.replayed_message import replayed_fields
 
@@ -114,7 +114,7 @@ class RedisDeadLetters:
         groups = await guarded(self._client, self._client.xinfo_groups(keys.stream))
         delivered = next((it["last-delivered-id"] for it in groups if it["name"] == group), "0-0")
         ids = [entry_id for entry_id in ids if _order(entry_id) <= _order(delivered)]
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with pipelined(self._client) as pipeline:
             for entry_id in ids:
                 pipeline.xpending_range(keys.stream, group, min=entry_id, max=entry_id, count=1)
             pending = await guarded(self._client, pipeline.execute())

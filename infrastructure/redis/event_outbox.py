@@ -12,7 +12,7 @@ from domains.activityEvent.quality import Hours, Tally
 from domains.pomodoro.model import Posting
 from domains.pomodoro.posting import SOURCES
 from infrastructure.redis import scripts
-from infrastructure.redis.client import Entries, guarded
+from infrastructure.redis.client import Entries, guarded, pipelined
 from infrastructure.redis.keys import StreamKeys
 
 _GAP = "gap:"
@@ -59,7 +59,7 @@ class RedisEventOutbox:
         return int(await guarded(self._client, call))
 
     async def quality(self, hours: Sequence[str]) -> Hours:
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with pipelined(self._client) as pipeline:
             for hour in hours:
                 pipeline.hgetall(f"{self._keys.quality}:{hour}")
             found = await guarded(self._client, pipeline.execute())
@@ -71,7 +71,7 @@ class RedisEventOutbox:
         return made
 
     async def sessions(self, day: str) -> dict[str, tuple[int, int]]:
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with pipelined(self._client) as pipeline:
             for source in _SOURCES:
                 for kind in ("seen", "ended"):
                     pipeline.scard(f"{self._keys.quality}:{kind}:{day}|{source}")
@@ -91,7 +91,7 @@ class RedisEventOutbox:
         return await guarded(self._client, self._client.hget(self._keys.events_state, "settled")) or "0-0"
 
     async def state(self) -> OutboxState:
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with pipelined(self._client) as pipeline:
             pipeline.hgetall(self._keys.events_state)
             pipeline.xrange(self._keys.events, count=1)
             pipeline.smembers(self._keys.events_stale)

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from domains.kernel.errors import TaskRefused
 from domains.pomodoro.model import DeadLetterKind, DeferredMessage
 from infrastructure.redis import scripts
-from infrastructure.redis.client import Entries, guarded
+from infrastructure.redis.client import Entries, guarded, pipelined
 from infrastructure.redis.commit import counted_logs
 from infrastructure.redis.dead_letters import RedisDeadLetters
 from infrastructure.redis.deferred import readable_message
@@ -111,7 +111,7 @@ class RedisBoardRebuild:
 
     async def put(self, board: str, scores: Mapping[str, float]) -> None:
         shadow = f"{self._partitions[0].rebuild}:{self._token}:{board}"
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with pipelined(self._client) as pipeline:
             for some in _pages(list(scores.items())):
                 pipeline.zadd(shadow, dict(some))
             pipeline.pexpire(shadow, _SHADOW_MS)
@@ -140,7 +140,7 @@ class RedisBoardRebuild:
 
     async def _look_at_pending(self, keys: StreamKeys) -> None:
         for ids in _pages(self._pending.pop(keys.stream)):
-            async with self._client.pipeline(transaction=False) as pipeline:
+            async with pipelined(self._client) as pipeline:
                 for entry_id in ids:
                     pipeline.xrange(keys.stream, entry_id, entry_id)
                 found: list[Entries] = await guarded(self._client, pipeline.execute())

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from domains.kernel.errors import GroupMissing
 from domains.operations.model import Instance, PendingMessage, StreamFigures
 from infrastructure.redis import scripts
-from infrastructure.redis.client import guarded, translated_errors
+from infrastructure.redis.client import guarded, pipelined, translated_errors
 from infrastructure.redis.keys import StreamKeys
 
 _IS_NO_STREAM = re.compile(r"no such key|WRONGTYPE")
@@ -45,7 +45,7 @@ class RedisStreamFigures:
                 held = await guarded(self._client, asked)
             except GroupMissing:  # nothing was ever read
                 continue
-            async with self._client.pipeline(transaction=False) as pipeline:
+            async with pipelined(self._client) as pipeline:
                 for each in held:
                     pipeline.xrange(keys.stream, each["message_id"], each["message_id"])
                 entries = await guarded(self._client, pipeline.execute())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import Connection
 from redis.exceptions import ConnectionError
 
@@ -19,6 +20,7 @@ from infrastructure.composition.container import Container, running_container
 from infrastructure.composition.user_data import user_data_of
 from infrastructure.redis.client import guarded
 from infrastructure.redis.commit import CommitLimits, RedisCommit
+from infrastructure.redis.event_outbox import RedisEventOutbox
 from infrastructure.redis.outbox import OutboxCommit
 from infrastructure.redis.publisher import StreamPublisher
 from infrastructure.sample import sample_week
@@ -226,6 +228,20 @@ async def test_a_connection_closed_under_a_call_is_an_outage(
 
     with pytest.raises(RedisOutage, match="the transport is gone"):
         await (container.leaderboard().having({score}) if pipelined else guarded(client, client.get("any")))
+
+
+async def test_masters_that_a_pipeline_does_not_find_are_an_outage(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none_answers(_: object) -> None:
+        raise ConnectionError("none of the masters answers")
+
+    outbox = RedisEventOutbox(container.redis(), container.keys(), "one")
+    monkeypatch.setattr(RedisCluster, "initialize", none_answers)
+
+    for call in (outbox.state(), outbox.quality(["h"]), outbox.sessions("2025-09-02")):
+        with pytest.raises(RedisOutage, match="none of the masters answers"):
+            await call
 
 
 async def test_what_was_published_is_not_sent_again_where_the_reply_is_lost(
