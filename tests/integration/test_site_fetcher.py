@@ -53,7 +53,7 @@ async def at_once() -> None:
 
 
 def make_fetcher(
-    farm: Farm, tls: SSLContext, turn: Callable[[], Awaitable[None]] = at_once, seconds: float = 3.0
+    farm: Farm, tls: SSLContext, turn: Callable[[], Awaitable[None]] = at_once, seconds: float = 8.0
 ) -> SiteFetcher:
     choice = SiteChoice(PublicSuffixes(), Privacy())
     return SiteFetcher(choice, turn, AGENT, farm.may_connect, FarmResolver(farm), tls, seconds)
