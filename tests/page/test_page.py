@@ -500,7 +500,7 @@ async def test_a_task_is_run_by_hand_and_its_outcome_told(console: Console, lang
     await outcome.locator(".tag.bad").wait_for()
     await page.check("#task-fields input[type=checkbox]")
     await page.click("#task-run")
-    await outcome.get_by_text("boards: 0" if is_english else "보드: 0").wait_for()
+    await outcome.get_by_text("boards: 0" if is_english else "순위표: 0").wait_for()
     await page.click("#task-cancel")
     await page.locator("#audit", has_text="console by admin").wait_for()
     await page.click("#tasks summary")
