@@ -195,11 +195,11 @@ class CardRunKeys:
 
     def claimed(self, scope: str) -> str:
         """ZSET with a TTL: the users, by the number of the board that has their cards, and their own number there."""
-        return f"{self._own}:claims:{scope}"
+        return f"{self._own}:claimed:{scope}"
 
     def claim_counts(self, scope: str) -> str:
         """HASH with a TTL: the number of a board's next user, by board; in the slot of the users."""
-        return f"{self._own}:claim_counts:{{{self.claimed(scope)}}}"
+        return f"{self._own}:claimed_next:{{{self.claimed(scope)}}}"
 
 
 def applied_marker(key: str) -> str:

@@ -16,6 +16,7 @@ from domains.kernel.errors import TaskRefused
 from domains.leaderboard.model import Period
 from infrastructure.composition.container import Container, card_worker, drain_cards, running_container
 from infrastructure.redis.focus_cards import SCORES_AT_ONCE
+from infrastructure.redis.keys import CardRunKeys
 from infrastructure.settings import Settings
 from tests.cards import Expected, Past, add, differences, make_past, remember
 from tests.servers import RedisServer, redis_cluster
@@ -55,6 +56,16 @@ async def past(container: Container) -> Past:
     past = make_past(USERS[:-1], today - timedelta(days=40), today, container.settings().zone, a_day=2)
     await remember(container, past)
     return past
+
+
+async def test_claims_of_an_earlier_version_do_not_stop_a_run(container: Container) -> None:
+    """They were a HASH, and may lie in Redis for a week."""
+    claims = CardRunKeys(container.settings().key_prefix).claimed("run:2025-09-02").replace(":claimed:", ":claims:")
+    await container.redis().hset(claims, "ann", "0 board")
+    notes = container.card_run_notes()
+
+    assert await notes.claim("run:2025-09-02", "board", ["ann"]) == 1
+    assert await notes.claimed("run:2025-09-02", "board", 0, 10) == ["ann"]
 
 
 async def test_every_figure_of_every_card_is_that_of_the_logs_and_the_boards(
