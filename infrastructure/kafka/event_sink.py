@@ -77,15 +77,20 @@ class KafkaEventSink:
         return len(refused)
 
     async def of_days(self, days: Collection[str]) -> AsyncIterator[tuple[str, ActivityEvent]]:
-        """Reads the whole topic: a span may be committed long after its day."""
+        """Reads the whole topic: a span may be committed long after its day.
+
+        Waits for what is still open: a broker says that a transaction is committed a moment before that can be read,
+        and to a reader of what is committed the topic ends before it.
+        """
         with _translated():
+            partitions = await self._partitions()
+            async with AIOKafkaConsumer(**self._connection) as uncommitted:
+                ends = await uncommitted.end_offsets(partitions)
             async with AIOKafkaConsumer(
                 **self._connection, isolation_level="read_committed", enable_auto_commit=False
             ) as consumer:
-                partitions = await self._partitions()
                 consumer.assign(partitions)
                 await consumer.seek_to_beginning(*partitions)
-                ends = await consumer.end_offsets(partitions)
                 while [each for each in partitions if await consumer.position(each) < ends[each]]:
                     for messages in (await consumer.getmany(timeout_ms=1000)).values():
                         for message in messages:

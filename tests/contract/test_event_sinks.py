@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import SecretStr
@@ -137,6 +138,29 @@ async def test_what_cannot_be_encoded_is_set_aside_and_holds_nothing_up(
 
     assert refused == (2 if bad else 1)
     assert await of_day(sink, day) == [good]
+
+
+@pytest.mark.kafka
+async def test_a_reader_waits_for_what_was_sent_and_cannot_be_read_yet(stream: str, day: str) -> None:
+    if BOOTSTRAP is None:
+        pytest.skip("KAFKA_TEST_BOOTSTRAP names no broker")
+    from infrastructure.kafka.event_sink import SPANS, AIOKafkaProducer, KafkaEventSink
+
+    sink = KafkaEventSink(bootstrap_servers=BOOTSTRAP)
+    await sink.position(stream)
+    await sink.write(stream, [first := event(1, day)], [], "1-0")
+    later = event(2, day)
+    async with AIOKafkaProducer(bootstrap_servers=BOOTSTRAP, transactional_id=stream) as producer:
+        async with producer.transaction():
+            await producer.send_and_wait(
+                SPANS, msgspec.json.encode(asdict(later)), key=later.user.encode(), headers=[("stream", b"another")]
+            )
+            reading = sink.of_days([day])
+            found = [(await anext(reading))[1]]  # it knows by now where the topic ends
+        found += [each async for _, each in reading]
+
+    assert found == [first, later]
+    await sink.close()
 
 
 async def test_a_write_without_events_moves_the_position(make_sink: Make, stream: str) -> None:
