@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
-TERM_SECONDS = 30.0
+TERM_SECONDS = 60.0
 """Seconds: the SHUTDOWN_TIMEOUT below, a reply that never comes, and time for two busy cores."""
 
 

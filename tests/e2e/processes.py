@@ -20,7 +20,7 @@ from redis.retry import Retry
 from infrastructure.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DEADLINE = 40.0
+DEADLINE = 120.0
 """Seconds after which a test gives up waiting, even on a busy machine."""
 
 

@@ -16,7 +16,7 @@ from infrastructure.settings import Settings
 from tests.messages import patterns
 from tests.servers import RedisServer
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 """Seconds, far more than anything here takes even on a busy machine."""
 
 MONGO_DRIVERS = [pytest.param(driver, marks=pytest.mark.mongo) for driver in ("motor", "pymongo")]

@@ -342,14 +342,14 @@ class Instance:
             self.stop.set()
             if not task.done():
                 self.world.llm.gate.set()
-            await asyncio.wait_for(task, 10)
-            await asyncio.wait_for(announcing, 10)
+            await asyncio.wait_for(task, 60)
+            await asyncio.wait_for(announcing, 60)
             await self.llm_queue.aclose()
 
 
 async def until(condition: Callable[[], bool], *watched: asyncio.Task[Any]) -> None:
     """Lets other tasks run until `condition` holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             for task in watched:
                 if task.done():

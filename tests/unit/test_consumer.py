@@ -748,7 +748,7 @@ async def test_a_stop_before_the_first_read(world: World) -> None:
     instance = Instance(world)
     instance.stop.set()
 
-    assert await asyncio.wait_for(instance.consumer.run(instance.stop), 5) == 0
+    assert await asyncio.wait_for(instance.consumer.run(instance.stop), 60) == 0
 
 
 async def test_a_bug_in_a_loop_ends_the_consumer_and_is_seen(world: World) -> None:

@@ -66,7 +66,7 @@ async def classifier(store: Store, observer: Observer) -> PatternClassifier:
 @asynccontextmanager
 async def kept_fresh(classifier: PatternClassifier, seconds: float) -> AsyncIterator[asyncio.Event]:
     stop, reload = asyncio.Event(), asyncio.Event()
-    async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(60):
         group.create_task(classifier.keep_fresh(stop, reload, seconds))
         yield reload
         stop.set()

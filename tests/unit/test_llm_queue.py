@@ -376,7 +376,7 @@ async def test_what_is_queued_when_a_pause_begins_is_not_answered() -> None:
     it = World(batch=1, concurrency=1, failures=1)
     it.llm.error = ClassificationFailed("no", LLMFailure.UNAVAILABLE)
 
-    assert await asyncio.wait_for(it.ask(*questions(5)), 5) == {}
+    assert await asyncio.wait_for(it.ask(*questions(5)), 60) == {}
     assert len(it.llm.requests) == 1
 
 
