@@ -30,7 +30,8 @@ def page_of(of_day: Document, week: Document, week_before: Document, day: date, 
     return f"""<!doctype html>
 <html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{user} · {escape(title(week, lang))}</title>
-<link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/card.css"></head>
+<link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/card.css">
+<script src="/console/chosen.js"></script></head>
 <body><main>
 <header><h1>{user}</h1>{_links(of_day["user"], day, lang)}</header>
 <section class="hero"><p>{word(lang, "focus")} · {escape(title(week, lang))}</p>

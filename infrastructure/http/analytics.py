@@ -1,4 +1,4 @@
-"""Where the time went and how good the data are, over HTTP: JSON, and a page that needs no script."""
+"""Where the time went and how good the data are, over HTTP: JSON, and a page that shows all of it without a script."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -111,7 +111,8 @@ def page_of(
     return f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{said["route.analytics"]} · Pomocore</title>
-<link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/card.css"></head>
+<link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/card.css">
+<script src="/console/chosen.js"></script></head>
 <body><main>
 <nav class="routes" aria-label="{said["routes"]}">{_routes(said)}</nav>
 <header><h1>{said["route.analytics"]}</h1><p><a href="?{other}">{said["language"]}</a></p></header>

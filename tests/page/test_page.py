@@ -340,6 +340,12 @@ async def test_analytics_leads_to_the_other_pages(console: Console, language: st
     await page.click(f"nav >> text={boards}")
     await page.wait_for_selector("#board-form")
     assert page.url == console.address + "boards"
+    await page.click("#theme")
+    await page.click("nav a[href='/analytics']")
+    assert await page.get_attribute("html", "data-theme") == "dark"
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert await page.evaluate(ground) == "rgb(20, 23, 26)", "as the console, not as the system"
+    await fits_and_is_accessible(page)
     await context.close()
 
 
@@ -502,7 +508,9 @@ async def test_a_task_is_run_by_hand_and_its_outcome_told(console: Console, lang
     await page.click("#task-run")
     await outcome.get_by_text("boards: 0" if is_english else "순위표: 0").wait_for()
     await page.click("#task-cancel")
-    await page.locator("#audit", has_text="console by admin").wait_for()
+    await page.locator(
+        "#audit", has_text="console by admin" if is_english else "콘솔에서 admin이(가) 요청한 작업"
+    ).wait_for()
     await page.click("#tasks summary")
     history = page.locator("#tasks details", has_text=refused)
     await history.wait_for()

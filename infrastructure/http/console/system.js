@@ -254,7 +254,7 @@ function statusOf({ status, ended }) {
 
 function showAudit(entries) {
   const rows = entries.map(({ time, who, what, item, outcome }) =>
-    make("tr", {}, cell(moment(time)), cell(who), cell(said(what), make("small", { class: "note" }, [item, said(outcome)].filter(Boolean).join(": ")))),
+    make("tr", {}, cell(moment(time)), cell(said(who)), cell(said(what), make("small", { class: "note" }, [item, said(outcome)].filter(Boolean).join(": ")))),
   );
   const heads = [t("tasks.when"), t("audit.who"), t("audit.what")];
   $("audit").replaceChildren(rows.length ? table(heads, rows, false) : empty(t("audit.none")));
