@@ -49,7 +49,8 @@ def main(
     recomputed, exactly, while messages keep coming; if it is interrupted, run it again. What the LLM has named stays,
     unless a rule decides.
 
-    Exit codes: 0 done, 1 the store has refused a document, 2 wrong arguments.
+    Exit codes: 0 done, 1 the store has refused a document, an object of the archive is damaged, or there is none, 2
+    wrong arguments.
     """
     from domains.replay.service import Wanted
 
@@ -63,7 +64,9 @@ def main(
 async def _replay(
     settings: Settings, wanted: Wanted, dry_run: bool, force: bool, engine: Engine, as_json: bool
 ) -> int:
+    from infrastructure.composition.collector import archive_of, archive_url
     from infrastructure.composition.replay import replay_of
+    from infrastructure.replay.archived_spans import PREFIX
 
     async with running_container(settings) as container:
         await container.classifier().load()
@@ -84,7 +87,14 @@ async def _replay(
             days = f"{wanted.first} to {wanted.last}"
             await note_change(container, "replay", days, f"{done.changed} changed, {counted(done.boards, 'board')}")
     _show(done, dry_run, as_json)
-    return 1 if done.refused else 0
+    for key, reason in done.damaged.items():
+        say(f"{key} is damaged: {reason}; what stands behind that was not read", err=True)
+    is_empty = (
+        not done.spans and (archive := archive_of(settings)) and not [key async for key in archive.keys(PREFIX)]
+    )
+    if is_empty:
+        say(f"There are no objects in the archive ({archive_url(settings)})", err=True)
+    return 1 if done.refused or done.damaged or is_empty else 0
 
 
 def _show(done: Replayed, dry_run: bool, as_json: bool) -> None:
@@ -96,6 +106,7 @@ def _show(done: Replayed, dry_run: bool, as_json: bool) -> None:
                 "dryRun": dry_run,
                 "spans": done.spans,
                 "missing": done.missing,
+                "damaged": done.damaged,
                 "changed": done.changed,
                 "refused": done.refused,
                 "boards": done.boards,

@@ -36,6 +36,13 @@ class ReplayedSpan(NamedTuple):
     day: int
 
 
+class DamagedObject(NamedTuple):
+    """An object of the archive that cannot be read to its end. What stands before the damage has come by then."""
+
+    key: str
+    reason: str
+
+
 class Wanted(NamedTuple):
     """The spans from the day `first` to `last`, local dates, that are not erased; of one user, or of all (None)."""
 
@@ -47,7 +54,7 @@ class Wanted(NamedTuple):
 
 
 class ReplayEnginePort(Protocol):
-    def spans(self, wanted: Wanted) -> AsyncIterator[list[ReplayedSpan]]:
+    def spans(self, wanted: Wanted) -> AsyncIterator[list[ReplayedSpan | DamagedObject]]:
         """All spans of the archive that are `wanted`, in pages, in the order of its objects; what breaks the contract
         is left out.
 
@@ -69,12 +76,13 @@ class Amount:
 class Replayed:
     """`archived` by user and category of now; `moved` by user, category before and category now.
 
-    A span that is archived more than once counts once. `missing` spans have no log: they are dead letters, or not yet
-    processed.
+    A span that is archived more than once counts once. `missing` spans have no log: they are not yet processed.
+    `damaged` says of objects, by their keys, why they cannot be read to their end.
     """
 
     archived: dict[tuple[str, str], Amount] = field(default_factory=dict)
     moved: dict[tuple[str, str, str], Amount] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
     missing: int = 0
     changed: int = 0
     refused: int = 0
@@ -156,7 +164,9 @@ class Replay:
 
     async def _logs_of(self, wanted: Wanted, done: Replayed) -> AsyncGenerator[list[PomodoroUsageLog], None]:
         events = Events()
-        async for spans in self._engine.spans(wanted):
+        async for page in self._engine.spans(wanted):
+            done.damaged |= {it.key: it.reason for it in page if isinstance(it, DamagedObject)}
+            spans = [it for it in page if isinstance(it, ReplayedSpan)]
             logs = await self._logs.find_by_ids({span.log_id for span in spans})
             found = {log.id for log in logs}
             for span in spans:

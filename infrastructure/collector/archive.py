@@ -97,7 +97,7 @@ class S3Archive:
             with suppress(AlreadyExistsError):
                 await self._store.put_async(key, data, mode=mode, use_multipart=False)
         except (BaseError, OSError) as cause:
-            raise ArchiveOutage(f"{type(cause).__name__}: {str(cause)[:300]}") from cause
+            raise _outage(cause) from cause
 
     async def keys(self, prefix: str, ending: str = ".jsonl.gz") -> AsyncIterator[str]:
         from obstore.exceptions import BaseError
@@ -107,7 +107,7 @@ class S3Archive:
             async for page in self._store.list(prefix=prefix):
                 found += [each["path"] for each in page if each["path"].endswith(ending)]
         except (BaseError, OSError) as cause:
-            raise ArchiveOutage(f"{type(cause).__name__}: {str(cause)[:300]}") from cause
+            raise _outage(cause) from cause
         for key in sorted(found):
             yield key
 
@@ -118,7 +118,15 @@ class S3Archive:
             reply = await self._store.get_async(key)
             return bytes(await reply.bytes_async())
         except (BaseError, OSError) as cause:
-            raise ArchiveOutage(f"{type(cause).__name__}: {str(cause)[:300]}") from cause
+            raise _outage(cause) from cause
+
+
+def _outage(cause: Exception) -> ArchiveOutage:
+    """In one line: the library adds what it had in hand, over many."""
+    text = str(cause).partition("\n\nDebug source")[0]
+    if "169.254." in text:  # where it asks Amazon's own machines for keys
+        text = f"no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set, and this machine has none ({text})"
+    return ArchiveOutage(text[:500])
 
 
 Archive = FileArchive | S3Archive

@@ -10,14 +10,14 @@ from time import time
 import msgspec
 
 from domains.collector.erasures import NOBODY, Erasures, erasure_key, erasures_of
-from domains.collector.model import RAW_PREFIX, Form, Record
+from domains.collector.model import RAW_PREFIX, Record
 from domains.userData.model import PersonalItem
 from infrastructure.collector.archive import Archive
 from infrastructure.collector.events import BodyError, split, user_of
 from infrastructure.collector.record_format import decode, encode
 from infrastructure.collector.sealing import gzipped
 from infrastructure.collector.span_log import CORRUPT
-from infrastructure.replay.archived_spans import PREFIX, ArchivedLine, lines_of
+from infrastructure.replay.archived_spans import PREFIX, lines_of
 
 _ARCHIVE, _LOG, _UNREADABLE = "archive of collected spans", "log of collected spans", "unreadable spans"
 
@@ -95,9 +95,7 @@ def _without(user_id: str, data: bytes) -> bytes:
 
 
 def _of_object(key: str, data: bytes, user_id: str, erasures: Erasures) -> Iterator[PersonalItem]:
-    for line in lines_of(data):
-        archived = ArchivedLine.of(line)
-        (event,) = split(Form.JSON, bytes(archived.event))
+    for line, archived, event in lines_of(key, data):
         if user_of(archived.source, event) == user_id and not erasures.cover(user_id, archived.received_at):
             yield PersonalItem(_ARCHIVE, {"key": key, **msgspec.json.decode(line)})
 

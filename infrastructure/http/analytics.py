@@ -1,4 +1,4 @@
-"""Where the time went and how good the data are, over HTTP: JSON, and a page that shows all of it without a script."""
+"""Where the time went and how good the data are, over HTTP: JSON, and a page that shows it without a script."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -7,11 +7,12 @@ from hashlib import blake2b
 
 import msgspec
 
-from domains.collector.model import Form, stem_of
+from domains.collector.model import Event, Form, stem_of
+from domains.kernel.errors import PipelineError
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.pomodoro.model import DeadLetter, usage_log_id
-from domains.replay.service import ReplayedSpan, Wanted
+from domains.replay.service import DamagedObject, ReplayedSpan, Wanted
 from infrastructure.collector.events import place_of, split, stream_fields
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.publisher import partition_of
@@ -63,11 +64,15 @@ class SpanReader:
         self._calendar = calendar
         self._partitions = partitions
 
-    def spans(self, key: str, data: bytes, wanted: Wanted) -> Iterator[ReplayedSpan]:
+    def spans(self, key: str, data: bytes, wanted: Wanted) -> Iterator[ReplayedSpan | DamagedObject]:
+        try:
+            yield from self._spans(key, data, wanted)
+        except Damaged as damage:
+            yield DamagedObject(key, damage.reason)
+
+    def _spans(self, key: str, data: bytes, wanted: Wanted) -> Iterator[ReplayedSpan]:
         stem = stem_of(key)
-        for line in lines_of(data):
-            archived = ArchivedLine.of(line)
-            (event,) = split(Form.JSON, bytes(archived.event))
+        for _, archived, event in lines_of(key, data):
             fields = stream_fields(place_of(key, archived.at), archived.source, event, archived.event_id)
             message = self._parser.parse("0-0", fields)
             if isinstance(message, DeadLetter) or wanted.user_id not in (None, message.user_id):
@@ -90,7 +95,26 @@ def _number_of(archived: ArchivedLine) -> int:
     return int.from_bytes(blake2b(named, digest_size=8).digest(), signed=True) or 1
 
 
-def lines_of(data: bytes) -> Iterator[bytes]:
+class Damaged(PipelineError):
+    """An object of the archive cannot be read to its end."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key} in the archive is damaged: {reason}")
+        self.reason = reason
+
+
+def lines_of(key: str, data: bytes) -> Iterator[tuple[bytes, ArchivedLine, Event]]:
+    """Raises Damaged, once what stands before the damage has come."""
+    try:
+        for line in _inflated(data):
+            archived = ArchivedLine.of(line)
+            (event,) = split(Form.JSON, bytes(archived.event))
+            yield line, archived, event
+    except (zlib.error, msgspec.MsgspecError, ValueError) as cause:
+        raise Damaged(key, str(cause)) from cause
+
+
+def _inflated(data: bytes) -> Iterator[bytes]:
     inflate, rest, cut = zlib.decompressobj(wbits=31), data, b""
     while rest and not inflate.eof:
         *lines, cut = (cut + inflate.decompress(rest, _CHUNK)).split(b"\n")
@@ -98,3 +122,5 @@ def lines_of(data: bytes) -> Iterator[bytes]:
         yield from lines
     if cut:
         yield cut
+    if not inflate.eof:
+        raise zlib.error("it is cut off")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 
 from domains.collector.erasures import erasures_of
-from domains.replay.service import ReplayedSpan, Wanted
+from domains.replay.service import DamagedObject, ReplayedSpan, Wanted
 from infrastructure.collector.archive import Archive
 from infrastructure.replay.archived_spans import PREFIX, SpanReader, may_hold
 
@@ -19,7 +19,7 @@ class LocalEngine:
         self._archive = archive
         self._reader = reader
 
-    async def spans(self, wanted: Wanted) -> AsyncIterator[list[ReplayedSpan]]:
+    async def spans(self, wanted: Wanted) -> AsyncIterator[list[ReplayedSpan | DamagedObject]]:
         wanted = wanted._replace(erasures=await erasures_of(self._archive))
         async for key in self._archive.keys(PREFIX):
             if may_hold(key, wanted.first):
@@ -28,5 +28,5 @@ class LocalEngine:
                     yield page
 
 
-def _page(spans: Iterator[ReplayedSpan]) -> list[ReplayedSpan]:
+def _page(spans: Iterator[ReplayedSpan | DamagedObject]) -> list[ReplayedSpan | DamagedObject]:
     return list(islice(spans, _PAGE))

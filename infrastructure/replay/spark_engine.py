@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domains.categoryPattern.model import CategoryPattern
 from domains.collector.erasures import erasures_of
-from domains.replay.service import ReplayedSpan, Wanted
+from domains.replay.service import DamagedObject, ReplayedSpan, Wanted
 from infrastructure.collector.archive import Archive, open_archive
 from infrastructure.replay.archived_spans import PREFIX, SpanReader, may_hold
 from infrastructure.settings import Settings, SettingsError
@@ -60,7 +60,7 @@ class SparkEngine:
         self._url = url
         self._endpoint = endpoint
 
-    async def spans(self, wanted: Wanted) -> AsyncIterator[list[ReplayedSpan]]:
+    async def spans(self, wanted: Wanted) -> AsyncIterator[list[ReplayedSpan | DamagedObject]]:
         keys = [key async for key in self._archive.keys(PREFIX) if may_hold(key, wanted.first)]
         if not keys:
             return
@@ -69,10 +69,19 @@ class SparkEngine:
         session = await asyncio.to_thread(_session, self._settings.spark_master)
         try:
             rows = await asyncio.to_thread(_rows, session, keys, job)
-            while page := await asyncio.to_thread(lambda: [ReplayedSpan(*row) for row in islice(rows, _PAGE)]):
+            while page := await asyncio.to_thread(lambda: [*map(_read, islice(rows, _PAGE))]):
                 yield page
         finally:
             await asyncio.to_thread(session.stop)
+
+
+def _row(found: ReplayedSpan | DamagedObject) -> ReplayedSpan:
+    """A damaged object as a row: a span without a log."""
+    return found if isinstance(found, ReplayedSpan) else ReplayedSpan("", found.key, found.reason, 0.0, 0, 0)
+
+
+def _read(row: tuple[str, str, str, float, int, int]) -> ReplayedSpan | DamagedObject:
+    return ReplayedSpan(*row) if row[0] else DamagedObject(*row[1:3])
 
 
 def _session(master: str) -> "SparkSession":
@@ -108,7 +117,7 @@ def _decide(job: Job) -> Callable[[Iterator[Any]], Iterator[Any]]:
         for batch in batches:
             for key in batch.column(0).to_pylist():
                 spans = reader.spans(key, asyncio.run(archive.get(key)), job.wanted)
-                while page := list(islice(spans, 10_000)):
+                while page := [*map(_row, islice(spans, 10_000))]:
                     columns = [pyarrow.array(column) for column in zip(*page, strict=True)]
                     yield pyarrow.RecordBatch.from_arrays(columns, names=list(ReplayedSpan._fields))
 

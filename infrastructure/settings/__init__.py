@@ -1,6 +1,7 @@
 """All settings: from the environment, then from `.env`, then the defaults here."""
 
 import os
+import re
 import socket
 import ssl
 import unicodedata
@@ -789,8 +790,8 @@ class Settings(ScheduleSettings):
     @field_validator("archive_url")
     @classmethod
     def _is_archive(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("s3://", "file:///")):
-            raise ValueError("must begin with s3:// or file:///")
+        if value is not None and not re.match(r"s3://[^/]|file:///", value):
+            raise ValueError("must begin with s3:// and the name of a bucket, or with file:///")
         return value
 
     @field_validator("unknown_pages_count_as")

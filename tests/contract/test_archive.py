@@ -91,5 +91,6 @@ async def test_an_archive_that_is_away_is_an_outage(kind: str, tmp_path: Path, s
     urls = {"file": (tmp_path / "file" / "below").as_uri(), "s3": "s3://bucket"}
     archive = open_archive(urls[kind], f"http://127.0.0.1:{free_port()}")
 
-    with pytest.raises(ArchiveOutage):
+    with pytest.raises(ArchiveOutage) as outage:
         await archive.put(KEY, b"one")
+    assert "\n" not in str(outage.value), "what the library had in hand is nobody's to read"

@@ -1,5 +1,6 @@
 """What was archived, run through the rules of now, as an operator does it."""
 
+import gzip
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,11 +77,47 @@ def test_a_replay_says_what_changes_and_changes_it_once(history: Pipeline) -> No
     }
 
 
+def damage(history: Pipeline) -> dict[str, bytes]:
+    """Puts objects that cannot be read, and one that is cut off in its end, beside the others."""
+    (path, *_) = sorted(history.directory.glob("**/collect/**/*.jsonl.gz"))
+    whole = path.read_bytes()
+    other = gzip.decompress(whole).replace(b'"event"', b'"other"')
+    wrong = {"y1": b"no gzip", "y2": whole[:-9], "y3": gzip.compress(other), "y4": b""}
+    for name, data in wrong.items():
+        path.with_name(f"{name}-1.jsonl.gz").write_bytes(data)
+    return wrong
+
+
+def test_damaged_objects_are_named_and_the_others_are_read(history: Pipeline) -> None:
+    wrong = damage(history)
+
+    done = history.run("replay", *DAYS, "--dry-run")
+    told = history.run("replay", *DAYS[:-1], "--dry-run")
+
+    assert (done.code, told.code) == (1, 1)
+    document = json.loads(done.out)
+    assert document["spans"] == 4
+    assert {key.rpartition("/")[2].partition("-")[0] for key in document["damaged"]} == wrong.keys()
+    assert told.err.count(" is damaged: ") == 4
+    assert "y2-1.jsonl.gz is damaged: it is cut off" in told.err
+    assert "Traceback" not in told.err
+    exported = history.run("users", "export", "ann")
+    assert exported.code == 1
+    assert "in the archive is damaged: " in exported.err
+
+
+def test_an_empty_archive_is_said(place: Places) -> None:
+    result = place().run("replay", *DAYS, "--dry-run")
+    assert result.code == 1
+    assert "There are no objects in the archive (file:///" in result.err
+
+
 @pytest.mark.spark
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")
 def test_spark_says_the_same_as_this_machine(history: Pipeline) -> None:
-    """On a cluster of two workers."""
-    local = history.run("replay", *DAYS, "--dry-run").json()
+    """On a cluster of two workers, also where objects are damaged."""
+    damage(history)
+    local = json.loads(history.run("replay", *DAYS, "--dry-run").out)
     settings = {"SPARK_MASTER": "local-cluster[2,1,1024]", "SPARK_LOCAL_IP": "127.0.0.1"}
     spark = history.run("replay", *DAYS, "--dry-run", "--engine", "spark", seconds=200.0, **settings).json()
 

@@ -125,6 +125,7 @@ def test_the_consumer_name_is_unique_to_the_process(monkeypatch: pytest.MonkeyPa
         ("TIMEZONE", "Asia", "must be an IANA zone such as Asia/Seoul"),
         ("TIMEZONE", "../../etc/passwd", "must be an IANA zone such as Asia/Seoul"),
         ("MONGO_DRIVER", "pymysql", "'motor' or 'pymongo'"),
+        ("ARCHIVE_URL", "s3://", "must begin with s3:// and the name of a bucket, or with file:///"),
         ("MONGO_URI", "host:27017", "must begin with mongodb:// or mongodb+srv://"),
         ("REDIS_ADDR", "localhost", "must be host:port or unix:///path"),
         ("REDIS_ADDR", ":6379", "must be host:port or unix:///path"),
