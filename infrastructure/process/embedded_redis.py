@@ -86,7 +86,7 @@ class EmbeddedRedis:
             try:
                 names = [client["name"] for client in self._ours.client_list()]
                 if names.count(_OUR_NAME) <= 1:
-                    self._ours.shutdown(save=True)
+                    self._ours.shutdown(nosave=True)  # the append-only file has it all
             except RedisError:
                 pass  # the server has stopped already
             self._ours.close()
@@ -107,6 +107,9 @@ class EmbeddedRedis:
         executable = find_redis_server()
         self._refuse_data_of_later(executable)
         self._pid_file.unlink(missing_ok=True)  # of a server that was killed
+        if any(self._directory.glob("appendonly*")):
+            # Earlier versions of this program left a copy that is not read, and has what was erased since
+            (self._directory / "dump.rdb").unlink(missing_ok=True)
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         result = _run([executable, *arguments])
         if result.returncode:

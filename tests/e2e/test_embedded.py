@@ -148,6 +148,25 @@ def test_a_killed_consumer_loses_nothing_and_the_next_one_counts_once(pipeline: 
     assert not pipeline.redis_runs(), "also one that another process had started"
 
 
+def test_files_have_nothing_of_who_was_erased_also_after_stops(pipeline: Pipeline) -> None:
+    def named() -> list[str]:
+        files = [path for path in pipeline.directory.rglob("*") if path.is_file()]
+        return [path.name for path in files if b"zzerased" in path.read_bytes()]
+
+    consumer = pipeline.consumer()
+    publish(pipeline, message(userId="zzerased", app="Unheard Of"))
+    consumer.until(lambda: counted(pipeline, "zzerased", BOARD.replace("work", "Uncategorized")) == 120.0, "counted")
+    assert consumer.stop() == 0
+    (pipeline.directory / "dump.rdb").write_bytes(b"REDIS0009 zzerased, as earlier versions left it")
+    assert {"dump.rdb", "pomocore.db"} < set(named())
+
+    consumer = pipeline.consumer()
+    assert pipeline.run("users", "erase", "zzerased", "--yes").code == 0
+    assert set(named()) <= {"consumer.log"}
+    assert consumer.stop() == 0
+    assert named() == []
+
+
 def modes_of(pipeline: Pipeline) -> dict[str, str]:
     """The permissions of the data directory and of all that is in it."""
     found = [pipeline.directory, *pipeline.directory.rglob("*")]
