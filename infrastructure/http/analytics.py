@@ -1,4 +1,4 @@
-"""Where the time went and how good the data are, over HTTP: JSON, and a page that shows it without a script."""
+"""Where the time went and how good the data are, over HTTP: JSON, and a page, which the console shows as its own."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from infrastructure.http import schemas
 from infrastructure.http.cards import language_of
 from infrastructure.http.endpoint import Endpoint
 from infrastructure.http.labels import Language, texts
-from infrastructure.http.page import POLICY, ROUTES
+from infrastructure.http.page import POLICY
 from infrastructure.observing.readable import share as percent
 from infrastructure.settings import Settings
 
@@ -107,30 +107,18 @@ def page_of(
 <section><h2>{said["analytics.what"]}</h2>{_stream(answers["category-stream"], said, language) or nothing}</section>
 <section><h2>{said["analytics.where"]}</h2>{f"<table>{sites}</table>" if sites else nothing}</section>
 <section><h2>{said["analytics.unknown"]}</h2>{_bars(unknown, said) or nothing}</section>"""
-    other = ("lang=en" if language == "ko" else "lang=ko") + (f"&amp;date={day}" if day else "")
     return f"""<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{said["route.analytics"]} · Pomocore</title>
 <link rel="icon" href="/console/icon.svg"><link rel="stylesheet" href="/console/card.css">
 <script src="/console/chosen.js"></script></head>
 <body><main>
-<nav class="routes" aria-label="{said["routes"]}">{_routes(said)}</nav>
-<header><h1>{said["route.analytics"]}</h1><p><a href="?{other}">{said["language"]}</a></p></header>
+<header><h1>{said["route.analytics"]}</h1></header>
 {charts if any(answers.values()) else f"<section>{nothing}</section>"}
 <section><h2>{said["analytics.quality.day"].format(date=day) if day else said["analytics.quality"]}</h2>
 {_table(sources, said)}</section>
 </main></body></html>
 """
-
-
-def _routes(said: Texts) -> str:
-    """The console's pages, as at its head."""
-    names = [(path, path.removeprefix("/") or "overview") for path in ROUTES]
-    names.insert(-1, ("/analytics", "analytics"))
-    here = ' aria-current="page"'
-    return "".join(
-        f'<a href="{path}"{here if path == "/analytics" else ""}>{said[f"route.{name}"]}</a> ' for path, name in names
-    )
 
 
 def _time(hours: float, language: Language) -> str:

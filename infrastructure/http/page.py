@@ -13,7 +13,7 @@ POLICY = (
 """The page's Content-Security-Policy: only files of this server are run or shown."""
 
 PAGE = "console.html"
-ROUTES = ("/", "/boards", "/users", "/windows", "/dead-letters", "/patterns", "/system")
+ROUTES = ("/", "/boards", "/users", "/windows", "/dead-letters", "/patterns", "/analytics", "/system")
 """Where the console's page is; its script shows the part that the address names."""
 _TYPES = {
     ".html": "text/html",

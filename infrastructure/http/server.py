@@ -152,7 +152,7 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
         "/metrics": metrics,
     }
     beside["/users/{userId}"] = api.cards.page
-    beside["/analytics"] = api.analytics.page
+    beside["/analytics/page"] = api.analytics.page
     for path, handler in beside.items():
         app.router.add_get(path, bounded(handler))
     for operation in operations:

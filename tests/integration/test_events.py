@@ -318,7 +318,7 @@ async def test_the_page_and_the_api_show_what_the_events_say(
     async with pipeline_on(settings_with_events) as pipeline, AsyncExitStack() as stack:
         app = make_app(pipeline.container.state(), pipeline.container.api())
         client = await stack.enter_async_context(TestClient(TestServer(app)))
-        empty = await (await client.get("/analytics")).text()
+        empty = await (await client.get("/analytics/page")).text()
         assert "EVENTS=true makes the pipeline write events" in empty
         assert (await client.get("/api/analytics/heat-map")).status == 404
 
@@ -329,16 +329,16 @@ async def test_the_page_and_the_api_show_what_the_events_say(
         assert "Development" in {row[0] for row in answer["rows"]}
         assert (await (await client.get("/api/analytics/top-sites")).json())["rows"] == [], "of one user alone"
         assert (await (await client.get(f"/api/quality?date={DAY}")).json()) == {"sources": []}
-        page = await (await client.get("/analytics")).text()
+        page = await (await client.get("/analytics/page")).text()
         assert "Tue 09:00, 4 min" in page, "as on the cards"
         shown = dict(re.findall(r'<rect class="(hue-\d+)" width="1" height="1"/></svg> ([^<]+)<', page))
         assert "Development" in shown.values()
         assert set(re.findall(r'<rect class="(hue-\d+)" x=', page)) == shown.keys(), "each colour has its name"
         assert "youtube" not in page
         assert "<p>2025-09-01</p>" in page, "the week of the only bar"
-        korean = await (await client.get("/analytics?lang=ko")).text()
+        korean = await (await client.get("/analytics/page?lang=ko")).text()
         assert "화요일 09시, 4분" in korean
         assert '<html lang="ko">' in korean
-        of_browser = await client.get(f"/analytics?date={DAY}", headers={"Accept-Language": "ko-KR,ko;q=0.9"})
+        of_browser = await client.get(f"/analytics/page?date={DAY}", headers={"Accept-Language": "ko-KR,ko;q=0.9"})
         assert f"{DAY}의 데이터 품질" in await of_browser.text()
-        assert (await client.get("/analytics?date=x")).status == 400
+        assert (await client.get("/analytics/page?date=x")).status == 400

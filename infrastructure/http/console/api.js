@@ -21,8 +21,9 @@ async function answered(path, { body, token = sessionStorage.getItem(TOKEN) } = 
     throw new ApiError(0, t("no-answer"));
   });
   if (answer.ok) return answer;
-  const problem = await answer.json().catch(() => ({}));
-  throw new ApiError(answer.status, problem.detail ?? answer.statusText);
+  const isText = answer.headers.get("Content-Type")?.startsWith("text/plain"); // of a page
+  const detail = isText ? await answer.text() : (await answer.json().catch(() => ({}))).detail;
+  throw new ApiError(answer.status, detail ?? answer.statusText);
 }
 
 /** The JSON behind `path`. */

@@ -1,6 +1,7 @@
 // Listening to the server, and what stands on every page.
 
 import { refreshAccess, toggleLock, unlock } from "./access.js";
+import "./analytics.js";
 import "./boards.js";
 import "./letters.js";
 import "./patterns.js";

@@ -26,6 +26,14 @@ export const empty = (text) => make("p", { class: "empty" }, text);
 export const failure = ({ status, message }) => (status === 503 ? t("unavailable") : t("failed", { error: message }));
 export const failed = (error) => make("p", { class: "error", role: "alert" }, failure(error));
 
+/** Shows the main part of a page that the server has made, in a shadow root, with its own style. */
+export function adopt(root, html) {
+  const { childNodes } = new DOMParser().parseFromString(html, "text/html").querySelector("main");
+  const made = make("div", { class: "main" }, ...childNodes); // this page has a main part already
+  const style = make("link", { rel: "stylesheet", href: "/console/card.css" });
+  if (root.querySelector(".main")?.innerHTML !== made.innerHTML) root.replaceChildren(style, made);
+}
+
 let forgetting;
 
 /** A message in the corner, for some seconds. */

@@ -2,7 +2,7 @@
 
 import { ask, askPage } from "./api.js";
 import { loadCategories } from "./boards.js";
-import { $, empty, failed, make } from "./elements.js";
+import { $, adopt, empty, failed, make } from "./elements.js";
 import { page, query, setQuery } from "./router.js";
 import { language, t } from "./texts.js";
 
@@ -24,10 +24,7 @@ async function showUser(given) {
   try {
     const html = await askPage(`/users/${encodeURIComponent(user)}?${asks}`);
     if (mine !== asked) return;
-    const { childNodes } = new DOMParser().parseFromString(html, "text/html").querySelector("main");
-    const made = make("div", { class: "main" }, ...childNodes); // this page has a main part already
-    const style = make("link", { rel: "stylesheet", href: "/console/card.css" });
-    if (card.querySelector(".main")?.innerHTML !== made.innerHTML) card.replaceChildren(style, made);
+    adopt(card, html);
     const day = new URLSearchParams({ category: overall, period: "day", date: $("user-date").value, user, drill: user });
     const link = make("a", { href: `/boards?${day}`, "data-page-link": true }, t("users.windows"));
     if (!$("user-problem").querySelector("a")?.href.endsWith(`?${day}`)) $("user-problem").replaceChildren(link);
