@@ -119,7 +119,8 @@ def test_spark_says_the_same_as_this_machine(history: Pipeline) -> None:
     damage(history)
     local = json.loads(history.run("replay", *DAYS, "--dry-run").out)
     settings = {"SPARK_MASTER": "local-cluster[2,1,1024]", "SPARK_LOCAL_IP": "127.0.0.1"}
-    spark = history.run("replay", *DAYS, "--dry-run", "--engine", "spark", seconds=200.0, **settings).json()
+    spark = history.run("replay", *DAYS, "--dry-run", "--engine", "spark", seconds=200.0, **settings)
 
-    assert spark == local
+    assert json.loads(spark.out) == local
+    assert len(local["damaged"]) == 4
     assert local["spans"] == 4
