@@ -76,6 +76,8 @@ class CardRunsPort(Protocol):
     async def mark(self, name: str) -> bool:
         """Marks that something is being done that must be done once. False if it was marked before."""
 
+    async def is_marked(self, name: str) -> bool: ...
+
     async def unmark(self, name: str) -> None:
         """It was not done after all."""
 

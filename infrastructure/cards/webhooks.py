@@ -62,7 +62,8 @@ class CardWebhooks:
     async def post_week(self, monday: date) -> Mapping[str, object]:
         """Posts the card of the first in the week of `monday`, without what only they may see.
 
-        Returns the outcome by host. A webhook that may have taken the post is not tried again.
+        Returns the outcomes, by the number of the webhook in CARD_WEBHOOKS and its host. One that may have taken the
+        post is not tried again, and one that has not can be asked again.
         """
         best = await self._store.top(Period.WEEK, monday, 1)
         if not best:
@@ -70,37 +71,43 @@ class CardWebhooks:
         card = {"apps": [], "sites": [], "timeline": [], **public(best[0].document)}
         async with ClientSession(timeout=_PATIENCE) as session:
             outcomes = [await self._post_once(session, hook, card, monday) for hook in self._webhooks]
-        for hook, outcome in zip(self._webhooks, outcomes, strict=True):
+        told = []
+        for number, (hook, outcome) in enumerate(zip(self._webhooks, outcomes, strict=True), 1):
             self._observer.webhook_told(hook.host, outcome)
-        told = [f"{hook.host}: {outcome}" for hook, outcome in zip(self._webhooks, outcomes, strict=True)]
+            told.append(f"{number}. {hook.host}: {outcome}")
         return {"posted": outcomes.count("posted"), "outcomes": told}
 
     async def _post_once(self, session: ClientSession, hook: Webhook, card: Document, monday: date) -> str:
         mark = f"{monday}:{blake2b(hook.url.encode(), digest_size=9).hexdigest()}"
         if not await self._runs.mark(mark):
-            return "posted before"
-        outcome = ""
-        for tried in range(MAX_TRIES):
-            if tried:
-                await asyncio.sleep(backoff(tried - 1, self._first_delay))
-            outcome, again = await self._try(session, hook, card)
-            if not again:
-                break
-        else:
-            await self._runs.unmark(mark)  # nobody has taken it
+            return "posted before" if await self._runs.is_marked(f"{mark}:posted") else "may have been posted before"
+        outcome, taken = "", False
+        try:
+            for tried in range(MAX_TRIES):
+                if tried:
+                    await asyncio.sleep(backoff(tried - 1, self._first_delay))
+                taken = True  # for all that is known where the process is stopped in the middle of it
+                outcome, taken, again = await self._try(session, hook, card)
+                if not again:
+                    break
+        finally:
+            if not taken:
+                await self._runs.unmark(mark)
+        if outcome == "posted":
+            await self._runs.mark(f"{mark}:posted")
         return outcome
 
-    async def _try(self, session: ClientSession, hook: Webhook, card: Document) -> tuple[str, bool]:
-        """The outcome, and whether it can be tried again without posting twice."""
+    async def _try(self, session: ClientSession, hook: Webhook, card: Document) -> tuple[str, bool, bool]:
+        """The outcome, whether the post may have been taken, and whether to try again."""
         try:
             async with session.post(hook.url, json=hook.body(card, self._lang), allow_redirects=False) as answer:
                 if answer.status < 300:
-                    return "posted", False
-                return f"refused with {answer.status}", answer.status in _TRY_AGAIN
+                    return "posted", True, False
+                return f"refused with {answer.status}", False, answer.status in _TRY_AGAIN
         except ClientConnectorError as error:
-            return f"not reached: {error.os_error.strerror}", True
+            return f"not reached: {error.os_error.strerror}", False, True
         except (ClientError, TimeoutError) as error:
-            return f"no answer: {type(error).__name__}", False
+            return f"no answer: {type(error).__name__}", True, False
 
 
 def webhooks_of(text: str) -> list[Webhook]:

@@ -119,6 +119,9 @@ class InMemoryCardRuns:
         self._marks.add(name)
         return True
 
+    async def is_marked(self, name: str) -> bool:
+        return name in self._marks
+
     async def unmark(self, name: str) -> None:
         self._marks.discard(name)
 

@@ -294,7 +294,7 @@ class MetricsObserver(Observer):
 
     @override
     def webhook_told(self, host: str, outcome: str) -> None:
-        if outcome != "posted before":
+        if not outcome.endswith("posted before"):
             self._card_posts.labels("posted" if outcome == "posted" else "failed").inc()
 
     @override

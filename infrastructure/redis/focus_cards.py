@@ -134,6 +134,9 @@ class RedisCardRuns:
         key = self._keys.mark(name)
         return bool(await guarded(self._client, self._client.set(key, "1", nx=True, ex=_REMEMBER_MARK_SECONDS)))
 
+    async def is_marked(self, name: str) -> bool:
+        return bool(await guarded(self._client, self._client.exists(self._keys.mark(name))))
+
     async def unmark(self, name: str) -> None:
         await guarded(self._client, self._client.delete(self._keys.mark(name)))
 

@@ -1,5 +1,6 @@
 """Focus cards over HTTP and by webhooks: who gets to see what, and nothing is posted twice."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date
 
@@ -10,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from domains.focusCard.model import CardKey, StoredCard
 from domains.focusCard.ports import CardObserver
 from domains.leaderboard.model import Period
+from infrastructure.cards import webhooks
 from infrastructure.cards.webhooks import CardWebhooks, Webhook, webhooks_of
 from infrastructure.collector.tokens import Tokens
 from infrastructure.composition.container import drain_cards, running_container
@@ -138,12 +140,15 @@ async def test_a_run_can_be_seen_as_it_goes(settings: Settings) -> None:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[tuple[str, list[int], list[dict[str, object]]]]:
-    """Its address, the codes with which it will answer (200 at the end), and what it got."""
+    """Its address, the codes with which it will answer (0: none; 200 at the end), and what it got."""
     codes, got = list[int](), list[dict[str, object]]()
 
     async def take(request: web.Request) -> web.Response:
         got.append(await request.json())
-        return web.Response(status=codes.pop(0) if codes else 200)
+        code = codes.pop(0) if codes else 200
+        if not code and request.transport:
+            request.transport.close()
+        return web.Response(status=code or 200)
 
     app = web.Application()
     app.router.add_post("/hook", take)
@@ -180,12 +185,49 @@ async def test_what_nobody_took_can_be_asked_for_again(receiver) -> None:  # typ
     assert "blocks" in got[-1]
 
 
-async def test_a_refusal_is_not_tried_again(receiver) -> None:  # type: ignore[no-untyped-def]
+async def test_a_refusal_is_not_tried_again_by_itself(receiver) -> None:  # type: ignore[no-untyped-def]
     url, codes, got = receiver
     codes += [404]
     posting = await hooks(Webhook("slack", url))
-    await posting.post_week(MONDAY)
+    assert (await posting.post_week(MONDAY))["outcomes"] == ["1. 127.0.0.1: refused with 404"]
     assert len(got) == 1
+
+    assert (await posting.post_week(MONDAY))["posted"] == 1
+    assert (await posting.post_week(MONDAY))["outcomes"] == ["1. 127.0.0.1: posted before"]
+
+
+async def test_a_stop_before_the_next_try_loses_no_post(receiver, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    url, codes, _ = receiver
+    codes += [503]
+    posting = await hooks(Webhook("slack", url))
+
+    def stop(*_: object) -> float:
+        stopped.cancel()
+        return 3600.0
+
+    with monkeypatch.context() as patched:
+        patched.setattr(webhooks, "backoff", stop)
+        stopped = asyncio.create_task(posting.post_week(MONDAY))
+        with pytest.raises(asyncio.CancelledError):
+            await stopped
+
+    assert (await posting.post_week(MONDAY))["posted"] == 1
+
+
+async def test_what_may_have_been_posted_is_not_said_to_be(receiver) -> None:  # type: ignore[no-untyped-def]
+    url, codes, _ = receiver
+    codes += [0]
+    posting = await hooks(Webhook("slack", url))
+    await posting.post_week(MONDAY)
+    assert (await posting.post_week(MONDAY))["outcomes"] == ["1. 127.0.0.1: may have been posted before"]
+
+
+async def test_a_mark_stays_until_it_is_taken_away(settings: Settings) -> None:
+    async with running_container(settings) as container:
+        for runs in (container.card_run_notes(), InMemoryCardRuns()):
+            assert [await runs.mark("a"), await runs.mark("a"), await runs.is_marked("a")] == [True, False, True]
+            await runs.unmark("a")
+            assert not await runs.is_marked("a")
 
 
 def test_which_service_a_webhook_is_of() -> None:
