@@ -11,7 +11,7 @@ from domains.kernel.errors import Outage
 
 
 class LogOutage(Outage):
-    """The log cannot take anything now: the disk is full, or it has failed. What was to be written does not count."""
+    """The log cannot be written or read: the disk is full, or has failed. What was to be written does not count."""
 
 
 class ArchiveOutage(Outage):

@@ -53,11 +53,14 @@ class SpanLogPort(Protocol):
     async def read(self, position: Position, max_bytes: int) -> Pages:
         """Records from `position` on, up to about `max_bytes`: at least one, unless there is none.
 
-        A damaged segment is set aside as it is, and what can be read of it goes on.
+        A damaged segment is set aside as it is, and what can be read of it goes on. Raises LogOutage.
         """
 
     async def seal(self, segment: Segment, erasures: Erasures = NOBODY) -> Sealed:
-        """The segment as the archive gets it, without what is erased: the same bytes for the same segment."""
+        """The segment as the archive gets it, without what is erased: the same bytes for the same segment.
+
+        Raises LogOutage.
+        """
 
     def stored(self, segment: Segment) -> None:
         """The archive has it, or nobody wants it there. It goes once it is published, too."""

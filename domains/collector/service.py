@@ -78,7 +78,7 @@ class Collector:
         kept = log.kept_ids() if durability is Durability.DISK else b""
         self._recent, self._before = set[bytes](), {kept[n : n + _ID_BYTES] for n in range(0, len(kept), _ID_BYTES)}
         self._unpublished: dict[Position, Done] = {}
-        self._redis = Breaker(self._told)
+        self._redis, self._disk = (Breaker(partial(self._told, service)) for service in ("redis", "disk"))
         self._gather_seconds = _GATHER_SECONDS if durability is Durability.DISK else 0.0
 
     # Accepting
@@ -171,7 +171,7 @@ class Collector:
         instance = self.log.instance
         self._published_to(await self._redis.run(lambda: self._publisher.position(instance)))
         while True:
-            pages = await self.log.read(self.position, _READ_BYTES)
+            pages = await self._disk.run(lambda: self.log.read(self.position, _READ_BYTES))
             self._tell_damage()
             if pages.records:
                 publish = partial(self._publisher.publish, instance, pages.records, pages.behind)
@@ -241,8 +241,8 @@ class Collector:
             self._damaged += new
             self.observer.damaged(new)
 
-    def _told(self, is_open: bool, cause: Outage | None) -> None:
-        self.observer.outage("redis", cause if is_open else None)
+    def _told(self, service: str, is_open: bool, cause: Outage | None) -> None:
+        self.observer.outage(service, cause if is_open else None)
 
 
 def _digest(source: str, own_id: str) -> bytes:

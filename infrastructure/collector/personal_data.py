@@ -26,7 +26,7 @@ class CollectedPersonalData:
     """PersonalDataPort. Objects and segments never change: a tombstone hides what they have of the user.
 
     A collector leaves it out when it archives its log, and a replay when it reads the archive. What neither can read,
-    and copies of damaged segments, are searched for the bytes of the user's id, and are written anew without it.
+    and damaged segments, are searched for the bytes of the user's id, and are written anew without it.
     Where there is no archive, the log is left as it is: it lasts until the stream has it.
     """
 
@@ -62,7 +62,7 @@ class CollectedPersonalData:
                 await self._archive.replace(key, _without(user_id, data))
                 found[_UNREADABLE] += 1
         for path, data in await asyncio.to_thread(_damaged, self._log, user_id):
-            await asyncio.to_thread(path.write_bytes, _without(user_id, data))
+            await asyncio.to_thread(_replace, path, _without(user_id, data))
             found[_UNREADABLE] += 1
         return found
 
@@ -77,9 +77,17 @@ async def _unreadable(archive: Archive | None, user_id: str) -> AsyncIterator[tu
 
 
 def _damaged(log: Path, user_id: str) -> list[tuple[Path, bytes]]:
-    """Copies of damaged segments that name the user."""
+    """Damaged segments that name the user, of those that are set aside."""
     found = ((path, path.read_bytes()) for path in sorted((log / CORRUPT).glob("*.log")))
     return [(path, data) for path, data in found if _names(user_id, data)]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """A collector may still read the file under another name."""
+    new = path.with_suffix(".new")
+    new.touch(0o600)
+    new.write_bytes(data)
+    new.replace(path)
 
 
 def _names(user_id: str, data: bytes) -> bool:

@@ -2,7 +2,7 @@
 
     {directory}/{number}.log       a segment that the archive does not have yet
     {directory}/{number}.stored    one that it has, and the stream does not
-    {directory}/corrupt/           copies of damaged segments, as they are
+    {directory}/corrupt/           damaged segments, as they are
     {directory}/ids                digests of ids that clients gave, of segments that have left as well
     {directory}/instance, lock     the log's name, and who uses it
 
@@ -12,7 +12,6 @@ docs/collector.md says why this is no SQLite database.
 import asyncio
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ from infrastructure.collector.record_format import Damage, decode, encode, wante
 from infrastructure.collector.sealing import seal_records
 
 CORRUPT = "corrupt"
-"""The directory of copies of damaged segments, below that of the log."""
+"""The directory of damaged segments, below that of the log."""
 _MOST_FREE = 67_108_864
 _FREE_SHARE = 0.05
 """So much of a disk stays free: this share of it, and not more than these bytes."""
@@ -48,7 +47,7 @@ class _File:
 
     def __init__(self, number: int, path: Path, size: int, fd: int = -1) -> None:
         self.number, self.path, self.size, self.fd = number, path, size, fd
-        self.is_damaged = False
+        self.is_damaged = self.is_aside = False
         self.due: asyncio.TimerHandle | None = None
         """Tells that it is as old as an open segment may be."""
         self.is_due = False
@@ -266,8 +265,18 @@ class SegmentedSpanLog:
             return Pages(records, behind, damaged)
         return Pages([], position, 0)
 
-    def _read(self, file: _File, offset: int, max_bytes: int) -> Iterator[Record | Damage]:
+    def _read(self, file: _File, offset: int, max_bytes: int) -> list[Record | Damage]:
         """What stands in up to `max_bytes` of the segment. Nothing: only a cut record is left."""
+        try:
+            found = self._found(file, offset, max_bytes)
+        except OSError as cause:
+            raise LogOutage(f"a segment cannot be read: {cause}") from cause
+        if damage := {(file.number, each.start) for each in found if isinstance(each, Damage)}:
+            self._damage |= damage
+            self._tell_damage(file)
+        return found
+
+    def _found(self, file: _File, offset: int, max_bytes: int) -> list[Record | Damage]:
         whole = file.size - offset
         with file.path.open("rb", buffering=0) as segment:
             data = os.pread(segment.fileno(), min(whole, max_bytes), offset)
@@ -277,39 +286,41 @@ class SegmentedSpanLog:
             if not found and len(data) < whole:  # damage that goes beyond
                 data = os.pread(segment.fileno(), whole, offset)
                 found = list(decode(data, file.number, offset, True))
-        if damage := {(file.number, each.start) for each in found if isinstance(each, Damage)}:
-            self._damage |= damage
-            self._set_aside(file)
-        yield from found
+        return found
 
-    def _set_aside(self, file: _File) -> None:
+    def _tell_damage(self, file: _File) -> None:
         if file.is_damaged:
             return
-        file.is_damaged = True
-        aside = self._directory / CORRUPT
-        aside.mkdir(exist_ok=True, mode=0o700)
-        copy = aside / f"{file.number:013d}.log"
-        copy.touch(0o600)
-        shutil.copyfile(file.path, copy)
-        self._log.error("A segment of the span log is damaged", action="span_log_damaged", segment=file.number)
+        file.is_damaged, aside = True, CORRUPT
+        try:
+            self._set_aside(file, os.link)  # takes no space, and what is appended later is aside, too
+        except OSError as error:
+            aside = f"once it leaves ({error})"
+        said = "A segment of the span log is damaged"
+        self._log.error(said, action="span_log_damaged", segment=file.number, aside=aside)
+
+    def _set_aside(self, file: _File, put: Callable[[Path, Path], None]) -> None:
+        aside = self._directory / CORRUPT / f"{file.number:013d}.log"
+        aside.parent.mkdir(exist_ok=True, mode=0o700)
+        aside.unlink(missing_ok=True)
+        put(file.path, aside)
+        file.is_aside = True
 
     async def seal(self, segment: Segment, erasures: Erasures = NOBODY) -> Sealed:
-        try:
-            return await asyncio.to_thread(self._seal, self._files[segment.number], erasures)
-        except OSError as cause:
-            raise LogOutage(f"a segment cannot be read: {cause}") from cause
+        return await asyncio.to_thread(self._seal, self._files[segment.number], erasures)
 
     def _seal(self, file: _File, erasures: Erasures) -> Sealed:
-        found = list(self._read(file, 0, file.size))
+        found = self._read(file, 0, file.size)
         records = [each for each in found if isinstance(each, Record)]
         return seal_records(self.instance, file.number, records, len(found) - len(records), erasures)
 
     def recent(self, max_bytes: int) -> Iterator[Record]:
-        """The records of the newest segments."""
+        """The records of the newest segments, without those that cannot be read now."""
         for file in reversed(self._ordered()):
             if (max_bytes := max_bytes - file.size) < 0:
                 return
-            yield from (each for each in self._read(file, 0, file.size) if isinstance(each, Record))
+            with suppress(LogOutage):
+                yield from (each for each in self._read(file, 0, file.size) if isinstance(each, Record))
 
     # Leaving
 
@@ -348,9 +359,14 @@ class SegmentedSpanLog:
             self._forget(file)
 
     def _forget(self, file: _File) -> None:
+        try:
+            if file.is_damaged and not file.is_aside:
+                self._set_aside(file, os.rename)
+            file.path.unlink(missing_ok=True)
+        except OSError:  # it stays until this works
+            return
         del self._files[file.number]
         self._bytes -= file.size
-        file.path.unlink(missing_ok=True)
 
     def _ordered(self) -> list[_File]:
         return [self._files[number] for number in sorted(self._files)]

@@ -48,7 +48,7 @@ class CollectorMetrics(CollectorObserver, RegistryCollector):
         )
         self._dropped.labels("ttl")
         self._away = gauge("collect_outage", "1 while the collector waits for a service", ["service"])
-        for service in ("redis", "archive"):
+        for service in ("redis", "archive", "disk"):
             self._away.labels(service)
         self._spool_bytes = gauge("collect_spool_bytes", "Size of what waits for the stream or the archive")
         self._spool_files = gauge("collect_spool_files", "Segments that wait for the stream or the archive")

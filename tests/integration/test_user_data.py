@@ -328,8 +328,8 @@ async def test_what_the_collector_cannot_read_is_searched_for_the_bytes_of_the_i
 async def test_without_an_archive_the_collectors_directory_is_searched_all_the_same(settings: Settings) -> None:
     log = settings.data_dir / "collector"
     (log / "corrupt").mkdir(parents=True)
-    for path in (log / "corrupt" / "1.log", log / "2.log"):
-        path.write_bytes(b"".join(encode(record.post) for record in _records(ANN, BEN)))
+    (log / "2.log").write_bytes(b"".join(encode(record.post) for record in _records(ANN, BEN)))
+    (log / "corrupt" / "1.log").hardlink_to(log / "2.log")  # as the collector sets it aside
     async with running_container(settings.model_copy(update={"app_env": "prod"})) as container:
         data = user_data_of(container)
         assert await data.held(ANN) == {"log of collected spans": Held(1), "unreadable spans": Held(1)}

@@ -1,6 +1,7 @@
 """Both cursors of the collector, while the stream and the archive come and go."""
 
 import asyncio
+import errno
 import gzip
 import json
 import os
@@ -159,6 +160,23 @@ async def test_a_record_that_is_damaged_when_it_has_been_published_is_counted_al
 
     assert world.seen.damaged_records == 1
     assert world.archived == []
+
+
+async def test_a_segment_that_cannot_be_read_for_a_while_is_published_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "I/O error")
+
+    async with running(World(tmp_path)) as world:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pread", failing)
+            assert isinstance(await world.accept(0), Position)
+            await world.until(lambda: ("disk", True) in world.seen.outages)
+
+        assert await world.collector.drain(20)
+        assert len(world.publisher.records) == 1
+        assert world.archived == ["e0"]
 
 
 async def test_what_cannot_be_encoded_is_archived_raw(tmp_path: Path) -> None:

@@ -107,6 +107,68 @@ async def test_of_a_flipped_byte_only_its_record_suffers(tmp_path: Path) -> None
     assert len(aside.read_bytes()) == len(whole)
 
 
+async def damaged(log: SegmentedSpanLog, directory: Path) -> Path:
+    """A segment of two posts, the first of which is damaged."""
+    await append(log, post(0), post(1))
+    with segment_of(directory).open("r+b") as segment:
+        segment.write(b"?")
+    assert await all_of(log) == ([post(1).body], 1)
+    return segment_of(directory)
+
+
+async def test_a_damaged_segment_is_set_aside_without_taking_space(tmp_path: Path) -> None:
+    async with running(tmp_path) as log:
+        path = await damaged(log, tmp_path)
+        aside = tmp_path / "corrupt" / path.name
+
+        assert aside.samefile(path)
+        await append(log, post(2))
+        whole = path.read_bytes()
+        await log.roll()
+        (segment,) = log.closed()
+        log.stored(segment)
+        log.published(segment.end)
+        assert aside.read_bytes() == whole
+        assert not [*tmp_path.glob("*.stored")]
+
+
+async def test_a_damaged_segment_that_cannot_be_set_aside_stays_until_it_can(tmp_path: Path) -> None:
+    obstacle = tmp_path / "corrupt"
+    obstacle.touch()
+    async with running(tmp_path) as log:
+        path = await damaged(log, tmp_path)
+        whole = path.read_bytes()
+        await log.roll()
+        (segment,) = log.closed()
+        log.stored(segment)
+        log.published(segment.end)
+        assert path.with_suffix(".stored").read_bytes() == whole
+
+        obstacle.unlink()
+        log.published(segment.end)
+        assert (tmp_path / "corrupt" / path.name).read_bytes() == whole
+        assert log.spooled_files == log.spooled_bytes == 0
+
+
+async def test_a_segment_that_cannot_be_read_is_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as log:
+        await append(log, post(0))
+        await log.roll()
+        (segment,) = log.closed()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pread", failing)
+            for reading in (log.read(START, 2**20), log.seal(segment)):
+                with pytest.raises(LogOutage):
+                    await reading
+            assert [*log.recent(2**20)] == []
+
+        assert await all_of(log) == ([post(0).body], 0)
+
+
+def failing(*_: object) -> None:
+    raise OSError(errno.EIO, "I/O error")
+
+
 async def test_a_flipped_byte_in_the_last_record_is_no_crash(tmp_path: Path) -> None:
     async with running(tmp_path) as log:
         positions = await append(log, post(0), post(1))
@@ -189,9 +251,6 @@ async def test_a_segment_that_is_old_is_closed_though_nothing_comes(tmp_path: Pa
 async def test_a_segment_whose_directory_cannot_be_synced_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(directory: Path) -> None:
-        raise OSError(errno.EIO, "I/O error")
-
     async with running(tmp_path) as log:
         files = len(os.listdir("/proc/self/fd"))
         with monkeypatch.context() as patched:

@@ -68,8 +68,9 @@ function showCollector(metrics) {
   if (accepted == null) return;
   const posts = byLabel(metrics, "collect_requests_total");
   const away = byLabel(metrics, "collect_outage");
-  const waits = [away.redis ? t("collector.stream") : null, away.archive ? t("collector.archive") : null].filter(Boolean);
-  const what = waits.length > 1 ? t("collector.and", { one: waits[0], other: waits[1] }) : waits[0];
+  const names = { redis: "stream", archive: "archive", disk: "disk" };
+  const waits = Object.keys(names).filter((service) => away[service]).map((service) => t(`collector.${names[service]}`));
+  const what = waits.length ? waits.reduce((one, other) => t("collector.and", { one, other })) : null;
   say("collector-text", what ? t("collector.waits", { what }) : t("collector.runs"));
   const oldest = Math.max(...Object.values(byLabel(metrics, "collect_oldest_seconds")));
   const pairs = [
