@@ -64,14 +64,25 @@ class _Export(msgspec.Struct):
     buckets: dict[str, _Bucket]
 
 
+_export = msgspec.json.Decoder(_Export)
 _buckets = msgspec.json.Decoder(dict[str, _Bucket])
 _events = msgspec.json.Decoder(list[_Event])
+
+_ESCAPE = re.compile(rb"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(?P<half>ud[89a-f][0-9a-f]{2})|.)", re.I)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """Half a surrogate pair, which Python writes and msgspec refuses, is a question mark, as it is to Spring."""
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError:
+        return decoder.decode(_ESCAPE.sub(lambda it: b"?" if it["half"] else it[0], text))
 
 
 def read_export(path: Path) -> dict[str, Recording]:
     """The recordings of an export, by the names of their machines. Raises ActivityWatchError."""
     try:
-        export = msgspec.json.decode(path.read_bytes(), type=_Export)
+        export = _decoded(_export, path.read_bytes())
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise ActivityWatchError(f"{path}: no export of ActivityWatch: {error}") from None
     return {host: _recording(buckets) for host, buckets in _by_host(export.buckets).items()}
@@ -103,8 +114,10 @@ class ActivityWatchServer:
                 if answer.status == 401:
                     raise ActivityWatchError(f"{self._url}: the ActivityWatch server wants its api_key: --server-key")
                 answer.raise_for_status()
-                return decoder.decode(await answer.read())
-        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError) as error:
+                return _decoded(decoder, await answer.read())
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ActivityWatchError(f"{self._url} answers something that cannot be read: {error}") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise ActivityWatchError(f"{self._url}: no ActivityWatch server answers: {error}") from None
 
 

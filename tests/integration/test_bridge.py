@@ -207,6 +207,23 @@ def test_the_url_of_a_private_window_is_not_posted(tmp_path: Path) -> None:
     assert [it.url for it in read_export(path)["vm"].windows] == [""]
 
 
+async def test_half_a_surrogate_pair_in_a_title_is_a_question_mark(tmp_path: Path) -> None:
+    buckets = {"w": bucket("currentwindow", "vm", event(0, 9, app="Code", title="\ud83d \U0001f600 \\ud83d"))}
+    (tmp_path / "export.json").write_text(json.dumps({"buckets": buckets}))
+    async with activitywatch(buckets) as server:
+        ((_, served_buckets),) = (await server.hosts()).items()
+        of_server = await server.recording(served_buckets, Interval(BEGUN, BEGUN + 9))
+
+    for recording in (of_server, read_export(tmp_path / "export.json")["vm"]):
+        assert [it.title for it in recording.windows] == ["? \U0001f600 \\ud83d"]
+
+
+async def test_a_server_that_answers_something_else_is_not_said_to_be_silent() -> None:
+    async with activitywatch({"w": {"type": 1}}) as server:
+        with pytest.raises(ActivityWatchError, match="answers something that cannot be read"):
+            await server.hosts()
+
+
 async def test_a_session_that_may_go_on_waits_and_comes_whole(tmp_path: Path) -> None:
     async with served(tmp_path / "log", max_event=16_384) as place, activitywatch(recorded()) as server:
         counts = []
