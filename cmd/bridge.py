@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+def _address(value: str) -> str:
+    if not value.lower().startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{value}: no address such as http://localhost:8090")
+    return value
+
+
 @app.callback()
 def main() -> None:
     """Brings what other trackers recorded to the collector."""
@@ -32,15 +38,21 @@ def main() -> None:
 @app.command()
 def activitywatch(
     file: Annotated[Path | None, typer.Option(help="an export of all buckets in place of the server")] = None,
-    server: Annotated[str, typer.Option(help="address of the ActivityWatch server")] = "http://localhost:5600",
+    server: Annotated[
+        str, typer.Option(help="address of the ActivityWatch server", callback=_address)
+    ] = "http://localhost:5600",
     server_key: Annotated[
         str | None,
         typer.Option(help="that server's api_key, if it has one", envvar="ACTIVITYWATCH_KEY", show_envvar=True),
     ] = None,
     host: Annotated[str | None, typer.Option(help="only the recordings of this machine")] = None,
-    days: Annotated[float, typer.Option(help="how far to go back the first time, in days", min=0.01)] = 30.0,
+    days: Annotated[
+        float, typer.Option(help="how far to go back the first time, in days", min=0.01, max=10_000)
+    ] = 30.0,
     session_gap: Annotated[float, typer.Option(help="a pause of more seconds ends a session", min=1.0)] = 900.0,
-    collector: Annotated[str, typer.Option(help="address of the collector")] = "http://localhost:8090",
+    collector: Annotated[
+        str, typer.Option(help="address of the collector", callback=_address)
+    ] = "http://localhost:8090",
     user: Annotated[
         str | None,
         typer.Option(

@@ -54,6 +54,13 @@ def test_every_command_says_what_it_does(command: str) -> None:
     assert len(text) > 200
 
 
+@pytest.mark.parametrize("option", ["--days=1e9", "--server=localhost:5600", "--collector=localhost:8090"])
+def test_a_bridge_with_wrong_arguments_reads_nothing(option: str) -> None:
+    result = run("bridge", "activitywatch", "--file=no-such-file", option)
+
+    assert (result.exit_code, option.partition("=")[0] in result.output) == (2, True)
+
+
 def test_nobody_is_erased_without_being_asked_for() -> None:
     result = run("users", "erase", "ann")
 
