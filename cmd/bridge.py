@@ -49,7 +49,7 @@ def activitywatch(
     days: Annotated[
         float, typer.Option(help="how far to go back the first time, in days", min=0.01, max=10_000)
     ] = 30.0,
-    session_gap: Annotated[float, typer.Option(help="a pause of more seconds ends a session", min=1.0)] = 900.0,
+    session_gap: Annotated[float, typer.Option(help="a pause of more seconds ends a session", min=60.0)] = 900.0,
     collector: Annotated[
         str, typer.Option(help="address of the collector", callback=_address)
     ] = "http://localhost:8090",

@@ -29,7 +29,7 @@ def messages_of(session: Sequence[Span], user: str, host: str, zone: ZoneInfo) -
     """The session's spans with the contract's fields.
 
     The session's number is 1000 + the minute of the day at which it began: the same however often it is made, and
-    not one of the app's, which count from 1.
+    not one of the app's, which count from 1. An hour that comes twice counts from 24 on the second time.
     """
     begun = datetime.fromtimestamp(session[0].start, zone)
     last, origin = session[-1], hashlib.blake2b(f"{user}\n{host}".encode(), digest_size=8).hexdigest()
@@ -41,7 +41,7 @@ def messages_of(session: Sequence[Span], user: str, host: str, zone: ZoneInfo) -
             "url": span.url,
             "duration": round(span.seconds, 3),
             "timestamp": span.start,
-            "session": _FIRST_SESSION + begun.hour * 60 + begun.minute,
+            "session": _FIRST_SESSION + (begun.hour + 24 * begun.fold) * 60 + begun.minute,
             "sessionDate": begun.date().isoformat(),
             "sessionMinutes": round((last.end - session[0].start) / 60),
             "isEnd": span is last,

@@ -1,10 +1,14 @@
 """Windows, presence and tabs of another tracker as spans, and spans as sessions."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domains.bridge.activity import Interval, Recorded, Recording, Span, sessions_of, spans_of
+from infrastructure.activitywatch.posting import messages_of
 
 ALWAYS = Interval(0, 1000)
 
@@ -122,6 +126,14 @@ def test_a_pause_ends_a_session() -> None:
 
     assert list(sessions_of(spans, 60)) == [spans[:2], spans[2:]]
     assert list(sessions_of([], 60)) == []
+
+
+def test_sessions_of_a_day_have_numbers_of_their_own_also_where_an_hour_comes_twice() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    midnight = datetime(2025, 10, 26, tzinfo=zone).timestamp()  # of a day of 25 hours
+    sessions = sessions_of((span(midnight + 61 * i, midnight + 61 * i + 0.5) for i in range(1475)), 60)
+
+    assert len({messages_of(it, "ann", "pc", zone)[0]["session"] for it in sessions}) == 1475
 
 
 _events = st.lists(st.tuples(st.integers(0, 900), st.integers(0, 90)), max_size=30)

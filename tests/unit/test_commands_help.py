@@ -54,7 +54,9 @@ def test_every_command_says_what_it_does(command: str) -> None:
     assert len(text) > 200
 
 
-@pytest.mark.parametrize("option", ["--days=1e9", "--server=localhost:5600", "--collector=localhost:8090"])
+@pytest.mark.parametrize(
+    "option", ["--days=1e9", "--session-gap=59", "--server=localhost:5600", "--collector=localhost:8090"]
+)
 def test_a_bridge_with_wrong_arguments_reads_nothing(option: str) -> None:
     result = run("bridge", "activitywatch", "--file=no-such-file", option)
 
