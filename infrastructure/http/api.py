@@ -34,6 +34,7 @@ from domains.pomodoro.correcting import Corrections
 from domains.pomodoro.pattern_preview import PatternPreview
 from domains.siteProfile.crawl import SiteCrawl
 from domains.siteProfile.ports import SiteProfileRepositoryPort
+from infrastructure.collector.tokens import tokens_of
 from infrastructure.http import schemas
 from infrastructure.http.analytics import AnalyticsApi
 from infrastructure.http.cards import CardApi
@@ -86,7 +87,7 @@ class Api:
     ) -> None:
         self.live = Live(state)
         self.peers = Peers(settings)
-        self._guard = Guard(admin_tokens(settings), self.peers.address_of, audit)
+        self._guard = Guard(admin_tokens(settings), tokens_of(settings), self.peers.address_of, audit)
         self.dead_letters = DeadLetterApi(dead_letters, parser, streams, self._guard)
         self.cards = CardApi(settings, cards, card_runs, self._guard, self._today)
         self.corrections = CorrectionApi(
@@ -126,9 +127,11 @@ class Api:
         return labels(query.lang, str(self._settings.zone))
 
     async def access(self, request: web.Request) -> schemas.Access:
-        if not self._guard.has_token:
-            return schemas.Access(changes="off")
-        return schemas.Access(changes="open" if self._guard.admits(request) else "locked")
+        return schemas.Access(
+            changes="open" if self._guard.admits(request) else "locked" if self._guard.has_token else "off",
+            user=self._guard.user_of(request),
+            users_have_tokens=self._guard.users_have_tokens,
+        )
 
     # Boards
 
@@ -261,7 +264,7 @@ class Api:
                 schemas.Labels, schemas.LabelQuery,
             ),
             Endpoint(
-                "GET", "/api/access", self.access, "Whether changes are possible, and the token given is right",
+                "GET", "/api/access", self.access, "Whether changes are possible, and whose the given token is",
                 schemas.Access, access="more",
             ),
             Endpoint(

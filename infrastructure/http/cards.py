@@ -18,12 +18,11 @@ from infrastructure.cards.page import page_of
 from infrastructure.cards.slack import slack_message_of
 from infrastructure.cards.text import text_of
 from infrastructure.cards.words import Language
-from infrastructure.collector.tokens import Tokens
 from infrastructure.http import schemas
 from infrastructure.http.endpoint import Endpoint, json_response
 from infrastructure.http.guard import Guard
 from infrastructure.http.page import POLICY
-from infrastructure.settings import Settings, admin_tokens, names_of
+from infrastructure.settings import Settings, admin_tokens
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _RENDERED: dict[str, Callable[[Any, Any], dict[str, Any]]] = {
@@ -39,8 +38,6 @@ class CardApi:
     def __init__(
         self, settings: Settings, cards: FocusCards, runs: CardRuns, guard: Guard, today: Callable[[], date]
     ) -> None:
-        key = settings.collect_token_key
-        self._tokens = Tokens(names_of(key.get_secret_value()) if key else [])
         self._cards = cards
         self._runs = runs
         self._guard = guard
@@ -126,8 +123,7 @@ class CardApi:
 
     def require(self, request: web.Request, user: str) -> None:
         """Raises 401 or 403 unless the request may see what is the user's own."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._tokens and (owner := self._tokens.user_of(token.strip())) is not None:
+        if (owner := self._guard.user_of(request)) is not None:
             if owner != user:
                 raise web.HTTPForbidden(text="this is another user's")
             return

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from domains.operations.ports import AuditPort
+from infrastructure.collector.tokens import Tokens
 
 _FREE_TRIES = 3
 _LONGEST_SECONDS = 300.0
@@ -20,8 +21,11 @@ _REMOTES = 10_000
 class Guard:
     """Slows down guessing: after a few wrong tokens, an address has to wait for a time that doubles."""
 
-    def __init__(self, tokens: Mapping[str, str], address_of: Callable[[web.Request], str], audit: AuditPort) -> None:
-        """`tokens` by the names of their owners."""
+    def __init__(
+        self, tokens: Mapping[str, str], users: Tokens, address_of: Callable[[web.Request], str], audit: AuditPort
+    ) -> None:
+        """`tokens` by the names of their owners; `users` are those with which users may see what is their own."""
+        self._users = users
         self._tokens = {name: token.encode() for name, token in tokens.items()}
         self._audit = audit
         self._address_of = address_of
@@ -32,9 +36,21 @@ class Guard:
     def has_token(self) -> bool:
         return bool(self._tokens)
 
+    @property
+    def users_have_tokens(self) -> bool:
+        return bool(self._users)
+
+    def user_of(self, request: web.Request) -> str | None:
+        """The user whose own token the request has."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return self._users.user_of(token.strip()) if scheme.lower() == "bearer" else None
+
     def admits(self, request: web.Request) -> bool:
-        """Whether the request has the token. A wrong token raises 401 or 429; it does not count as anonymous."""
-        if "Authorization" not in request.headers or not self._tokens:
+        """Whether the request has the token. A wrong token raises 401 or 429; it does not count as anonymous.
+
+        A user's own token does: it is not wrong, and there is more to see only of what is theirs.
+        """
+        if "Authorization" not in request.headers or not self._tokens or self.user_of(request) is not None:
             return False
         remote = self._address_of(request)
         self._refuse_while_slowed(remote)

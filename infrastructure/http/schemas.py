@@ -210,6 +210,8 @@ class Access(Document):
     changes: Literal["off", "locked", "open"] = Field(
         description="off: there is no ADMIN_TOKEN; locked: it is needed; open: it was given"
     )
+    user: str | None = Field(description="whose own token was given; what is theirs can be seen with it")
+    users_have_tokens: bool = Field(description="COLLECT_TOKEN_KEY is set")
 
 
 # Boards

@@ -73,6 +73,17 @@ async def test_a_card_is_for_its_user_and_for_administrators(
     assert (await client.get(path, headers=headers)).status == status
 
 
+async def test_a_users_own_token_is_known_and_is_no_wrong_one(client: TestClient) -> None:
+    for _ in range(4):
+        told = await client.get("/api/access", headers=bearer(Tokens([KEY]).token_for("mina")))
+        assert await told.json() == {"changes": "locked", "user": "mina", "usersHaveTokens": True}
+        assert (await client.get("/api/dead-letters", headers=bearer(Tokens([KEY]).token_for("mina")))).status == 200
+
+    assert (await (await client.get("/api/access", headers=bearer(ADMIN))).json())["changes"] == "open"
+    refused = await client.post("/api/tasks", json={}, headers=bearer(Tokens([KEY]).token_for("mina")))
+    assert refused.status == 401
+
+
 async def test_on_ones_own_machine_all_cards_are_ones_own(own_machine: TestClient) -> None:
     found = await own_machine.get(CARD)
     assert (found.status, (await found.json())["focus_seconds"]) == (200, CARDS[1]["focus_seconds"])

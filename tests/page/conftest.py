@@ -76,6 +76,12 @@ def admin_token() -> str | None:
     return TOKEN
 
 
+@pytest.fixture
+def token_key() -> str | None:
+    """COLLECT_TOKEN_KEY."""
+    return None
+
+
 @asynccontextmanager
 async def _page(context: BrowserContext, pipeline: Pipeline, address: str) -> AsyncIterator[Console]:
     page = await context.new_page()
@@ -92,10 +98,12 @@ async def shut_console(
     pipeline_on,  # type: ignore[no-untyped-def]  # noqa: F811
     settings: Settings,
     admin_token: str | None,
+    token_key: str | None,
 ) -> AsyncIterator[Console]:
     """The door is the test's to open."""
     port = free_port()
-    chosen = load_settings(**settings.model_dump(exclude_unset=True), http_port=port, admin_token=admin_token)
+    secrets = {"admin_token": admin_token, "collect_token_key": token_key}
+    chosen = load_settings(**settings.model_dump(exclude_unset=True), http_port=port, **secrets)
     async with (
         pipeline_on(chosen) as pipeline,
         _page(context, pipeline, f"http://127.0.0.1:{port}/") as console,

@@ -22,6 +22,7 @@ from domains.siteProfile.model import (
     VisitOutcome,
 )
 from domains.workQueue.model import QueueFigures
+from infrastructure.collector.tokens import Tokens
 from infrastructure.composition.container import drain_cards, task_runner
 from infrastructure.observing.collector_metrics import CollectorMetrics
 from infrastructure.observing.metrics import values_of
@@ -279,6 +280,28 @@ async def test_a_link_to_a_users_page_leads_to_where_it_can_be_unlocked(console:
 
     assert console.page.url == console.address + "users?user=user+1&date=2025-09-02"
     assert await console.page.input_value("#user-id") == "user 1"
+
+
+@pytest.mark.parametrize("admin_token", [TOKEN, None])
+@pytest.mark.parametrize("token_key", ["a key for the tokens of clients"])
+async def test_a_user_sees_their_page_with_their_own_token(
+    console: Console, admin_token: str | None, token_key: str
+) -> None:
+    await console.pipeline.process(message(userId="user-1", duration="600"))
+    await console.open("users?user=user-1&date=2025-09-02")
+    await unlock(console, "no such token")
+    await console.until("#token-error", "This is not the token.")
+    await console.page.fill("#token", Tokens([token_key]).token_for("user-1"))
+    await console.page.keyboard.press("Enter")
+    await console.page.wait_for_selector("#unlock:text-is('Lock')")
+    await console.until("#user-card .figure", "10 min")
+    await console.page.click("nav >> text=Dead letters")
+    await console.until(
+        "#letters-title ~ .caption", "Only administrators" if admin_token else "ADMIN_TOKEN is not set"
+    )
+
+    await console.page.click("#unlock")
+    await console.page.wait_for_selector("#unlock:text-is('Unlock')")
 
 
 async def test_a_users_day_is_shown_to_who_may_see_it(console: Console) -> None:

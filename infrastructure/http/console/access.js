@@ -1,31 +1,36 @@
-// The token that changes want, and the changes.
+// The token that changes and users' pages want, and the changes.
 
 import { TOKEN, ask } from "./api.js";
 import { $, make, say, tell } from "./elements.js";
 import { show } from "./router.js";
 import { t } from "./texts.js";
 
-let access = "off";
+let access = { changes: "off" };
 
-export const isOpen = () => access === "open";
+export const isOpen = () => access.changes === "open";
+
+/** Whether a token was given, of an administrator or a user. */
+const isRight = ({ changes, user }) => changes === "open" || user != null;
 
 /** Asks whether the token, where there is one, is still right, and shows what follows from it. */
 export async function refreshAccess() {
   try {
-    access = (await ask("/api/access")).changes;
+    access = await ask("/api/access");
   } catch (error) {
     if (error.status !== 401) return;
     sessionStorage.removeItem(TOKEN);
-    access = "locked";
+    access = { changes: "locked" };
   }
-  $("unlock").hidden = access === "off";
-  say("unlock", t(access === "open" ? "lock" : "unlock"));
-  for (const note of document.querySelectorAll(".locked-note")) note.textContent = t(`locked.${access}`);
+  const { changes, user, usersHaveTokens } = access;
+  $("unlock").hidden = changes === "off" && !usersHaveTokens;
+  say("unlock", t(isRight(access) ? "lock" : "unlock"));
+  const why = t(`locked.${user && changes === "locked" ? "user" : changes}`);
+  for (const note of document.querySelectorAll(".locked-note")) note.textContent = why;
   show();
 }
 
 export function toggleLock() {
-  if (access !== "open") {
+  if (!isRight(access)) {
     say("token-error", "");
     $("token-dialog").showModal();
     return;
@@ -37,7 +42,7 @@ export function toggleLock() {
 export async function unlock(event) {
   event.preventDefault();
   try {
-    await ask("/api/access", { token: $("token").value });
+    if (!isRight(await ask("/api/access", { token: $("token").value }))) return say("token-error", t("token.wrong"));
   } catch (error) {
     say("token-error", error.status === 401 ? t("token.wrong") : error.message);
     return;
