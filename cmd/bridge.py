@@ -94,7 +94,8 @@ def activitywatch(
                 fail("there are no recordings of windows" + (f" of {host}" if host else ""), 1)
             client = None if dry_run else posting.CollectorClient(session, collector, token)
             noted = posting.Progress(settings.data_dir / "bridge-activitywatch.json")
-            made = bridge.Bridge(client, noted, user or _user_of(token), settings.zone, session_gap)
+            user_id, longest = user or _user_of(token), settings.max_duration
+            made = bridge.Bridge(client, noted, user_id, settings.zone, session_gap, longest)
             _show(await _bridged(made, sources, as_json), dry_run, as_json)
 
     run(work)

@@ -64,6 +64,15 @@ def spans_of(recording: Recording, within: Interval) -> list[Span]:
     return _joined(pieces)
 
 
+def cut(spans: Iterable[Span], longest: float) -> Iterator[Span]:
+    """The spans in pieces of at most `longest` seconds."""
+    for span in spans:
+        while span.seconds > longest:
+            yield span._replace(end=span.start + longest)
+            span = span._replace(start=span.start + longest)
+        yield span
+
+
 def sessions_of(spans: Iterable[Span], gap: float) -> Iterator[list[Span]]:
     """Spans up to a pause of more than `gap` seconds are a session."""
     session: list[Span] = []

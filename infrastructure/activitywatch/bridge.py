@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from domains.bridge.activity import Interval, Recording, Span, sessions_of, spans_of
+from domains.bridge.activity import Interval, Recording, Span, cut, sessions_of, spans_of
 from infrastructure.activitywatch.posting import CollectorClient, Progress, batches_of, messages_of
 from infrastructure.activitywatch.recordings import ActivityWatchServer, read_export
 
@@ -57,16 +57,24 @@ class Bridged(NamedTuple):
 
 
 class Bridge:
-    """`collector` is None where nothing is to be posted. A pause of more than `gap` seconds ends a session."""
+    """`collector` is None where nothing is to be posted. A pause of more than `gap` seconds ends a session; no span
+    has more than `longest`."""
 
     def __init__(
-        self, collector: CollectorClient | None, progress: Progress, user: str, zone: ZoneInfo, gap: float
+        self,
+        collector: CollectorClient | None,
+        progress: Progress,
+        user: str,
+        zone: ZoneInfo,
+        gap: float,
+        longest: float = 86_400.0,
     ) -> None:
         self._collector = collector
         self._progress = progress
         self._user = user
         self._zone = zone
         self._gap = gap
+        self._longest = longest
 
     async def run(self, host: str, source: Source) -> AsyncIterator[Bridged]:
         """Posts what was left, then the sessions of a machine, and yields what is done so far.
@@ -84,7 +92,8 @@ class Bridge:
         while end < within.end:
             end = min(end + source.step, within.end)
             step = Interval(start, end)
-            sessions = list(sessions_of(spans_of(await source.read(step), step), self._gap))
+            pieces = cut(spans_of(await source.read(step), step), self._longest)
+            sessions = list(sessions_of(pieces, self._gap))
             if sessions and not (source.is_over and end == within.end) and sessions[-1][-1].end > end - self._gap:
                 sessions.pop()  # it may go on
             if sessions:

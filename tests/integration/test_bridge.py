@@ -207,6 +207,19 @@ def test_the_url_of_a_private_window_is_not_posted(tmp_path: Path) -> None:
     assert [it.url for it in read_export(path)["vm"].windows] == [""]
 
 
+async def test_a_span_longer_than_the_pipeline_takes_is_cut(tmp_path: Path) -> None:
+    buckets = {"w": bucket("currentwindow", "vm", event(0, 108_000, app="Code", title="main.py"))}
+    (tmp_path / "export.json").write_text(json.dumps({"buckets": buckets}))
+    async with served(tmp_path / "log", max_event=16_384) as place:
+        await run(tmp_path, place, sources_of_file(tmp_path / "export.json"))
+        spans = posted(place)
+
+    assert [(it["timestamp"] - BEGUN, it["duration"], it["isEnd"]) for it in spans] == [
+        (0.0, 86_400.0, False),
+        (86_400.0, 21_600.0, True),
+    ]
+
+
 async def test_half_a_surrogate_pair_in_a_title_is_a_question_mark(tmp_path: Path) -> None:
     buckets = {"w": bucket("currentwindow", "vm", event(0, 9, app="Code", title="\ud83d \U0001f600 \\ud83d"))}
     (tmp_path / "export.json").write_text(json.dumps({"buckets": buckets}))
