@@ -1,5 +1,6 @@
 """Bodies of posts as events, and events as entries of the activity stream."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,19 +27,31 @@ _array = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, Any])
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_SURROGATE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u(?i:(d[89ab]..\\ud[c-f])|d[89a-f][\da-f]{2})", re.DOTALL)
+"""The escape of a surrogate. Group 2: of a pair."""
 
 
 def split(form: Form, body: bytes, max_event: int = 2**31) -> list[Event]:
-    """The events of a body. Raises BodyError, and TooLarge if one of them has more than `max_event` bytes."""
-    if form is Form.LINES:
-        return [_event(n, it, max_event, "line", n + 1) for n, it in enumerate(body.split(b"\n")) if it.strip()]
-    if is_single(form, body):
-        return [_event(0, body, max_event, "", 0)]
+    """The events of a body. Raises BodyError, and TooLarge if one of them has more than `max_event` bytes.
+
+    Half a surrogate pair, as of a title that is cut off within an emoji, becomes "?", as Spring has it: it is no text,
+    and few readers of the archive would take it.
+    """
     try:
-        items = _array.decode(body)
-    except _UNREADABLE as error:
-        raise BodyError(f"{_line(body, error)}{error}") from None
-    return [_event(n, bytes(item), max_event, "item", n) for n, item in enumerate(items)]
+        if form is Form.LINES:
+            return [_event(n, it, max_event, "line", n + 1) for n, it in enumerate(body.split(b"\n")) if it.strip()]
+        if is_single(form, body):
+            return [_event(0, body, max_event, "", 0)]
+        try:
+            items = _array.decode(body)
+        except _UNREADABLE as error:
+            raise BodyError(f"{_line(body, error)}{error}") from None
+        return [_event(n, bytes(item), max_event, "item", n) for n, item in enumerate(items)]
+    except BodyError:
+        mended = _SURROGATE.sub(lambda found: found[0] if found[2] else found[1] + rb"\u003f", body)
+        if mended == body:
+            raise
+        return split(form, mended, max_event)
 
 
 def is_single(form: Form, body: bytes) -> bool:
@@ -53,7 +66,8 @@ def _event(number: int, raw: bytes, max_event: int, part: str, shown: int) -> Ev
         given = _object.decode(raw)
     except _UNREADABLE as error:
         where = f"{part} {shown}: " if part else _line(raw, error) or "the body: "
-        raise BodyError(f"{where}{error}") from None
+        text = "a text is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise BodyError(f"{where}{text}") from None
     own_id = given.get("eventId")
     if own_id is not None and not (isinstance(own_id, str) and 0 < len(own_id) <= LONGEST_ID):
         raise BodyError(f"{_where(part, shown)}: eventId must be a text of 1 to {LONGEST_ID} characters")
@@ -96,7 +110,7 @@ def stream_fields(place: str, source: str, event: Event, id_: str) -> dict[str, 
     What breaks the contract is left as it is: the pipeline makes a dead letter of it.
     """
     given = {name: it for name, it in event.given.items() if name in _OF_CLIENTS and it is not None}
-    try:  # text of JSON has no lone surrogates
+    try:  # text has no lone surrogates here
         fields = {name: it if isinstance(it, str) else spelled(name, it) for name, it in given.items()}
     except (MessageSpellingError, ValueError):  # a list, an object, or a number that no double holds
         raws = _raw_object.decode(event.raw)

@@ -20,9 +20,11 @@ from domains.collector.ports import CollectorObserver
 from domains.collector.service import Bounds, Collector
 from domains.kernel.resilience import cancel_all
 from infrastructure.collector.http import Door, DoorOptions
+from infrastructure.collector.sealing import seal_records
 from infrastructure.collector.span_log import SegmentedSpanLog
 from infrastructure.collector.tokens import Tokens
 from infrastructure.memory.collector import InMemorySpanPublisher
+from infrastructure.replay.archived_spans import lines_of
 
 JSON = {"Content-Type": "application/json"}
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -102,6 +104,33 @@ async def test_compressed_bodies_are_inflated_and_bounded(place: Place, encoding
 
 
 @pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        (rb"\ud83d x", "? x"),
+        (rb"x \ude00", "x ?"),
+        (rb"\uD83D\uD83D\uDE00\uDE00", "?😀?"),
+        (rb"\\ud83d \\\ud83d\n", "\\ud83d \\?\n"),
+        (rb"\\ud83d\ude00", "\\ud83d?"),
+    ],
+)
+async def test_half_a_surrogate_pair_is_a_question_mark_as_spring_has_it(
+    place: Place, title: bytes, text: str
+) -> None:
+    """JSON.stringify and Python's json write it. Its neighbours are as they came."""
+    event = b'{"title":"%b"}' % title
+    bodies = [(event, JSON), (b'[{"n":1}, %b]' % event, JSON), (b'{"n":1}\n%b' % event, LINES)]
+    for body, headers in bodies:
+        assert (await place.post(body, headers)).status == 202
+    records = [*place.collector.log.recent(2**30)]  # type: ignore[attr-defined]
+    sealed = seal_records("one", 1, records, 0)
+
+    assert place.bodies() == [body for body, _ in bodies]
+    lines = [bytes(line.event) for _, line, _ in lines_of("", sealed.data)]
+    assert [it.get("title") for it in map(json.loads, lines)] == [text, None, text, None, text]
+    assert lines[1] == b'{"n":1}'
+
+
+@pytest.mark.parametrize(
     ("body", "headers", "status", "text"),
     [
         (b"{", JSON, 400, "truncated"),
@@ -112,7 +141,8 @@ async def test_compressed_bodies_are_inflated_and_bounded(place: Place, encoding
         (b'[{"a":1},7]', JSON, 400, "item 1"),
         (b'{"eventId":7}', JSON, 400, "eventId"),
         (b'{"eventId":""}', JSON, 400, "eventId"),
-        (b'{"title":"\\ud800"}', JSON, 400, "truncated"),
+        (b'{"a":1}\n{"title":"\xff"}', LINES, 400, "line 2: a text is not UTF-8"),
+        (b'{"title":"\\ud83d"}{', JSON, 400, "trailing"),
         (b'{"a":' + b"[" * 250 + b"1e999" + b"]" * 250 + b"}", JSON, 400, "range"),
         (b"{}", {"Content-Type": "text/plain"}, 415, "Content-Type"),
         (b"{}", JSON | {"Content-Encoding": "br"}, 415, "Content-Encoding"),
