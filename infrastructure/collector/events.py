@@ -34,7 +34,7 @@ _SURROGATE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u(?i:(d[89ab]..\\ud[c-f])|d[89a-f
 def split(form: Form, body: bytes, max_event: int = 2**31) -> list[Event]:
     """The events of a body. Raises BodyError, and TooLarge if one of them has more than `max_event` bytes.
 
-    Half a surrogate pair, as of a title that is cut off within an emoji, becomes "?", as Spring has it: it is no text,
+    Half a surrogate pair, as of a title that is cut off within an emoji, is "?", as Spring has it: no text has it,
     and few readers of the archive would take it.
     """
     try:
