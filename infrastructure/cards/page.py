@@ -61,11 +61,10 @@ def _links(user: str, day: date, lang: Language) -> str:
 def _timeline(card: Document, number: dict[str, int], lang: Language) -> str:
     if not card["timeline"]:
         return f"<p>{word(lang, 'nothing')}</p>"
-    begins = datetime.fromisoformat(card["timeline"][0]["starts"])
-    midnight = begins.replace(hour=0, minute=0, second=0)
     parts = []
     for strip in card["timeline"]:
-        begun = (datetime.fromisoformat(strip["starts"]) - midnight).total_seconds()
+        at = datetime.fromisoformat(strip["starts"])
+        begun = at.hour * 3600 + at.minute * 60 + at.second  # by the clock, also on a day of 23 or 25 hours
         said = f"{strip['starts'][11:16]} {strip['category']} {duration(strip['seconds'], lang)}"
         x, width = begun / _DAY_SECONDS * _WIDTH, max(1.0, strip["seconds"] / _DAY_SECONDS * _WIDTH)
         hue = _hue(number.get(strip["category"], _HUES))

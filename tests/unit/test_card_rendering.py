@@ -125,6 +125,13 @@ def test_when_it_was_made_is_said_with_the_zone(lang: Lang, said: str) -> None:
     assert f"<footer>{said}</footer>" in page_of(CARDS[0], week, week, date(2025, 9, 7), lang)
 
 
+def test_strips_stand_under_their_hours_where_the_clocks_go_back() -> None:
+    starts = ["2025-11-02T00:30:00-04:00", "2025-11-02T12:00:00-05:00", "2025-11-02T23:20:00-05:00"]
+    strips = [{"category": "SNS", "starts": it, "seconds": 600.0} for it in starts]
+    page = page_of(CARDS[0] | {"timeline": strips}, CARDS[1], CARDS[1], date(2025, 11, 2), "en")
+    assert re.findall(r' x="([\d.]+)" width="6.7"', page) == ["20.0", "480.0", "933.3"]
+
+
 def test_the_page_of_a_user_says_what_its_figures_are_of() -> None:
     day, week, *_ = CARDS
     page = re.sub(r"<[^>]*>", "", page_of(day | {"focus_seconds": 60.0}, week, week, date(2025, 9, 7), "en"))
