@@ -121,6 +121,11 @@ async def _harden(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault(name, value)
 
 
+def _any_name(path: str) -> str:
+    """The path as a route whose parts may have braces: aiohttp's own pattern takes none."""
+    return path.replace("}", ":[^/]+}")
+
+
 def make_app(state: PipelineHealth, api: Api) -> web.Application:
     @web.middleware
     async def ours_alone(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -154,9 +159,9 @@ def make_app(state: PipelineHealth, api: Api) -> web.Application:
     beside["/users/{userId}"] = api.cards.page
     beside["/analytics/page"] = api.analytics.page
     for path, handler in beside.items():
-        app.router.add_get(path, bounded(handler))
+        app.router.add_get(_any_name(path), bounded(handler))
     for operation in operations:
-        app.router.add_route(operation.method, operation.path, serving(operation, api))
+        app.router.add_route(operation.method, _any_name(operation.path), serving(operation, api))
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(api.live.end)
     return app

@@ -121,6 +121,11 @@ async def test_a_user_may_have_any_name(client: TestClient) -> None:
     assert (await found.json())["user"] == "김민수"
 
 
+@pytest.mark.parametrize("path", ["/api/users/{}/card", "/users/{}", "/api/boards/work/users/{}"])
+async def test_a_user_may_have_braces_in_their_name(client: TestClient, path: str) -> None:
+    assert (await client.get(path.format("a%7Bb%7D%2Fc"), headers=bearer(ADMIN))).status == 200
+
+
 async def test_a_run_can_be_seen_as_it_goes(settings: Settings) -> None:
     async with (
         running_container(settings.model_copy(update={"claim_idle_ms": 60_000})) as container,
