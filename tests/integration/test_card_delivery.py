@@ -84,6 +84,13 @@ async def test_a_users_own_token_is_known_and_is_no_wrong_one(client: TestClient
     assert refused.status == 401
 
 
+@pytest.mark.parametrize("path", ["/api/users/mina/card", "/api/users/mina/day", "/users/mina"])
+@pytest.mark.parametrize("day", ["1970-12-31", "9000-01-01"])
+async def test_a_day_outside_the_years_of_cards_is_refused_in_words(client: TestClient, path: str, day: str) -> None:
+    refused = await client.get(path, params={"date": day}, headers=bearer(ADMIN))
+    assert (refused.status, "cards are from 1971 to 8999" in await refused.text()) == (400, True)
+
+
 async def test_on_ones_own_machine_all_cards_are_ones_own(own_machine: TestClient) -> None:
     found = await own_machine.get(CARD)
     assert (found.status, (await found.json())["focus_seconds"]) == (200, CARDS[1]["focus_seconds"])

@@ -304,6 +304,12 @@ async def test_a_user_sees_their_page_with_their_own_token(
     await console.page.wait_for_selector("#unlock:text-is('Unlock')")
 
 
+async def test_a_users_day_outside_the_years_says_which_there_are(console: Console) -> None:
+    await console.open("users?user=user-1&date=1960-01-01")
+    await unlock(console)
+    await console.until("#user-problem", "There are cards of days from 1971 to 8999")
+
+
 async def test_a_users_day_is_shown_to_who_may_see_it(console: Console) -> None:
     await console.pipeline.process(message(userId="user-1", duration="600"))
     await console.open("users?user=user-1&date=2025-09-02")

@@ -29,7 +29,8 @@ async function showUser(given) {
     const link = make("a", { href: `/boards?${day}`, "data-page-link": true }, t("users.windows"));
     if (!$("user-problem").querySelector("a")?.href.endsWith(`?${day}`)) $("user-problem").replaceChildren(link);
   } catch (error) {
-    if (mine === asked) show([401, 403].includes(error.status) ? empty(t("users.refused")) : failed(error));
+    const why = { 400: "users.years", 401: "users.refused", 403: "users.refused" }[error.status];
+    if (mine === asked) show(why ? empty(t(why)) : failed(error));
   }
 }
 
