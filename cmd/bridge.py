@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infrastructure.observing.readable import counted
+from infrastructure.observing.readable import counted, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
 
     from infrastructure.activitywatch.bridge import Bridge, Bridged, Source
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_NOTHING = "there are no windows, or their session may still go on"
 
 
 def _address(value: str) -> str:
@@ -46,9 +49,7 @@ def activitywatch(
         typer.Option(help="that server's api_key, if it has one", envvar="ACTIVITYWATCH_KEY", show_envvar=True),
     ] = None,
     host: Annotated[str | None, typer.Option(help="only the recordings of this machine")] = None,
-    days: Annotated[
-        float, typer.Option(help="how far to go back the first time, in days", min=0.01, max=10_000)
-    ] = 30.0,
+    days: Annotated[float, typer.Option(help="how far to go back, in days", min=0.01, max=10_000)] = 30.0,
     session_gap: Annotated[float, typer.Option(help="a pause of more seconds ends a session", min=60.0)] = 900.0,
     collector: Annotated[
         str, typer.Option(help="address of the collector", callback=_address)
@@ -67,8 +68,9 @@ def activitywatch(
 ) -> None:
     """Posts the windows that ActivityWatch recorded while somebody was there, with the URLs of browser tabs.
 
-    It goes on where it stopped the last time (noted in DATA_DIR), so it can be run again and again. A session is over
-    when nobody was there for --session-gap seconds; the one that may still go on waits for the next run.
+    It notes in DATA_DIR which times are posted, and posts what there is of others, later or earlier, so it can be run
+    again and again. A session is over when nobody was there for --session-gap seconds; the one that may still go on
+    waits for the next run.
 
     Exit codes: 0 done, 1 a server does not answer or refuses, 2 wrong arguments.
     """
@@ -96,7 +98,7 @@ def activitywatch(
             noted = posting.Progress(settings.data_dir / "bridge-activitywatch.json")
             user_id, longest = user or _user_of(token), settings.max_duration
             made = bridge.Bridge(client, noted, user_id, settings.zone, session_gap, longest)
-            _show(await _bridged(made, sources, as_json), dry_run, as_json)
+            _show(await _bridged(made, sources, as_json), dry_run, as_json, settings.zone)
 
     run(work)
 
@@ -118,12 +120,16 @@ async def _bridged(bridge: Bridge, sources: Mapping[str, Source], as_json: bool)
     return done
 
 
-def _show(done: dict[str, Bridged], dry_run: bool, as_json: bool) -> None:
+def _show(done: dict[str, Bridged], dry_run: bool, as_json: bool, zone: ZoneInfo) -> None:
     if as_json:
         print_json({"dryRun": dry_run, "hosts": {name: it._asdict() for name, it in done.items()}})
         return
     verb = "would be posted" if dry_run else "posted"
     for name, it in done.items():
+        if not it.spans:
+            why = f"everything up to {local_time(it.until, zone)} is posted already" if it.until else _NOTHING
+            say(f"{name}: nothing to post: {why}")
+            continue
         spans, sessions = counted(it.spans, "span"), counted(it.sessions, "session")
         say(f"{name}: {spans} in {sessions} {verb}, {it.seconds / 3600:.1f} h in all")
 

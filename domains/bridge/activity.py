@@ -56,7 +56,7 @@ def spans_of(recording: Recording, within: Interval) -> list[Span]:
     """
     windows: Iterable[Recorded] = continued(recording.windows)
     if recording.present is not None:
-        windows = _present(windows, _united(recording.present))
+        windows = _present(windows, united(recording.present))
     tabs = {browser: continued(found) for browser, found in recording.tabs.items()}
     pieces = [
         piece for window in _clipped(windows, within) for piece in _with_urls(window, tabs_of(window.name, tabs))
@@ -117,7 +117,8 @@ def _apart(ordered: Sequence[Recorded]) -> Iterator[Recorded]:
             begun.append(each)
 
 
-def _united(intervals: Iterable[Interval]) -> list[Interval]:
+def united(intervals: Iterable[Interval]) -> list[Interval]:
+    """In their order and apart."""
     united: list[Interval] = []
     for each in sorted(intervals):
         if united and each.start <= united[-1].end:
@@ -125,6 +126,15 @@ def _united(intervals: Iterable[Interval]) -> list[Interval]:
         else:
             united.append(each)
     return united
+
+
+def missing(within: Interval, covered: Iterable[Interval]) -> Iterator[Interval]:
+    """What of `within` none of `covered` covers; they are in their order and apart."""
+    start = within.start
+    for each in [*covered, Interval(within.end, within.end)]:
+        if start < (end := min(each.start, within.end)):
+            yield Interval(start, end)
+        start = max(start, each.end)
 
 
 def _present(windows: Iterable[Recorded], present: Sequence[Interval]) -> Iterator[Recorded]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from domains.bridge.activity import Interval, Recording, Span, cut, sessions_of, spans_of
+from domains.bridge.activity import Interval, Recording, Span, cut, missing, sessions_of, spans_of
 from infrastructure.activitywatch.posting import CollectorClient, Progress, batches_of, messages_of
 from infrastructure.activitywatch.recordings import ActivityWatchServer, read_export
 
@@ -48,12 +48,12 @@ async def sources_of_server(server: ActivityWatchServer, within: Interval) -> di
 
 
 class Bridged(NamedTuple):
-    """`until` is a Unix time; `seconds` are those of all spans."""
+    """`until` is the Unix time up to which all is posted, None if nothing is; `seconds` are those of all spans."""
 
     spans: int
     sessions: int
     seconds: float
-    until: float
+    until: float | None
 
 
 class Bridge:
@@ -77,38 +77,46 @@ class Bridge:
         self._longest = longest
 
     async def run(self, host: str, source: Source) -> AsyncIterator[Bridged]:
-        """Posts what was left, then the sessions of a machine, and yields what is done so far.
+        """Posts what was left, then the sessions of a machine in the times that are not posted yet, and yields what
+        is done so far: at least once.
 
         Unless the recording is over, the last session waits until its pause is long enough.
         """
-        within, done = source.within, Bridged(0, 0, 0.0, source.within.start)
+        within, done = source.within, Bridged(0, 0, 0.0, None)
         async for body in self._post_left(host):
             spans = [json.loads(line) for line in body.splitlines()]
             sessions, seconds = sum(it["isEnd"] for it in spans), sum(it["duration"] for it in spans)
             done = Bridged(done.spans + len(spans), done.sessions + sessions, done.seconds + seconds, done.until)
             yield done
-        start = max(within.start, self._progress.until(self._user, host) or within.start)
-        end = start
-        while end < within.end:
-            end = min(end + source.step, within.end)
-            step = Interval(start, end)
-            pieces = cut(spans_of(await source.read(step), step), self._longest)
-            sessions = list(sessions_of(pieces, self._gap))
-            if sessions and not (source.is_over and end == within.end) and sessions[-1][-1].end > end - self._gap:
-                sessions.pop()  # it may go on
-            if sessions:
-                await self._post(host, sessions)
-                start = sessions[-1][-1].end
-                spans = [span for session in sessions for span in session]
-                seconds = done.seconds + sum(span.seconds for span in spans)
-                done = Bridged(done.spans + len(spans), done.sessions + len(sessions), seconds, start)
-            yield done
+        posted = self._progress.posted(self._user, host)
+        ends = (min(it.end, within.end) for it in posted if it.start < within.end)
+        done = done._replace(until=max(ends, default=None))
+        yield done
+        for gap in missing(within, posted):
+            start = end = gap.start
+            is_over = source.is_over or gap.end < within.end
+            while end < gap.end:
+                end = min(end + source.step, gap.end)
+                step = Interval(start, end)
+                pieces = cut(spans_of(await source.read(step), step), self._longest)
+                sessions = list(sessions_of(pieces, self._gap))
+                if sessions and not (is_over and end == gap.end) and sessions[-1][-1].end > end - self._gap:
+                    sessions.pop()  # it may go on
+                if sessions:
+                    last = sessions[-1][-1].end
+                    await self._post(host, sessions, Interval(start, last))
+                    start = last
+                    spans = [span for session in sessions for span in session]
+                    seconds = done.seconds + sum(span.seconds for span in spans)
+                    until = max(last, done.until or last)
+                    done = Bridged(done.spans + len(spans), done.sessions + len(sessions), seconds, until)
+                yield done
 
-    async def _post(self, host: str, sessions: list[list[Span]]) -> None:
+    async def _post(self, host: str, sessions: list[list[Span]], posted: Interval) -> None:
         if self._collector is None:
             return
         messages = (it for session in sessions for it in messages_of(session, self._user, host, self._zone))
-        self._progress.keep(self._user, host, batches_of(messages), sessions[-1][-1].end)
+        self._progress.keep(self._user, host, batches_of(messages), posted)
         async for _ in self._post_left(host):
             pass
 

@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
 
-from domains.bridge.activity import Span
+from domains.bridge.activity import Interval, Span, united
 from domains.kernel.errors import PipelineError
 from infrastructure.spring.message_parser import LONGEST_APP
 
@@ -91,7 +92,7 @@ def batches_of(messages: Iterable[dict[str, object]]) -> Iterator[bytes]:
 
 
 class Progress:
-    """Until when the recordings of a machine are posted for a user, and what is being posted, kept beside `path`.
+    """Of which times the recordings of a machine are posted for a user, and what is being posted, kept beside `path`.
 
     What is posted once more after an interruption are the same bytes, whatever the recordings say by then.
     """
@@ -99,24 +100,26 @@ class Progress:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def until(self, user: str, host: str) -> float | None:
-        return self._all().get(f"{user}@{host}")
+    def posted(self, user: str, host: str) -> list[Interval]:
+        """In their order and apart."""
+        found = self._all().get(f"{user}@{host}", [])
+        return [_interval(it) for it in (found if isinstance(found, list) else [found])]
 
-    def reached(self, user: str, host: str, until: float) -> None:
-        found = self._all() | {f"{user}@{host}": until}
+    def reached(self, user: str, host: str, posted: Interval) -> None:
+        found = self._all() | {f"{user}@{host}": united([*self.posted(user, host), posted])}
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         unfinished = self._path.with_suffix(".new")
         unfinished.touch(0o600)
         unfinished.write_text(json.dumps(found), encoding="utf-8")
         unfinished.replace(self._path)
 
-    def keep(self, user: str, host: str, bodies: Iterable[bytes], until: float) -> None:
+    def keep(self, user: str, host: str, bodies: Iterable[bytes], posted: Interval) -> None:
         """Keeps what is to be posted, all of it or nothing. Nothing else may be kept for them."""
         kept = self._kept(user, host)
         unfinished = kept.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True, mode=0o700)
-        (unfinished / "until").write_text(repr(until))
+        (unfinished / "until").write_text(json.dumps(posted))
         for number, body in enumerate(bodies):
             with (unfinished / f"{number:06}.jsonl").open("wb") as file:
                 file.write(body)
@@ -131,7 +134,7 @@ class Progress:
         """All that was kept, if anything was, is posted."""
         kept = self._kept(user, host)
         if kept.is_dir():
-            self.reached(user, host, float((kept / "until").read_text()))
+            self.reached(user, host, _interval(json.loads((kept / "until").read_text())))
             done = kept.with_suffix(".done")
             shutil.rmtree(done, ignore_errors=True)
             shutil.rmtree(kept.rename(done))
@@ -140,8 +143,13 @@ class Progress:
         digest = hashlib.blake2b(f"{user}@{host}".encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
         return self._path.with_name(f"{self._path.stem}-{digest}")
 
-    def _all(self) -> dict[str, float]:
+    def _all(self) -> dict[str, Any]:
         try:
             return dict(json.loads(self._path.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError):
             return {}
+
+
+def _interval(noted: Any) -> Interval:
+    """Earlier versions noted until when all was posted, and not since when."""
+    return Interval(*noted) if isinstance(noted, list) else Interval(0.0, noted)

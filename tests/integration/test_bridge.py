@@ -2,6 +2,7 @@
 
 import json
 import re
+from cmd.bridge import app
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 from aiohttp import web
+from typer.testing import CliRunner
 
 from domains.bridge.activity import Interval
 from infrastructure.activitywatch.bridge import Bridge, Bridged, Source, sources_of_file, sources_of_server
@@ -317,6 +319,87 @@ async def test_whichever_post_is_interrupted_each_second_counts_once(
     ]
     assert (left.spans, again.spans) == (5 - at, 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bridge.json", "log"]
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("comes", [False, True])
+async def test_history_before_what_is_posted_is_posted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, comes: bool
+) -> None:
+    """Also where it is interrupted, and where the first run has cut a window."""
+    monkeypatch.setattr("infrastructure.activitywatch.posting._BATCH_BYTES", 1)
+    async with served(tmp_path / "log", max_event=16_384) as place, activitywatch(recorded()) as server:
+        first = await run(tmp_path, place, await sources_of_server(server, Interval(BEGUN + 2500, BEGUN + 9000)))
+        sources = await sources_of_server(server, Interval(BEGUN - 86_400 * 20, BEGUN + 9100))
+        async with aiohttp.ClientSession() as session:
+            client = InterruptedClient(session, place.url, None)
+            client.at, client.comes = at, comes
+            bridge = Bridge(client, Progress(tmp_path / "bridge.json"), "ann", SEOUL, 900)
+            with pytest.raises(Interrupted):
+                _ = [it async for it in bridge.run("vm", sources["vm"])]
+        left = await run(tmp_path, place, sources)
+        again = await run(tmp_path, place, sources)
+        spans = posted(place)
+
+    assert [(it["timestamp"] - BEGUN, it["duration"], it["isEnd"]) for it in spans] == [
+        (2500.0, 200.0, True),
+        (0.0, 300.0, False),
+        (300.0, 100.0, False),
+        (400.0, 200.0, True),
+        (2400.0, 100.0, True),
+    ]
+    assert (first.spans, left.spans, again) == (1, 5 - at, Bridged(0, 0, 0.0, BEGUN + 2700))
+
+
+async def test_exports_may_come_in_any_order(tmp_path: Path) -> None:
+    day = [event(86_400 * i, 60 * (i + 1), app="Code", title="main.py") for i in range(4)]
+    path = tmp_path / "export.json"
+    counts = []
+    async with served(tmp_path / "log", max_event=16_384) as place:
+        for events in (day[3:], day[:1], day[2:], day[:2], day):
+            path.write_text(json.dumps({"buckets": {"w": bucket("currentwindow", "vm", *events)}}))
+            counts.append((await run(tmp_path, place, sources_of_file(path))).spans)
+        spans = posted(place)
+
+    assert counts == [1, 1, 1, 1, 0]
+    assert [it["duration"] for it in spans] == [240.0, 60.0, 180.0, 120.0]
+
+
+async def test_what_an_earlier_version_noted_and_kept_is_neither_lost_nor_posted_again(tmp_path: Path) -> None:
+    """It did not note since when all was posted."""
+    (tmp_path / "bridge.json").write_text(json.dumps({"ann@vm": BEGUN + 400}))
+    noted = Progress(tmp_path / "bridge.json")
+    body = json.dumps({"userId": "ann", "duration": 200.0, "isEnd": True, "eventId": "1"}).encode()
+    noted.keep("ann", "vm", [body], Interval(0, 0))
+    (until,) = tmp_path.glob("*/until")
+    until.write_text(repr(BEGUN + 600))
+    async with served(tmp_path / "log", max_event=16_384) as place, activitywatch(recorded()) as server:
+        await run(tmp_path, place, await sources_of_server(server, Interval(BEGUN - 86_400 * 20, BEGUN + 9000)))
+        spans = posted(place)
+
+    assert [it["duration"] for it in spans] == [200.0, 300.0]
+    assert noted.posted("ann", "vm") == [Interval(0, BEGUN + 2700)]
+
+
+@pytest.mark.parametrize(
+    ("posted", "why"),
+    [
+        ([], "there are no windows, or their session may still go on"),
+        ([Interval(5, 1_756_773_034)], "everything up to 2025-09-02 09:30:34 KST is posted already"),
+    ],
+)
+def test_a_run_with_nothing_to_post_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, posted: list[Interval], why: str
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    windows = bucket("currentwindow", "vm", *(event(0, 34, app="Code") for _ in posted))
+    (tmp_path / "export.json").write_text(json.dumps({"buckets": {"w": windows}}))
+    for it in posted:
+        Progress(tmp_path / "bridge-activitywatch.json").reached("ann", "vm", it)
+
+    done = CliRunner().invoke(app, ["activitywatch", "--user=ann", f"--file={tmp_path / 'export.json'}"])
+
+    assert (done.exit_code, done.output) == (0, f"vm: nothing to post: {why}\n")
 
 
 async def test_a_dry_run_posts_and_notes_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domains.bridge.activity import Interval, Recorded, Recording, Span, sessions_of, spans_of
+from domains.bridge.activity import Interval, Recorded, Recording, Span, missing, sessions_of, spans_of, united
 from infrastructure.activitywatch.posting import messages_of
 
 ALWAYS = Interval(0, 1000)
@@ -161,6 +161,14 @@ def test_no_second_counts_twice_and_none_that_nobody_was_there(
     }
     halves = [*spans_of(recording, Interval(0, cut)), *spans_of(recording, Interval(cut, 1000))]
     assert sum(it.seconds for it in halves) == len(seconds)
+
+
+@given(_events)
+def test_what_is_missing_is_what_nothing_covers(covered: list[tuple[int, int]]) -> None:
+    found = missing(Interval(100, 800), united(Interval(start, start + length) for start, length in covered))
+
+    seconds = [second for it in found for second in range(int(it.start), int(it.end))]
+    assert seconds == [it for it in range(100, 800) if not any(start <= it < start + n for start, n in covered)]
 
 
 def _is_short(second: int, windows: list[tuple[int, int]]) -> bool:
