@@ -69,7 +69,7 @@ def title(card: Document, lang: Language) -> str:
     first, last = date.fromisoformat(card["starts"]), date.fromisoformat(card["ends"])
     match card["period"], lang:
         case "day", _:
-            return f"{_day(first, lang)} ({_WEEKDAYS[lang][first.weekday()]})"
+            return f"{_day_and_year(first, lang)} ({_WEEKDAYS[lang][first.weekday()]})"
         case "week", "ko":
             return (
                 f"{first.isocalendar().year}년 {first.isocalendar().week}주 ({_day(first, lang)}~{_day(last, lang)})"
@@ -110,7 +110,7 @@ def _a_day(card: Document, lang: Language) -> str:
 
 def as_of(card: Document, lang: Language) -> str:
     moment = datetime.fromisoformat(card["as_of"])
-    return word(lang, "as_of", f"{_day(moment.date(), lang)} {moment:%H:%M %Z}")
+    return word(lang, "as_of", f"{_day_and_year(moment.date(), lang)} {moment:%H:%M %Z}")
 
 
 def weekday(day: str, lang: Language) -> str:
@@ -123,6 +123,10 @@ def shown_categories(card: Document, most: int, lang: Language) -> list[tuple[st
     if len(rows) <= most:
         return rows
     return [*rows[: most - 1], (word(lang, "other"), sum(seconds for _, seconds in rows[most - 1 :]))]
+
+
+def _day_and_year(day: date, lang: Language) -> str:
+    return f"{day.year}년 {_day(day, lang)}" if lang == "ko" else f"{_day(day, lang)}, {day.year}"
 
 
 def _day(day: date, lang: Language) -> str:

@@ -116,7 +116,7 @@ def test_slack_takes_no_name_for_a_mention() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lang", "said"), [("en", "As of Sep 7 12:00 UTC+09:00"), ("ko", "9월 7일 12:00 UTC+09:00 기준")]
+    ("lang", "said"), [("en", "As of Sep 7, 2025 12:00 UTC+09:00"), ("ko", "2025년 9월 7일 12:00 UTC+09:00 기준")]
 )
 def test_when_it_was_made_is_said_with_the_zone(lang: Lang, said: str) -> None:
     (week,) = (card for card in CARDS if card["period"] == "week" and card["categories"])
@@ -137,7 +137,7 @@ def test_the_page_of_a_user_says_what_its_figures_are_of() -> None:
     page = re.sub(r"<[^>]*>", "", page_of(day | {"focus_seconds": 60.0}, week, week, date(2025, 9, 7), "en"))
 
     assert "Focus · Week 36 of 2025, Sep 1 to Sep 7\n1 h 23 min" in page
-    assert "The day · Sep 7 (Sun)\nFocus 1 min" in page
+    assert "The day · Sep 7, 2025 (Sun)\nFocus 1 min" in page
     assert "Where the time went · Week 36 of 2025, Sep 1 to Sep 7" in page
 
 
