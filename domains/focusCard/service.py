@@ -1,9 +1,10 @@
 """Making cards: what the boards say, what the logs add, and which cards have to be written at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
+from math import inf
 from struct import pack
 from time import monotonic, time
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from domains.categoryPattern.model import LLM_ONLY_CATEGORIES, PATTERN_CATEGORIE
 from domains.categoryPattern.ports import CategoryPatternRepositoryPort
 from domains.focusCard import summary
 from domains.focusCard.documents import document_of
-from domains.focusCard.model import CardKey, CardPlace, FocusCard, RunFigures, Scores, Span, StoredCard
+from domains.focusCard.model import CardKey, CardPlace, CardState, FocusCard, RunFigures, Scores, Span, StoredCard
 from domains.focusCard.ports import BoardScoresPort, Categories, FocusCardStorePort
 from domains.leaderboard.model import NOTHING_SECONDS, OVERALL_BOARD, Period, board_key
 from domains.leaderboard.service import BoardCalendar
@@ -34,6 +35,8 @@ class _Boards(NamedTuple):
     current: Mapping[Period, Mapping[str, str]]
     previous: Mapping[Period, str]
     weekday: str
+    archived_from: Mapping[str, float]
+    """From when on (Unix time) a server has archived the boards; late messages bring only their own seconds back."""
 
     @property
     def all(self) -> list[str]:
@@ -54,7 +57,9 @@ class FocusCards:
         calendar: BoardCalendar,
         prefix: str,
         goal_minutes: int,
+        archives: bool = False,
     ) -> None:
+        """`archives`: a server archives and deletes the boards of ended periods."""
         self._boards = boards
         self._usage_logs = usage_logs
         self._categorized = categorized
@@ -63,6 +68,7 @@ class FocusCards:
         self._calendar = calendar
         self._prefix = prefix
         self._goal_minutes = goal_minutes
+        self._archives = archives
         self._names: Categories = {}
         self._names_until = 0.0
 
@@ -104,12 +110,15 @@ class FocusCards:
                         continue  # nothing to show, and nothing was shown
                     if state is None or state.signature != signature:
                         new.add(key)
-                    elif (place := self._place(key, boards, scores)) != (state.rank, state.users):
+                    elif (place := self._place(key, boards, scores, state)) != (state.rank, state.users):
                         places.append(CardPlace(key, scores.as_of, *place, as_of))
                     else:
                         unchanged += 1
             if new:
-                cards += await self._made(list(dict.fromkeys(key.user for key in new)), anchor, boards, scores, new)
+                wanted = {key: states.get(key) for key in new}
+                cards += await self._made(
+                    list(dict.fromkeys(key.user for key in new)), anchor, boards, scores, wanted
+                )
         if places:
             await self._store.put_places(places)
         if cards:
@@ -128,16 +137,25 @@ class FocusCards:
         boards = await self._boards_at(day)
         scores = await self._scores([user], boards)
         key = CardKey(user, period, period.days(day)[0])
-        (card,) = await self._made([user], day, boards, scores, {key})
+        (card,) = await self._made([user], day, boards, scores, {key: None})
         return card
 
     async def _boards_at(self, anchor: date) -> _Boards:
         names = await self._category_names()
         every = sorted({*names.values(), OVERALL_BOARD})
+        archived_from = dict[str, float]()
+
+        def key(name: str, period: Period, day: date) -> str:
+            board = self._key(name, period, day)
+            if self._archives:
+                archived_from[board] = self._calendar.archived_from(period, day)
+            return board
+
         return _Boards(
-            {period: {name: self._key(name, period, anchor) for name in every} for period in Period},
-            {period: self._key(OVERALL_BOARD, period, _day_before(period, anchor)) for period in Period},
-            self._key(OVERALL_BOARD, Period.DAY, anchor - timedelta(days=7)),
+            {period: {name: key(name, period, anchor) for name in every} for period in Period},
+            {period: key(OVERALL_BOARD, period, _day_before(period, anchor)) for period in Period},
+            key(OVERALL_BOARD, Period.DAY, anchor - timedelta(days=7)),
+            archived_from,
         )
 
     async def _in_turns(self, users: Sequence[str], boards: _Boards) -> AsyncIterator[Scores]:
@@ -152,13 +170,18 @@ class FocusCards:
         return await self._boards.read(users, boards.all, ranked)
 
     async def _made(
-        self, users: Sequence[str], anchor: date, boards: _Boards, scores: Scores, wanted: Collection[CardKey]
+        self,
+        users: Sequence[str],
+        anchor: date,
+        boards: _Boards,
+        scores: Scores,
+        wanted: Mapping[CardKey, CardState | None],
     ) -> list[StoredCard]:
-        """The `wanted` cards of these users, made anew."""
+        """The `wanted` cards of these users, made anew. They come with the states of those that are stored."""
         names = await self._category_names()
         firsts = [anchor - timedelta(days=7), *(period.days(anchor)[0] for period in Period)]
         for period, board in boards.previous.items():
-            if self._is_gone(board, scores):  # then the logs have to say what was on it
+            if self._is_gone(board, boards, scores):  # then the logs have to say what was on it
                 firsts.append(period.days(_day_before(period, anchor))[0])
         first, last = min(firsts), max(period.days(anchor)[1] for period in Period)
         spans = await self._spans(users, first, last, names)
@@ -175,7 +198,9 @@ class FocusCards:
             for period in Period:
                 key = CardKey(user, period, period.days(anchor)[0])
                 if key in wanted:
-                    card = self._card(key, anchor, boards, scores, spans.get(user, []), days.get(user, {}), windows)
+                    place = self._place(key, boards, scores, wanted[key])
+                    theirs = spans.get(user, []), days.get(user, {}), windows
+                    card = self._card(key, anchor, boards, scores, place, *theirs)
                     document = document_of(card, self._local)
                     cards.append(StoredCard(key, scores.as_of, signatures[user], document))
             await asyncio.sleep(0)  # others on this loop have their turn
@@ -187,6 +212,7 @@ class FocusCards:
         anchor: date,
         boards: _Boards,
         scores: Scores,
+        place: tuple[int, int],
         spans: Sequence[Span],
         days: Mapping[date, float],
         windows: Mapping[str, tuple[str, str]],
@@ -195,11 +221,11 @@ class FocusCards:
         work, today = self._calendar.work_categories, self.today()
         within = [span for span in spans if first <= span.day <= last]
         categories, focus = self._sums(key, boards, scores, within)
-        rank, users = self._place(key, boards, scores)
+        rank, users = place
         named = [(names, span.seconds) for span in within if (names := windows.get(span.data_id))]
         kept = summary.ordered(categories, NOTHING_SECONDS)
         shown = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        weekday = self._before(key.user, boards.weekday, scores, days, anchor - timedelta(days=7), Period.DAY)
+        weekday = self._before(key.user, boards.weekday, boards, scores, days, anchor - timedelta(days=7), Period.DAY)
         return FocusCard(
             user=key.user,
             period=period,
@@ -211,7 +237,7 @@ class FocusCards:
             rank=rank,
             users=users,
             previous_seconds=self._before(
-                key.user, boards.previous[period], scores, days, _day_before(period, anchor), period
+                key.user, boards.previous[period], boards, scores, days, _day_before(period, anchor), period
             ),
             same_weekday_seconds=weekday if period is Period.DAY else None,
             streak_days=summary.streak(days, max(first, min(last, today)), self._goal_minutes * 60, today),
@@ -232,7 +258,7 @@ class FocusCards:
     ) -> tuple[dict[str, float], float]:
         """Seconds by category, and the focus: those of the boards, or of the logs where the boards are gone."""
         current = boards.current[key.period]
-        if all(self._is_gone(board, scores) for board in current.values()):
+        if all(self._is_gone(board, boards, scores) for board in current.values()):
             by_category = summary.by_category(within)
             work = self._calendar.work_categories
             return by_category, sum(seconds for name, seconds in by_category.items() if name in work)
@@ -241,10 +267,17 @@ class FocusCards:
         return found, focus if focus >= NOTHING_SECONDS else 0.0
 
     def _before(
-        self, user: str, board: str, scores: Scores, days: Mapping[date, float], day: date, period: Period
+        self,
+        user: str,
+        board: str,
+        boards: _Boards,
+        scores: Scores,
+        days: Mapping[date, float],
+        day: date,
+        period: Period,
     ) -> float:
         """The focus in an earlier period."""
-        if not self._is_gone(board, scores):
+        if not self._is_gone(board, boards, scores):
             return scores.seconds.get(board, {}).get(user, 0.0)
         first, last = period.days(day)
         return sum(seconds for each, seconds in days.items() if first <= each <= last)
@@ -312,7 +345,8 @@ class FocusCards:
                     said[user] += n, seconds
         calendar = self._calendar
         settings = self._goal_minutes, calendar.zone.key, sorted(calendar.work_categories)
-        head = f"{self.today().toordinal()} {settings} {asked} "
+        gone = [self._gone(period, boards, scores) for period in Period]
+        head = f"{self.today().toordinal()} {settings} {asked} {gone} "
         begun = blake2b(head.encode("utf-8", "surrogatepass"), digest_size=12)
         signatures = {}
         for user, figures in said.items():
@@ -321,15 +355,26 @@ class FocusCards:
             signatures[user] = digest.hexdigest()
         return signatures
 
-    def _place(self, key: CardKey, boards: _Boards, scores: Scores) -> tuple[int, int]:
+    def _gone(self, period: Period, boards: _Boards, scores: Scores) -> list[bool]:
+        """Which figures of the cards of a period are those of the logs: totals, the period before, the weekday."""
+        return [
+            all(self._is_gone(board, boards, scores) for board in boards.current[period].values()),
+            self._is_gone(boards.previous[period], boards, scores),
+            period is Period.DAY and self._is_gone(boards.weekday, boards, scores),
+        ]
+
+    def _place(self, key: CardKey, boards: _Boards, scores: Scores, stored: CardState | None) -> tuple[int, int]:
+        """Rank and users; the stored ones where the board is gone."""
         board = boards.current[key.period][OVERALL_BOARD]
+        if self._is_gone(board, boards, scores):
+            return (stored.rank, stored.users) if stored else (0, 0)
         return scores.ranks.get(board, {}).get(key.user, 0), scores.sizes.get(board, 0)
 
     def _is_on(self, key: CardKey, boards: _Boards, scores: Scores) -> bool:
         return any(key.user in scores.seconds.get(board, {}) for board in boards.current[key.period].values())
 
-    def _is_gone(self, board: str, scores: Scores) -> bool:
-        return scores.sizes.get(board) == 0
+    def _is_gone(self, board: str, boards: _Boards, scores: Scores) -> bool:
+        return scores.sizes.get(board) == 0 or boards.archived_from.get(board, inf) <= scores.as_of / 1e6
 
     def _key(self, name: str, period: Period, day: date) -> str:
         return self._prefix + board_key(name, period, day)

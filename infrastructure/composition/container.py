@@ -366,6 +366,7 @@ class Container(containers.DeclarativeContainer):
         leaderboard_rebuild,
     )
     pattern_preview = providers.Singleton(PatternPreview, usage_logs, categorized_data, classifier)
+    archives_boards = providers.Callable(from_settings.archives_boards, settings)
     archived_periods = providers.Callable(from_settings.archived_periods, settings, calendar)
     corrections = providers.Singleton(
         Corrections,
@@ -436,6 +437,7 @@ class Container(containers.DeclarativeContainer):
         calendar,
         option.key_prefix,
         option.focus_goal_minutes,
+        archives_boards,
     )
     card_runs = providers.Singleton(
         CardRuns,

@@ -186,6 +186,11 @@ def commits(client: Redis, keys: StreamKeys, settings: Settings, calendar: Board
     return kind(client, keys, settings.stream_group, settings.consumer_name, limits)
 
 
+def archives_boards(settings: Settings) -> bool:
+    """Whether a server may archive and delete boards of ended periods: the one whose store or Redis this uses."""
+    return settings.mongo_uri is not None or (settings.database_url is not None and not settings.embeds_redis)
+
+
 def archived_periods(settings: Settings, calendar: BoardCalendar) -> Callable[[Period, date], bool]:
     """Says of a period, by its first day, whether a server has archived its boards by now."""
     has_server = settings.mongo_uri is not None

@@ -9,6 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from dependency_injector import providers
 
 from domains.focusCard import runs as runs_module
 from domains.focusCard.model import CardKey
@@ -96,6 +97,32 @@ async def test_where_spring_has_archived_the_boards_the_logs_say_what_was_before
     await run(container)
 
     assert await wrong(container, past, today) == {}
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_archived_boards_that_late_messages_bring_back_are_not_believed_and_stored_ranks_stay(
+    container: Container, past: Past, redis_server: RedisServer, late: bool
+) -> None:
+    ended = Period.WEEK.days(container.cards().today())[0] - timedelta(days=8)
+    keys = [
+        CardKey(user, period, period.days(ended)[0]) for user in past.users for period in (Period.DAY, Period.WEEK)
+    ]
+
+    async def documents() -> dict[CardKey, dict[str, object]]:
+        stored = await container.focus_cards().get(keys)
+        return {key: {**card.document, "as_of": ""} for key, card in stored.items()}
+
+    await container.cards().refresh(past.users, ended)
+    before = await documents()
+    with redis_server.client() as client:
+        client.delete(*client.keys("leaderboard:*"))
+    if late:
+        await add(container, make_past(["late"], ended - timedelta(days=9), ended, past.zone, seed=3).spans)
+    with container.archives_boards.override(providers.Object(True)), container.cards.reset():
+        written = await container.cards().refresh(past.users, ended)
+
+    assert written.written > len(past.users)
+    assert all(not differences(document, before[key]) for key, document in (await documents()).items())
 
 
 async def test_no_call_reads_more_scores_than_redis_may_be_held_for(
