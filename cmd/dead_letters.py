@@ -32,6 +32,8 @@ OlderThan = Annotated[str, typer.Option(help="only those older than this: 90s, 1
 Stream = Annotated[str, typer.Option(help="only those of this stream or work queue, such as pomocore:cards:users")]
 Kind = Annotated[str, typer.Option(help="only those of this kind, as `summary` shows it")]
 Search = Annotated[str, typer.Option(help="only those with this text in their reason, user or ids, in any case")]
+_IDS_NOTED = 10
+
 All = Annotated[bool, typer.Option("--all", help="all of them")]
 
 
@@ -134,7 +136,7 @@ def replay(
     """Puts messages back on the stream, each exactly once, and says what became of them.
 
     They keep the id under which they first came. A message whose fields were cut because of their size cannot be put
-    back; it stays. Exit codes: 1 if one of the ids is not there or died again.
+    back; it stays. Exit codes: 1 if one of the ids is not there, or a message died again.
     """
     chosen = _check_ids(ids), reason, older_than, stream, kind, search, everything
     settings, selection, changes = settings_or_exit(), _selection(*chosen), _changes(change, ids)
@@ -150,7 +152,7 @@ def replay(
             what = f"corrected ({', '.join(changes)}) and replayed" if changes else "replayed"
             outcome = f"{len(replayed)} replayed: {counts}"
             if replayed:
-                await note_change(container, f"{what} dead letters", ", ".join(replayed), outcome)
+                await note_change(container, f"{what} dead letters", _described(*chosen), outcome)
         if as_json:
             pairs = [
                 {"id": letter_id, "newId": entry.id, "outcome": outcome_of(entry, ends)}
@@ -162,7 +164,7 @@ def replay(
                 say(f"{letter.id} (was {entry.id}): {printable(letter.reason)}")
             say(outcome + (f"; {len(left)} cut by their size and left" if left else ""))
         missing = _missing(ids, {*replayed, *left})
-        return 1 if missing or (ids and died) else 0
+        return 1 if missing or died else 0
 
     run(work)
 
@@ -209,8 +211,7 @@ def drop(
                 )
             dropped = len(chosen) if dry_run else await letters.drop(chosen)
             if chosen and not dry_run:
-                dropped_ids = ", ".join(letter.id for letter in chosen)
-                await note_change(container, "dropped dead letters", dropped_ids, f"{dropped} dropped")
+                await note_change(container, "dropped dead letters", _described(*criteria), f"{dropped} dropped")
         if as_json:
             print_json({"dropped": dropped, "dryRun": dry_run})
         else:
@@ -278,6 +279,17 @@ def _selection(
         return Selection(ids or (), reason, older_than, stream, kind, search)
     except ValueError as error:
         fail(f"--older-than {error}", 2)
+
+
+def _described(
+    ids: list[str] | None, reason: str, older_than: str, stream: str, kind: str, search: str, everything: bool
+) -> str:
+    """What was asked for, for the audit: short, however many letters that is."""
+    criteria = {"stream": stream, "kind": kind, "reason": reason, "q": search, "older_than": older_than}
+    named = [f"{name}={value}" for name, value in criteria.items() if value]
+    some = (ids or [])[:_IDS_NOTED]
+    rest = len(ids or ()) - len(some)
+    return ", ".join([*named, *some, *([f"and {rest:,} more"] if rest else [])]) or "all"
 
 
 def _changes(changes: list[str] | None, ids: list[str] | None) -> dict[str, str | None]:

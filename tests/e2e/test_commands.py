@@ -215,7 +215,11 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
     assert f"original id {bad}" in shown.out
     assert "duration: -1" in shown.out
 
-    replayed = pipeline.run("dead_letters", "replay", "--all", "--wait", "30", "--json").json()
+    ended = pipeline.run("dead_letters", "replay", "--all", "--wait", "30", "--json")
+    assert ended.code == 1, "they die again"
+    replayed = json.loads(ended.out)
+    (change, *_) = pipeline.run("audit", "--json").json()
+    assert (change["item"], change["outcome"][:11]) == ("all", "2 replayed:")
     assert [letter["id"] for letter in replayed["replayed"]] == [letter["id"] for letter in listed[:2]]
     assert replayed["truncated"] == 1
     assert [letter["outcome"] for letter in replayed["replayed"]] == ["died", "died"]
@@ -234,6 +238,8 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
     assert pipeline.run(*chosen, "--dry-run").json() == {"dropped": 1, "dryRun": True}
     assert "give --yes" in one_readable_message(pipeline.run(*chosen), 2)
     assert pipeline.run(*chosen, "--yes").json() == {"dropped": 1, "dryRun": False}
+    (change, *_) = pipeline.run("audit", "--json").json()
+    assert (change["item"], change["outcome"]) == ("reason=BYTES long", "1 dropped")
     assert "2 dropped" in pipeline.run("dead_letters", "drop", "--all", "--yes").out
     for command in ("drop", "replay"):
         gone = pipeline.run("dead_letters", command, listed[0]["id"], *(["--yes"] if command == "drop" else []))

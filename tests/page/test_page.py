@@ -2,12 +2,13 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, Route
+from playwright.async_api import Dialog, Page, Route
 from prometheus_client.parser import text_string_to_metric_families
 
 from domains.categoryPattern.model import Evidence, PatternKind, PatternProposal
@@ -199,6 +200,25 @@ async def test_dead_letters_are_grouped_searched_and_dropped_by_kind(console: Co
     (left,) = console.pipeline.dead_letters()
     assert "timestamp" in left["reason"]
     assert console.errors == []
+
+
+async def test_a_kind_that_an_address_names_is_dropped_after_its_count_is_told(console: Console) -> None:
+    few = [message(duration=f"-{n}", userId=f"user-{n}") for n in range(1, 23)]
+    await console.pipeline.process(*few, message(timestamp="never"))
+    asked = list[str]()
+
+    def accept(dialog: Dialog) -> Awaitable[None]:
+        asked.append(dialog.message)
+        return dialog.accept()
+
+    console.page.on("dialog", accept)
+    await console.open("dead-letters?kind=invalid_field")
+    await console.page.wait_for_selector("#letters li")
+    await unlock(console)
+    await console.page.click("#letters-drop")
+    await console.until("#told", "23 deleted.")
+
+    assert asked == ["Delete 23 messages for good? invalid field"]
 
 
 async def test_dead_letters_are_chosen_by_their_stream(console: Console) -> None:

@@ -12,11 +12,12 @@ import { t, translated } from "./texts.js";
 const PAGE_SIZE = 20;
 /** So much of a reason may be searched for. */
 const REASON_LENGTH = 300;
-const list = { stream: "", group: {}, text: "", letters: [], next: null, shown: "", asked: 0 };
+const list = { stream: "", group: {}, text: "", letters: [], next: null, groups: [], shown: "", asked: 0 };
 
 page("dead-letters", {
   open: (given) => {
-    list.group = given.has("kind") ? { kind: given.get("kind"), reason: given.get("reason") ?? "" } : {};
+    const named = ["kind", "reason"].map((name) => [name, given.get(name)]);
+    list.group = Object.fromEntries(named.filter(([, value]) => value));
     list.text = given.get("q") ?? "";
     list.stream = given.get("stream") ?? "";
     $("letter-search").value = list.text;
@@ -37,6 +38,7 @@ async function showLetters(before = null) {
     if (asked !== list.asked) return;
     list.letters = before ? [...list.letters, ...found.content] : found.content;
     list.next = found.next;
+    list.groups = summary.groups;
     showStreams(summary.groups);
     const ofStream = summary.groups.map((it) => (list.stream ? { ...it, count: it.streams[list.stream] ?? 0 } : it));
     showGroups(ofStream.filter(({ count }) => count));
@@ -121,9 +123,20 @@ function letterFields(letter) {
 
 // All of a kind
 
+/** How many are chosen: what is listed, or what the groups say; "20+" where only a search could tell. */
+function chosenCount() {
+  if (list.next === null) return list.letters.length;
+  if (list.text) return `${number(list.letters.length)}+`;
+  const { kind, reason = "" } = list.group;
+  const meant = list.groups.filter((it) => (!kind || it.kind === kind) && it.reason.toLowerCase().includes(reason.toLowerCase()));
+  return meant.reduce((sum, it) => sum + (list.stream ? (it.streams[list.stream] ?? 0) : it.count), 0);
+}
+
 /** Changes all that are chosen, some hundred a request; what comes back meanwhile is not changed again. */
 async function changeAll(verb) {
-  if (!confirm(t(`letters.sure-${verb}`, { what: [list.stream, list.group.kind && kindName(list.group.kind), list.group.reason, list.text].filter(Boolean).join(", ") }))) return;
+  const { kind, reason } = list.group;
+  const what = [list.stream, kind && kindName(kind), reason && said(reason), list.text].filter(Boolean).join(", ");
+  if (!confirm(t(`letters.sure-${verb}`, { n: chosenCount(), what }))) return;
   const told = { committed: 0, died: 0, waiting: 0, dropped: 0 };
   let until = {};
   let more = true;
