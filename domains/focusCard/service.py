@@ -15,6 +15,7 @@ from domains.focusCard import summary
 from domains.focusCard.documents import document_of
 from domains.focusCard.model import CardKey, CardPlace, CardState, FocusCard, RunFigures, Scores, Span, StoredCard
 from domains.focusCard.ports import BoardScoresPort, Categories, FocusCardStorePort
+from domains.kernel.errors import RedisOutage
 from domains.leaderboard.model import NOTHING_SECONDS, OVERALL_BOARD, Period, board_key
 from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.urls import split_url
@@ -24,6 +25,8 @@ from domains.pomodoro.ports import CategorizedDataRepositoryPort, PomodoroUsageL
 _NAMES_SECONDS = 60.0
 _ID_DIGITS = 24
 """A log may name no document at all."""
+_ROUNDING = 0.001
+"""Of the seconds in a document."""
 _NIGHT_SECONDS = 3 * 3600
 _STREAK_STEP = timedelta(days=31)
 _LONGEST_STREAK = timedelta(days=3660)
@@ -126,11 +129,27 @@ class FocusCards:
         return RunFigures(len(users), len(cards) + len(places), unchanged)
 
     async def card(self, user: str, period: Period, day: date) -> StoredCard:
-        """The stored card; one that is made now if there is none."""
-        key = CardKey(user, period, period.days(day)[0])
-        if stored := (await self._store.get([key])).get(key):
+        """The stored card; one that is made now if there is none.
+
+        Of a period that has ended, no run makes cards any more: where the boards say otherwise now, it is made anew.
+        """
+        key, last = CardKey(user, period, period.days(day)[0]), period.days(day)[1]
+        stored = (await self._store.get([key])).get(key)
+        if stored is None:
+            return await self.made_now(user, period, day)
+        if last >= self.today():
             return stored
-        return await self.made_now(user, period, day)
+        boards = await self._boards_at(last)
+        try:
+            scores = await self._scores([user], boards)
+        except RedisOutage:
+            return stored
+        if self._says_the_same(stored, boards, scores):
+            return stored
+        state = CardState(stored.revision, stored.signature, stored.document["rank"], stored.document["users"])
+        (card,) = await self._made([user], last, boards, scores, {key: state})
+        await self._store.put([card])
+        return card
 
     async def made_now(self, user: str, period: Period, day: date) -> StoredCard:
         """The card as it is at this moment. It is not stored."""
@@ -334,6 +353,22 @@ class FocusCards:
             self._names = {**found, **{name: name for name in others}}
             self._names_until = monotonic() + _NAMES_SECONDS
         return self._names
+
+    def _says_the_same(self, stored: StoredCard, boards: _Boards, scores: Scores) -> bool:
+        """Whether the boards, as far as they have this user, have the totals of the card.
+
+        What came back of archived boards has not: then the card is right if it was made since.
+        """
+        key, document = stored.key, stored.document
+        if not self._is_on(key, boards, scores):
+            return True
+        current = boards.current[key.period]
+        said = {name: scores.seconds.get(board, {}).get(key.user, 0.0) for name, board in current.items()}
+        shown = {**document["categories"], OVERALL_BOARD: document["focus_seconds"]}
+        if all(abs(said.get(name, 0.0) - shown.get(name, 0.0)) < _ROUNDING for name in {*said, *shown}):
+            return True
+        is_gone = self._is_gone(current[OVERALL_BOARD], boards, scores)
+        return is_gone and stored.signature == self._signatures([key.user], boards, scores)[key.user]
 
     def _signatures(self, users: Sequence[str], boards: _Boards, scores: Scores) -> dict[str, str]:
         """Of each user: equal as long as all boards say the same of them, on the same day, with the same settings."""

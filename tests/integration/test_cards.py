@@ -125,6 +125,33 @@ async def test_archived_boards_that_late_messages_bring_back_are_not_believed_an
     assert all(not differences(document, before[key]) for key, document in (await documents()).items())
 
 
+@pytest.mark.parametrize("archived", [False, True])
+async def test_a_card_of_a_period_that_has_ended_says_what_came_later(
+    container: Container, past: Past, redis_server: RedisServer, archived: bool
+) -> None:
+    container.archives_boards.override(providers.Object(archived))
+    container.cards.reset()
+    cards, ended, user = container.cards(), container.cards().today() - timedelta(days=9), past.users[0]
+    await cards.refresh(past.users, ended)
+    right = await cards.card(user, Period.DAY, ended)
+    assert await cards.card(user, Period.DAY, ended) == right, "made once"
+
+    new = make_past([user], ended, ended, past.zone, seed=9).spans
+    assert new
+    if archived:
+        with redis_server.client() as client:
+            client.delete(*client.keys("leaderboard:*"))
+    await add(container, new)
+    past.spans += new
+    later = await cards.card(user, Period.DAY, ended)
+
+    wanted = Expected(past, ended, cards.today()).card(user, "day")
+    if archived:  # the ranks that were stored stay
+        wanted |= {name: right.document[name] for name in ("rank", "users")}
+    assert differences(dict(later.document), wanted) == {}
+    assert await cards.card(user, Period.DAY, ended) == later, "stored"
+
+
 async def test_no_call_reads_more_scores_than_redis_may_be_held_for(
     container: Container, past: Past, redis_server: RedisServer
 ) -> None:
