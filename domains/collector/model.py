@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from domains.kernel.errors import Outage
@@ -148,9 +147,8 @@ def stem_of(key: str) -> str:
     return f"{instance}-{number.lstrip('0')}-"
 
 
-def key_ids(key: str, body: bytes) -> tuple[str, str]:
-    """What is remembered of an Idempotency-Key: that there was one, and with which body."""
-    return f"{key}\n", f"{key}\n{blake2b(body, digest_size=16).hexdigest()}"
+ID_BYTES = 16
+"""Of the digest of an id. Ids may be long; of this length, no two are the same by accident."""
 
 
 def event_ids(instance: str, position: Position, key: str, names: Sequence[str | int], is_single: bool) -> list[str]:

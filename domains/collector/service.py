@@ -1,14 +1,14 @@
 """One log, two cursors: what is accepted goes to the activity stream, and in closed segments to the archive."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from hashlib import blake2b
 from time import monotonic, time
 from typing import NamedTuple
 
 from domains.collector.erasures import erasures_of
 from domains.collector.model import (
+    ID_BYTES,
     START,
     Bound,
     Durability,
@@ -30,7 +30,6 @@ _FREE_SECONDS = 0.5
 _IDLE_SECONDS = 5.0
 _REDIS_SECONDS = 5.0
 """How long a 202 waits for the stream, if that is what it promises."""
-_ID_BYTES = 16
 _GENERATION = 65_536
 """So many ids of clients are remembered at least, and twice as many at most: about 12 MB."""
 _GATHER_SECONDS = 0.02
@@ -76,7 +75,7 @@ class Collector:
         self._damaged = 0
         self._free = (0.0, 0)
         kept = log.kept_ids() if durability is Durability.DISK else b""
-        self._recent, self._before = set[bytes](), {kept[n : n + _ID_BYTES] for n in range(0, len(kept), _ID_BYTES)}
+        self._recent, self._before = set[bytes](), set(_parted(kept))
         self._unpublished: dict[Position, Done] = {}
         self._redis, self._disk = (Breaker(partial(self._told, service)) for service in ("redis", "disk"))
         self._gather_seconds = _GATHER_SECONDS if durability is Durability.DISK else 0.0
@@ -101,15 +100,15 @@ class Collector:
     def is_holding_much(self) -> bool:
         return self._waiting_bytes + self.receiving >= self._bounds.waiting_bytes
 
-    def is_known(self, source: str, own_id: str) -> bool:
-        """Whether an event with this id of its client has been accepted lately."""
-        digest = _digest(source, own_id)
-        return digest in self._recent or digest in self._before
+    def is_known(self, id_: bytes) -> bool:
+        """Whether what has this digest has been accepted lately."""
+        return id_ in self._recent or id_ in self._before
 
-    def remember(self, source: str, own_ids: Sequence[str]) -> None:
+    def remember(self, ids: bytes) -> None:
+        """Digests of ids, one behind the other."""
         if len(self._recent) >= _GENERATION:
             self._recent, self._before = set(), self._recent
-        self._recent.update(_digest(source, own_id) for own_id in own_ids)
+        self._recent.update(_parted(ids))
 
     def accept(self, post: Post, events: int, done: Done) -> None:
         """Calls `done` with the post's position once it is as durable as promised, or with why it is not.
@@ -245,6 +244,5 @@ class Collector:
         self.observer.outage(service, cause if is_open else None)
 
 
-def _digest(source: str, own_id: str) -> bytes:
-    """Ids may be long; of this length, no two are the same by accident."""
-    return blake2b(f"{source}\n{own_id}".encode("utf-8", "surrogatepass"), digest_size=_ID_BYTES).digest()
+def _parted(ids: bytes) -> Iterator[bytes]:
+    return (ids[start : start + ID_BYTES] for start in range(0, len(ids), ID_BYTES))

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from domains.collector.model import Event, Form, Position, Post, Record, event_ids
+from domains.collector.model import ID_BYTES, Event, Form, Position, Post, Record, event_ids
 from infrastructure.spring.message_parser import KNOWN_FIELDS, ORIGIN_FIELD
 from infrastructure.spring.message_spelling import MessageSpellingError, spelled
 
@@ -101,7 +102,22 @@ def at(record: Record, event: Event) -> str:
 
 def user_of(source: str, event: Event) -> str:
     """Whose span it is, as `stream_fields` has it."""
-    return stream_fields("", source, event, "").get("userId", "")
+    user = event.given.get("userId", source)
+    return user if isinstance(user, str) else stream_fields("", source, event, "").get("userId", "")
+
+
+def known_ids(post: Post, events: Sequence[Event]) -> tuple[list[bytes], list[bytes]]:
+    """Digests of what is remembered of a post: of its key, that there was one and with which body; of the ids that
+    its client gave to events, each with its user."""
+    source, key = post.source, post.key
+    own = [_digest(source or user_of("", it), it.own_id) for it in events if it.own_id is not None]
+    if not key:
+        return [], own
+    return [_digest(source, f"{key}\n{it}") for it in ("", blake2b(post.body, digest_size=16).hexdigest())], own
+
+
+def _digest(user: str, id_: str) -> bytes:
+    return blake2b(f"{user}\n{id_}".encode("utf-8", "surrogatepass"), digest_size=ID_BYTES).digest()
 
 
 def stream_fields(place: str, source: str, event: Event, id_: str) -> dict[str, str]:

@@ -18,11 +18,11 @@ from typing import NamedTuple, cast
 import httptools
 import msgspec
 
-from domains.collector.model import START, Bound, Event, Form, Position, Post, event_ids, key_ids
+from domains.collector.model import START, Bound, Event, Form, Position, Post, event_ids
 from domains.collector.service import Collector
 from domains.kernel.errors import Outage
 from infrastructure.collector.bodies import TooLong, UnknownEncoding, inflated
-from infrastructure.collector.events import LONGEST_ID, BodyError, TooLarge, ids_of, is_single, split
+from infrastructure.collector.events import LONGEST_ID, BodyError, TooLarge, ids_of, is_single, known_ids, split
 from infrastructure.collector.tokens import Tokens
 
 _FORMS = {
@@ -184,8 +184,8 @@ class Door:
         source = self.admit(request)
         post, events = self.post_of(request, source)
         instance = collector.log.instance
-        of_key = key_ids(post.key, post.body) if post.key else ()
-        if self._is_repeated(source, of_key, events):
+        of_key, of_events = known_ids(post, events)
+        if self._is_repeated(of_key, of_events, events):
             request.answer(_accepted(ids_of(instance, START, post, events)))
             return
         if collector.draining:
@@ -194,31 +194,29 @@ class Door:
             raise Refused(503, _FULL[bound], bound, Retry_After="5")
 
         key, single = post.key, is_single(post.form, post.body)
-        packed = msgspec.msgpack.encode([event.name for event in events])
+        packed, known = msgspec.msgpack.encode([event.name for event in events]), b"".join(of_key + of_events)
 
         def done(result: Position | Outage) -> None:
             if isinstance(result, Outage):
                 refused = Refused(503, "the post cannot be kept now", "outage", Retry_After="5")
                 request.answer(_refusal(refused))
                 return
-            names = _names.decode(packed)
-            ids = event_ids(instance, result, key, names, single)
-            if own := [*of_key, *(it for it in names if isinstance(it, str))]:
-                collector.remember(source, own)
-            request.answer(_accepted(ids))
+            if known:
+                collector.remember(known)
+            request.answer(_accepted(event_ids(instance, result, key, _names.decode(packed), single)))
 
         request.keep_origin_alone()
         collector.accept(post, len(events), done)
 
-    def _is_repeated(self, source: str, of_key: Sequence[str], events: Sequence[Event]) -> bool:
+    def _is_repeated(self, of_key: Sequence[bytes], of_events: Sequence[bytes], events: Sequence[Event]) -> bool:
         """Whether all of a post has been accepted lately. Raises Refused where its key has come with another body."""
         if of_key:
-            used, with_body = (self.collector.is_known(source, it) for it in of_key)
+            used, with_body = map(self.collector.is_known, of_key)
             if used and not with_body:
                 raise Refused(422, "this Idempotency-Key has come with another body")
             if with_body:
                 return True
-        return all(it.own_id is not None and self.collector.is_known(source, it.own_id) for it in events)
+        return len(of_events) == len(events) and all(map(self.collector.is_known, of_events))
 
     def page(self, path: str) -> _Answer:
         if path == "/readyz":

@@ -1,16 +1,17 @@
 """The collector of a process: built from the settings, served until it is stopped, drained in its order."""
 
 import asyncio
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import generate_latest
 
-from domains.collector.model import Durability, key_ids
+from domains.collector.model import Durability
 from domains.collector.service import Bounds, Collector
 from domains.kernel.resilience import cancel_all
 from infrastructure.collector.archive import Archive, open_archive
-from infrastructure.collector.events import BodyError, split
+from infrastructure.collector.events import BodyError, known_ids, split
 from infrastructure.collector.span_log import LogInUse, SegmentedSpanLog
 from infrastructure.collector.tokens import tokens_of
 from infrastructure.composition.container import Container
@@ -161,5 +162,4 @@ def _remember_recent(collector: Collector, log: SegmentedSpanLog) -> None:
             events = split(post.form, post.body)
         except BodyError:
             continue
-        of_key = key_ids(post.key, post.body) if post.key else ()
-        collector.remember(post.source, [*of_key, *(event.own_id for event in events if event.own_id is not None)])
+        collector.remember(b"".join(chain(*known_ids(post, events))))

@@ -64,11 +64,11 @@ def _spans(instance: str, record: Record) -> list[tuple[dict[str, str], _Span]]:
     key = archive_key(instance, position.segment)
     for event, id_ in zip(events, ids_of(instance, position, post, events), strict=True):
         fields = stream_fields(place_of(key, at(record, event)), post.source, event, id_)
-        digest = _digest(post.source, id_) if event.own_id is not None or post.key else ""
+        digest = _digest(post.source or fields.get("userId", ""), id_) if event.own_id is not None or post.key else ""
         spans.append((fields, (shown, day, digest, list(chain.from_iterable(fields.items())))))
     return spans
 
 
-def _digest(source: str, id_: str) -> str:
-    """Of one client's id: what one client sends never counts as another's repetition."""
-    return hashlib.blake2b(f"{source}\n{id_}".encode(), digest_size=15).hexdigest()
+def _digest(user: str, id_: str) -> str:
+    """Of one user's id: what one of them sends never counts as another's repetition."""
+    return hashlib.blake2b(f"{user}\n{id_}".encode(), digest_size=15).hexdigest()

@@ -84,14 +84,14 @@ class SpanReader:
             decided = self._snapshot.by_rules(message.window) or self._snapshot.fallback(message.window)
             stream = partition_of(message.user_id, self._partitions).stream
             log_id = usage_log_id(stream, message.origin_id)
-            same = 0 if archived.event_id.startswith(stem) else _number_of(archived)
+            same = 0 if archived.event_id.startswith(stem) else _number_of(message.user_id, archived.event_id)
             day = int(archived.received_at // _DAY)
             yield ReplayedSpan(log_id, message.user_id, decided.category, message.duration, same, day)
 
 
-def _number_of(archived: ArchivedLine) -> int:
-    """The same for the same id of the same client: 64 bits, and not 0."""
-    named = f"{archived.source}\n{archived.event_id}".encode("utf-8", "surrogatepass")
+def _number_of(user: str, id_: str) -> int:
+    """The same for the same id of the same user: 64 bits, and not 0."""
+    named = f"{user}\n{id_}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(named, digest_size=8).digest(), signed=True) or 1
 
 

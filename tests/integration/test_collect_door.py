@@ -178,6 +178,15 @@ async def test_ids_of_clients_are_answered_and_a_repetition_is_not_kept_again(pl
     assert len(place.bodies()) == 2
 
 
+async def test_without_tokens_an_id_is_its_users(place: Place) -> None:
+    users = ["kim", "lee", 7, ["kim"], 10**400, None]
+    spans = [SPAN | {"userId": user, "eventId": "1"} for user in [*users, *users]]
+    answers = [await place.post(it) for it in spans]
+
+    assert [(it.status, it.body["eventIds"]) for it in answers] == [(202, ["1"])] * len(spans)
+    assert [json.loads(it) for it in place.bodies()] == spans[: len(users)]
+
+
 async def test_a_key_that_comes_with_another_body_is_refused(place: Place) -> None:
     keyed = JSON | {"Idempotency-Key": "k"}
     named = SPAN | {"eventId": "k-0"}

@@ -1,5 +1,6 @@
 """Spans of the collector on a real Redis: each once, however often it is said."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -81,10 +82,21 @@ async def test_the_ids_of_a_client_are_remembered_for_48_hours(
     assert await publish(0, named, received=DAY + 23 * hours) == (1, 0)
     assert await publish(1, named, received=DAY + 24 * hours) == (0, 1)
     assert await publish(2, named, received=DAY + 71 * hours) == (0, 1)
-    assert await publish(3, named, received=DAY, source="bob") == (1, 0)
+    assert await publish(3, span(userId="bob", eventId="a"), received=DAY) == (1, 0)
     assert await publish(4, [span(), span()], received=DAY, key="k") == (2, 0)
     assert await publish(5, [span(), span()], received=DAY, key="k") == (0, 2)
     assert await publish(6, [named, span()], received=DAY + 71 * hours) == (1, 1)
+
+
+async def test_what_is_remembered_of_a_client_with_a_token_stays_the_same_over_versions(
+    container: Container, publisher: RedisSpanPublisher
+) -> None:
+    """An upgrade would else let in again what comes twice."""
+    digest = hashlib.blake2b(b"ann\na", digest_size=15).hexdigest()
+    await container.redis().sadd(f"{container.keys().collected}:{int(DAY // 86_400)}", digest)
+
+    records = [record(0, span(eventId="a"), source="ann")]
+    assert await publisher.publish("one", records, Position(1, 1)) == (0, 1)
 
 
 async def test_a_stream_that_cannot_take_a_span_keeps_the_cursor(

@@ -144,6 +144,20 @@ async def test_an_event_that_two_collectors_have_archived_counts_once(
         assert pipeline.board("leaderboard:Design:2025-09-02") == {"ann": float(POSTS)}
 
 
+def test_events_of_two_users_with_the_same_id_are_two(settings: Settings) -> None:
+    bodies = [json.dumps(dict(message(userId=user)) | {"eventId": "1"}).encode() for user in ("kim", "lee", "kim")]
+    records = [
+        Record(Position(FIRST, n), Position(FIRST, n + 1), Post(2e9, "", "", Form.JSON, body))
+        for n, body in enumerate(bodies)
+    ]
+    data = seal_records("one", FIRST, records, 0).data
+    reader = span_reader(settings, (CategoryPattern(hex_id(9), "Uncategorized", 1, (), ()),))
+    spans = reader.spans(archive_key("one", FIRST), data, Wanted(DAY, DAY, None))
+    kim, lee, again = [it.event for it in spans if isinstance(it, ReplayedSpan)]
+
+    assert kim == again != lee
+
+
 def test_a_replay_remembers_the_events_of_four_days() -> None:
     events, done = Events(), Replayed()
     for day in range(100):
