@@ -57,7 +57,9 @@ def window(
                     fail(f"{log}: no such usage log of the user, or its window is unknown", 2)
                 whose, what = found[0].user_id, found[1]
             made = await container.corrections().correct("" if for_all else whose, what, category, this_user())
-            await _apply(container, f"corrected a window: {category}", made.id, as_json)
+            done = await _apply(container, f"corrected a window: {category}", made.id, as_json)
+            if not done.changed:
+                say("It is for windows to come: no log had to change. App, URL and title have to be exact.", err=True)
 
     run(work)
 
@@ -115,7 +117,7 @@ def list_corrections(as_json: Json = False) -> None:
     run(work)
 
 
-async def _apply(container: "Container", what: str, item: str, as_json: bool) -> None:
+async def _apply(container: "Container", what: str, item: str, as_json: bool) -> "Applied":
     from infrastructure.operations.corrections import applied_document, apply_corrections
 
     done: Applied = await apply_corrections(container.task_queue(), container.corrections())
@@ -123,12 +125,13 @@ async def _apply(container: "Container", what: str, item: str, as_json: bool) ->
     await note_change(container, what, item, f"{changed} changed, {counted(done.boards, 'board')}")
     if as_json:
         print_json({"id": item, **applied_document(done)})
-        return
+        return done
     say(f"{changed} changed, {counted(done.boards, 'board')} recomputed" + (f"; {item}" if item else ""))
     if done.archived:
         say(f"left, since the server has archived them: boards of the {', the '.join(done.archived)}")
     if done.proposals:
         say(f"proposed: {counted(done.proposals, 'pattern')}; python -m cmd.patterns list")
+    return done
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class MetricsObserver(Observer):
         for service in ("redis", "store", "tasks", "schedule", "status_channel", "jobs"):
             self._breakers.labels(service)
             self._openings.labels(service)
-        self._patterns = maker(Gauge, registry)("patterns", "Patterns in use")
+        self._patterns = maker(Gauge, registry)("patterns", "Patterns in use, with those that come with the program")
         self._broken = maker(Gauge, registry)("patterns_broken", "Patterns skipped because they are broken")
         self._loads = counter(
             "pattern_loads", "Changed sets of patterns that were loaded, and failures to load them", ["outcome"]

@@ -273,6 +273,12 @@ def test_a_dead_letter_is_corrected_and_its_end_is_told(running: Pipeline) -> No
         assert client.zscore("leaderboard:work:2025-09-02", "to be corrected") == 2.0
 
 
+def test_a_correction_that_changes_no_log_says_so(running: Pipeline) -> None:
+    made = running.run("correct", "window", "Education", "--user", "nobody", "--app", "No such window")
+    assert made.code == 0, made
+    assert "no log had to change. App, URL and title have to be exact" in made.err
+
+
 def test_what_a_person_did_is_noted(running: Pipeline) -> None:
     with running.redis() as client:
         client.xadd(STREAM, message(duration="-1", userId="to be noted"))

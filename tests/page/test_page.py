@@ -418,6 +418,7 @@ async def test_plots_share_a_cursor_that_the_keyboard_moves(console: Console) ->
         await console.page.check(f"#span input[value='{span}']", force=True)
         await console.page.locator("#plot-rate path.series.fast").first.wait_for(state="attached")
         await console.page.locator("#plot-backlog path.series.waiting").first.wait_for(state="attached")
+        assert console.page.url == console.address + ("" if span == "5m" else f"?span={span}")
     await console.page.wait_for_selector("#plot-backlog .keys b:text-is('0')")
     await console.page.focus("#plot-rate svg")
     await console.page.keyboard.press("ArrowLeft")
@@ -428,6 +429,12 @@ async def test_plots_share_a_cursor_that_the_keyboard_moves(console: Console) ->
     await console.page.keyboard.press("Escape")
     assert await console.page.locator(".values:visible").count() == 0
     assert console.errors == []
+
+
+async def test_an_address_says_which_span_the_plots_have(console: Console) -> None:
+    async with console.page.expect_request(lambda it: "/api/history?span=24h" in it.url):
+        await console.open("?span=24h")
+    assert await console.page.is_checked("#span input[value='24h']")
 
 
 async def test_the_values_at_a_cursor_stay_within_their_plot(console: Console) -> None:

@@ -5,6 +5,7 @@ import { $, failure, say } from "./elements.js";
 import { duration, moment, number, perSecond } from "./format.js";
 import { labels } from "./labels.js";
 import { Plot } from "./plot.js";
+import { query, setQuery } from "./router.js";
 import { language, t } from "./texts.js";
 
 const DAY = 86_400;
@@ -32,6 +33,8 @@ function makePlots() {
 
 /** Fills the plots with the span that is chosen. */
 export async function loadPlots() {
+  const asks = query().get("span") ?? "5m";
+  for (const input of document.querySelectorAll("input[name=span]")) input.checked = input.value === (asks in TICKS ? asks : "5m");
   const span = chosen();
   const number = ++asked;
   try {
@@ -96,5 +99,6 @@ function ticksOf({ span, start, now }) {
 
 $("span").addEventListener("change", () => {
   cursor = null;
+  setQuery({ ...Object.fromEntries(query()), span: chosen() === "5m" ? "" : chosen() });
   loadPlots();
 });
