@@ -40,11 +40,12 @@ _REASONS = {
 }  # fmt: skip
 _STATUSES: dict[type[BodyError], int] = {TooLarge: 413, TooLong: 413, UnknownEncoding: 415}
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_OF_PROXIES = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
 _HEADERS = {
     name.encode(): name
     for name in (
-        "authorization", "content-encoding", "content-length", "content-type", "expect", "forwarded", "host",
-        "idempotency-key", "origin", "transfer-encoding", "x-forwarded-for",
+        "authorization", "content-encoding", "content-length", "content-type", "expect", "host",
+        "idempotency-key", "origin", "transfer-encoding", *_OF_PROXIES,
     )
 }  # fmt: skip
 """Those that matter here; the others are not kept."""
@@ -288,8 +289,8 @@ class _Request:
 
     @property
     def is_local(self) -> bool:
-        """Whether a program of this machine asks, and no page of another site, and nobody behind a proxy."""
-        if not self._connection.is_loopback or "x-forwarded-for" in self.headers or "forwarded" in self.headers:
+        """Whether a program of this machine asks: no page of another site, nobody behind a proxy that says so."""
+        if not self._connection.is_loopback or not _OF_PROXIES.isdisjoint(self.headers):
             return False
         return _is_local_host(self.headers.get("host", ""))
 
@@ -483,7 +484,7 @@ def _cors(door: Door, request: _Request) -> dict[str, str]:
     origin = request.headers.get("origin")
     if origin is None or not ({origin, "*"} & door.options.origins):
         return _NOTHING
-    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "Retry-After", "Vary": "Origin"}
 
 
 def _encoded(answer: _Answer, keep: bool, further: Mapping[str, str]) -> bytes:

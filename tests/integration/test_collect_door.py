@@ -150,6 +150,9 @@ async def test_half_a_surrogate_pair_is_a_question_mark_as_spring_has_it(
         (b" " * 5000, JSON, 413, "COLLECT_MAX_BODY"),
         (b"{}", JSON | {"Origin": "https://bad"}, 403, "origin"),
         (b"{}", JSON | {"X-Forwarded-For": "9.9.9.9"}, 403, "COLLECT_TOKEN_KEY"),
+        (b"{}", JSON | {"Forwarded": "for=9.9.9.9"}, 403, "COLLECT_TOKEN_KEY"),
+        (b"{}", JSON | {"X-Real-IP": "9.9.9.9"}, 403, "COLLECT_TOKEN_KEY"),
+        (b"{}", JSON | {"Via": "1.1 proxy"}, 403, "COLLECT_TOKEN_KEY"),
         (b"{}", JSON | {"Host": "evil.example"}, 403, "COLLECT_TOKEN_KEY"),
     ],
 )
@@ -230,6 +233,10 @@ async def test_browsers_of_allowed_origins_may_post(place: Place) -> None:
         assert answer.headers["Access-Control-Allow-Origin"] == "https://good"
 
     assert (await place.post(SPAN, JSON | origin)).headers["Access-Control-Allow-Origin"] == "https://good"
+    place.collector.draining = True
+    refused = (await place.post(SPAN, JSON | origin)).headers
+    assert refused["Access-Control-Expose-Headers"] == "Retry-After", "else a browser's script cannot read it"
+    assert "Retry-After" in refused
 
 
 async def test_requests_on_a_connection_are_answered_in_their_order(place: Place) -> None:
