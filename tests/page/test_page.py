@@ -84,9 +84,18 @@ async def test_it_speaks_korean_to_a_korean_browser_and_english_by_the_switch(co
     reason = page.locator("#letters .what", has_text="duration은(는) 0 이상의 유한한 수(초)여야 하는데 …임")
     assert await reason.get_attribute("title") == "duration must be a finite number of seconds, 0 or more, not …"
     await page.locator("#letter-groups", has_text="잘못된 필드: duration은(는) 0 이상의").wait_for()
+    outcome = "completed; corrections: 1; changed: 7; moved: from Design to Documentation seconds 2879.875"
+    audit = console.pipeline.container.audit()
+    await audit.note("task correction:c6d9a17a", "apply_corrections", "", outcome)
     await page.goto(console.address + "system")
+    told = "완료; 바로잡은 것: 1; 바뀜: 7; 옮김: Design → Documentation 47분"
+    await page.locator("#audit tr:has-text('바로잡기')").wait_for()  # without the token: no outcome
     await page.locator("#tasks tr:has-text('ping')", has_text="누군가 듣고 있음").wait_for()
     await page.locator("#settings tr:has-text('HTTP_PORT')", has_text="콘솔, /healthz").first.wait_for()
+    await page.click("#unlock")
+    await page.fill("#token", TOKEN)
+    await page.keyboard.press("Enter")
+    await page.locator("#audit small", has_text=told).wait_for()
 
     await page.goto(console.address)
     await page.click("#language")

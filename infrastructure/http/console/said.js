@@ -47,6 +47,7 @@ const KOREAN = [
   ["the name is longer than (.+) characters", "이름이 $1자보다 긺"],
   ["no letter or digit in the name", "이름에 글자나 숫자가 없음"],
   // Who has changed something
+  ["task correction:\\S+", "바로잡기"],
   ["task console by (.+): (\\w+)", "콘솔에서 $1이(가) 요청한 작업: $2"],
   // Why a message is a dead letter
   ["the entry is (.+) bytes long, more than the (.+) of MAX_MESSAGE_BYTES", "엔트리가 $1바이트로, MAX_MESSAGE_BYTES의 $2바이트보다 긺"],

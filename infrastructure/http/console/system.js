@@ -4,7 +4,7 @@ import { action } from "./access.js";
 import { ask } from "./api.js";
 import { $, empty, failed, failure, make, renew, say, table } from "./elements.js";
 import { byLabel, metric, outageWords, sum, sumOfStreams } from "./figures.js";
-import { clock, duration, moment, number } from "./format.js";
+import { clock, duration, moment, number, spent } from "./format.js";
 import { labels } from "./labels.js";
 import { isShown, page, setQuery, show } from "./router.js";
 import { said } from "./said.js";
@@ -253,9 +253,15 @@ function statusOf({ status, ended }) {
   return make("span", { class: `tag ${classes}` }, t(`status.${status}`));
 }
 
+/** A task's figures by their names, as its history has them. */
+const figured = (outcome) =>
+  said(outcome ?? "") // null without the token
+    .replace(/from (.+?) to (.+?) seconds ([\d.]+)/g, (_, from, to, seconds) => `${from} → ${to} ${spent(Number(seconds))}`)
+    .replace(/(^|; )(\w+): /g, (_, before, name) => `${before}${translated(`figure.${name}`, name)}: `);
+
 function showAudit(entries) {
   const rows = entries.map(({ time, who, what, item, outcome }) =>
-    make("tr", {}, cell(moment(time)), cell(said(who)), cell(said(what), make("small", { class: "note" }, [item, said(outcome)].filter(Boolean).join(": ")))),
+    make("tr", {}, cell(moment(time)), cell(said(who)), cell(translated(`task.${what}`, said(what)), make("small", { class: "note" }, [item, figured(outcome)].filter(Boolean).join(": ")))),
   );
   const heads = [t("tasks.when"), t("audit.who"), t("audit.what")];
   $("audit").replaceChildren(rows.length ? table(heads, rows, false) : empty(t("audit.none")));
