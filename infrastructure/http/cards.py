@@ -106,11 +106,11 @@ class CardApi:
             Endpoint(
                 "GET", "/api/users/{userId}/card", self.card,
                 "A user's focus card, for themselves and administrators; If-None-Match is answered with 304",
-                schemas.CardDocument, schemas.CardQuery, access="more", problems=(403,), texts=True,
+                schemas.CardDocument, schemas.CardQuery, access="more", problems=(403, 404), texts=True,
             ),
             Endpoint(
                 "GET", "/api/users/{userId}/day", self.day, "A user's day by category, as strips",
-                schemas.UserDay, schemas.UserDayQuery, access="more", problems=(403,),
+                schemas.UserDay, schemas.UserDayQuery, access="more", problems=(403, 404),
             ),
             Endpoint("GET", "/api/cards/run", self.run, "The run over all focus cards, as it goes", schemas.CardRun),
         ]  # fmt: skip
@@ -118,7 +118,7 @@ class CardApi:
     def _day(self, asked: date | None) -> date:
         day = asked or self._today()
         if day.year not in YEARS:
-            raise web.HTTPBadRequest(text=f"cards are from {YEARS.start} to {YEARS.stop - 1}")
+            raise web.HTTPNotFound(text=f"cards are from {YEARS.start} to {YEARS.stop - 1}")
         return day
 
     def require(self, request: web.Request, user: str) -> None:

@@ -29,7 +29,7 @@ async function showUser(given) {
     const link = make("a", { href: `/boards?${day}`, "data-page-link": true }, t("users.windows"));
     if (!$("user-problem").querySelector("a")?.href.endsWith(`?${day}`)) $("user-problem").replaceChildren(link);
   } catch (error) {
-    const why = { 400: "users.years", 401: "users.refused", 403: "users.refused" }[error.status];
+    const why = { 400: "users.years", 404: "users.years", 401: "users.refused", 403: "users.refused" }[error.status];
     if (mine === asked) show(why ? empty(t(why)) : failed(error));
   }
 }
