@@ -160,7 +160,10 @@ class World:
         return sum(text.count("status=completed task=rebuild_leaderboard") for text in texts)
 
     async def dead_letters(self, *arguments: str) -> dict[str, object]:
-        """Runs `python -m cmd.dead_letters` past the proxies (in a cluster, at first); {} if it failed."""
+        """Runs `python -m cmd.dead_letters` past the proxies (in a cluster, at first); {} if it failed.
+
+        It says what it did also where it ends with 1, since a message died again.
+        """
         environment = {**self.environment, "REDIS_ADDR": self.nodes[0].server.address}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cmd.dead_letters", *arguments, "--json"),
@@ -175,7 +178,7 @@ class World:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             raise
-        return dict(json.loads(out)) if process.returncode == 0 else {}
+        return dict(json.loads(out)) if process.returncode in (0, 1) and out else {}
 
     async def heal(self) -> None:
         """Ends all faults: every proxy forwards, and exactly the instances of the round run."""
