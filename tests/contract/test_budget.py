@@ -39,7 +39,7 @@ async def test_the_calls_of_a_minute_are_bounded(make_budget: MakeBudget) -> Non
     found = [await budget.reserve("user-1", 1) for _ in range(10)]
 
     refusals = [each for each in found if isinstance(each, BudgetRefusal)]
-    assert len(refusals) in (7, 4), "4 where a minute has begun meanwhile"
+    assert 4 <= len(refusals) <= 7, "fewer than 7 where a minute has begun meanwhile"
     assert {each.limit for each in refusals} == {BudgetLimit.CALLS}
     assert all(0 <= each.seconds <= 60 for each in refusals)
 
