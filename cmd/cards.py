@@ -107,7 +107,7 @@ def day_of(text: str) -> date | None:
     except ValueError:
         fail(f"--date {text}: not a date such as 2025-09-02", 2)
     if day is not None and day.year not in YEARS:
-        fail(f"--date {text}: there are cards from {YEARS.start} on", 2)
+        fail(f"--date {text}: cards are from {YEARS.start} to {YEARS.stop - 1}", 2)
     return day
 
 

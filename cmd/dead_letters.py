@@ -32,9 +32,9 @@ OlderThan = Annotated[str, typer.Option(help="only those older than this: 90s, 1
 Stream = Annotated[str, typer.Option(help="only those of this stream or work queue, such as pomocore:cards:users")]
 Kind = Annotated[str, typer.Option(help="only those of this kind, as `summary` shows it")]
 Search = Annotated[str, typer.Option(help="only those with this text in their reason, user or ids, in any case")]
-_IDS_NOTED = 10
-
 All = Annotated[bool, typer.Option("--all", help="all of them")]
+_IDS_NOTED = 10
+"""In an entry of the audit."""
 
 
 @app.command("list")

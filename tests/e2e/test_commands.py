@@ -431,7 +431,7 @@ def test_a_users_day_as_csv(running: Pipeline, tmp_path: Path) -> None:
     assert week.out.splitlines()[:3] == ["day,seconds", "2025-09-01,0.0", "2025-09-02,90.0"]
     for command in (["card", "csv"], ["cards", "run"]):
         refused = running.run(*command, "--date", "0001-01-01")
-        assert (refused.code, refused.err.strip()) == (2, "--date 0001-01-01: there are cards from 1971 on")
+        assert (refused.code, refused.err.strip()) == (2, "--date 0001-01-01: cards are from 1971 to 8999")
 
 
 def test_a_run_of_cards_that_nobody_works_on_says_so(pipeline: Pipeline) -> None:
