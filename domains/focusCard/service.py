@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
-from math import inf
 from struct import pack
 from time import monotonic, time
 from typing import NamedTuple
@@ -186,7 +186,9 @@ class FocusCards:
 
     async def _scores(self, users: Sequence[str], boards: _Boards) -> Scores:
         ranked = [of_period[OVERALL_BOARD] for of_period in boards.current.values()]
-        return await self._boards.read(users, boards.all, ranked)
+        scores = await self._boards.read(users, boards.all, ranked)
+        archived = [board for board, begins in boards.archived_from.items() if begins <= scores.as_of / 1e6]
+        return replace(scores, sizes={**scores.sizes, **dict.fromkeys(archived, 0)})
 
     async def _made(
         self,
@@ -200,7 +202,7 @@ class FocusCards:
         names = await self._category_names()
         firsts = [anchor - timedelta(days=7), *(period.days(anchor)[0] for period in Period)]
         for period, board in boards.previous.items():
-            if self._is_gone(board, boards, scores):  # then the logs have to say what was on it
+            if self._is_gone(board, scores):  # then the logs have to say what was on it
                 firsts.append(period.days(_day_before(period, anchor))[0])
         first, last = min(firsts), max(period.days(anchor)[1] for period in Period)
         spans = await self._spans(users, first, last, names)
@@ -244,7 +246,7 @@ class FocusCards:
         named = [(names, span.seconds) for span in within if (names := windows.get(span.data_id))]
         kept = summary.ordered(categories, NOTHING_SECONDS)
         shown = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        weekday = self._before(key.user, boards.weekday, boards, scores, days, anchor - timedelta(days=7), Period.DAY)
+        weekday = self._before(key.user, boards.weekday, scores, days, anchor - timedelta(days=7), Period.DAY)
         return FocusCard(
             user=key.user,
             period=period,
@@ -256,7 +258,7 @@ class FocusCards:
             rank=rank,
             users=users,
             previous_seconds=self._before(
-                key.user, boards.previous[period], boards, scores, days, _day_before(period, anchor), period
+                key.user, boards.previous[period], scores, days, _day_before(period, anchor), period
             ),
             same_weekday_seconds=weekday if period is Period.DAY else None,
             streak_days=summary.streak(days, max(first, min(last, today)), self._goal_minutes * 60, today),
@@ -277,7 +279,7 @@ class FocusCards:
     ) -> tuple[dict[str, float], float]:
         """Seconds by category, and the focus: those of the boards, or of the logs where the boards are gone."""
         current = boards.current[key.period]
-        if all(self._is_gone(board, boards, scores) for board in current.values()):
+        if all(self._is_gone(board, scores) for board in current.values()):
             by_category = summary.by_category(within)
             work = self._calendar.work_categories
             return by_category, sum(seconds for name, seconds in by_category.items() if name in work)
@@ -286,17 +288,10 @@ class FocusCards:
         return found, focus if focus >= NOTHING_SECONDS else 0.0
 
     def _before(
-        self,
-        user: str,
-        board: str,
-        boards: _Boards,
-        scores: Scores,
-        days: Mapping[date, float],
-        day: date,
-        period: Period,
+        self, user: str, board: str, scores: Scores, days: Mapping[date, float], day: date, period: Period
     ) -> float:
         """The focus in an earlier period."""
-        if not self._is_gone(board, boards, scores):
+        if not self._is_gone(board, scores):
             return scores.seconds.get(board, {}).get(user, 0.0)
         first, last = period.days(day)
         return sum(seconds for each, seconds in days.items() if first <= each <= last)
@@ -367,7 +362,7 @@ class FocusCards:
         shown = {**document["categories"], OVERALL_BOARD: document["focus_seconds"]}
         if all(abs(said.get(name, 0.0) - shown.get(name, 0.0)) < _ROUNDING for name in {*said, *shown}):
             return True
-        is_gone = self._is_gone(current[OVERALL_BOARD], boards, scores)
+        is_gone = self._is_gone(current[OVERALL_BOARD], scores)
         return is_gone and stored.signature == self._signatures([key.user], boards, scores)[key.user]
 
     def _signatures(self, users: Sequence[str], boards: _Boards, scores: Scores) -> dict[str, str]:
@@ -393,23 +388,23 @@ class FocusCards:
     def _gone(self, period: Period, boards: _Boards, scores: Scores) -> list[bool]:
         """Which figures of the cards of a period are those of the logs: totals, the period before, the weekday."""
         return [
-            all(self._is_gone(board, boards, scores) for board in boards.current[period].values()),
-            self._is_gone(boards.previous[period], boards, scores),
-            period is Period.DAY and self._is_gone(boards.weekday, boards, scores),
+            all(self._is_gone(board, scores) for board in boards.current[period].values()),
+            self._is_gone(boards.previous[period], scores),
+            period is Period.DAY and self._is_gone(boards.weekday, scores),
         ]
 
     def _place(self, key: CardKey, boards: _Boards, scores: Scores, stored: CardState | None) -> tuple[int, int]:
         """Rank and users; the stored ones where the board is gone."""
         board = boards.current[key.period][OVERALL_BOARD]
-        if self._is_gone(board, boards, scores):
+        if self._is_gone(board, scores):
             return (stored.rank, stored.users) if stored else (0, 0)
         return scores.ranks.get(board, {}).get(key.user, 0), scores.sizes.get(board, 0)
 
     def _is_on(self, key: CardKey, boards: _Boards, scores: Scores) -> bool:
         return any(key.user in scores.seconds.get(board, {}) for board in boards.current[key.period].values())
 
-    def _is_gone(self, board: str, boards: _Boards, scores: Scores) -> bool:
-        return scores.sizes.get(board) == 0 or boards.archived_from.get(board, inf) <= scores.as_of / 1e6
+    def _is_gone(self, board: str, scores: Scores) -> bool:
+        return scores.sizes.get(board) == 0
 
     def _key(self, name: str, period: Period, day: date) -> str:
         return self._prefix + board_key(name, period, day)
