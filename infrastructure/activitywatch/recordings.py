@@ -15,6 +15,7 @@ import msgspec
 
 from domains.bridge.activity import Interval, Recorded, Recording, continued
 from domains.kernel.errors import PipelineError
+from infrastructure.spring.message_spelling import without_halves
 
 T = TypeVar("T")
 
@@ -68,15 +69,12 @@ _export = msgspec.json.Decoder(_Export)
 _buckets = msgspec.json.Decoder(dict[str, _Bucket])
 _events = msgspec.json.Decoder(list[_Event])
 
-_ESCAPE = re.compile(rb"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(?P<half>ud[89a-f][0-9a-f]{2})|.)", re.I)
-
 
 def _decoded(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
-    """Half a surrogate pair, which Python writes and msgspec refuses, is a question mark, as it is to Spring."""
     try:
         return decoder.decode(text)
     except msgspec.DecodeError:
-        return decoder.decode(_ESCAPE.sub(lambda it: b"?" if it["half"] else it[0], text))
+        return decoder.decode(without_halves(text))
 
 
 def read_export(path: Path) -> dict[str, Recording]:

@@ -1,6 +1,5 @@
 """Bodies of posts as events, and events as entries of the activity stream."""
 
-import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
@@ -9,7 +8,7 @@ import msgspec
 
 from domains.collector.model import ID_BYTES, Event, Form, Position, Post, Record, event_ids
 from infrastructure.spring.message_parser import KNOWN_FIELDS, ORIGIN_FIELD
-from infrastructure.spring.message_spelling import MessageSpellingError, spelled
+from infrastructure.spring.message_spelling import MessageSpellingError, spelled, without_halves
 
 LONGEST_ID = 200  # characters
 _OF_CLIENTS = KNOWN_FIELDS - {ORIGIN_FIELD, "categorizedDataId", "pomodoroUsageLogId"}
@@ -28,15 +27,12 @@ _array = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, Any])
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_SURROGATE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u(?i:(d[89ab]..\\ud[c-f])|d[89a-f][\da-f]{2})", re.DOTALL)
-"""The escape of a surrogate. Group 2: of a pair."""
 
 
 def split(form: Form, body: bytes, max_event: int = 2**31) -> list[Event]:
     """The events of a body. Raises BodyError, and TooLarge if one of them has more than `max_event` bytes.
 
-    Half a surrogate pair, as of a title that is cut off within an emoji, is "?", as Spring has it: no text has it,
-    and few readers of the archive would take it.
+    Half a surrogate pair is "?", as Spring has it: few readers of the archive would take it.
     """
     try:
         if form is Form.LINES:
@@ -49,8 +45,7 @@ def split(form: Form, body: bytes, max_event: int = 2**31) -> list[Event]:
             raise BodyError(f"{_line(body, error)}{error}") from None
         return [_event(n, bytes(item), max_event, "item", n) for n, item in enumerate(items)]
     except BodyError:
-        mended = _SURROGATE.sub(lambda found: found[0] if found[2] else found[1] + rb"\u003f", body)
-        if mended == body:
+        if (mended := without_halves(body)) == body:
             raise
         return split(form, mended, max_event)
 
@@ -110,13 +105,14 @@ def known_ids(post: Post, events: Sequence[Event]) -> tuple[list[bytes], list[by
     """Digests of what is remembered of a post: of its key, that there was one and with which body; of the ids that
     its client gave to events, each with its user."""
     source, key = post.source, post.key
-    own = [_digest(source or user_of("", it), it.own_id) for it in events if it.own_id is not None]
+    own = [id_digest(source or user_of("", it), it.own_id) for it in events if it.own_id is not None]
     if not key:
         return [], own
-    return [_digest(source, f"{key}\n{it}") for it in ("", blake2b(post.body, digest_size=16).hexdigest())], own
+    return [id_digest(source, f"{key}\n{it}") for it in ("", blake2b(post.body, digest_size=16).hexdigest())], own
 
 
-def _digest(user: str, id_: str) -> bytes:
+def id_digest(user: str, id_: str) -> bytes:
+    """The same for the same id of the same user."""
     return blake2b(f"{user}\n{id_}".encode("utf-8", "surrogatepass"), digest_size=ID_BYTES).digest()
 
 

@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from hashlib import blake2b
 
 import msgspec
 
@@ -13,7 +12,7 @@ from domains.leaderboard.service import BoardCalendar
 from domains.patternClassifier.snapshot import PatternSnapshot
 from domains.pomodoro.model import DeadLetter, usage_log_id
 from domains.replay.service import DamagedObject, ReplayedSpan, Wanted
-from infrastructure.collector.events import place_of, split, stream_fields
+from infrastructure.collector.events import id_digest, place_of, split, stream_fields
 from infrastructure.redis.keys import StreamKeys
 from infrastructure.redis.publisher import partition_of
 from infrastructure.spring.message_parser import MessageParser
@@ -91,8 +90,7 @@ class SpanReader:
 
 def _number_of(user: str, id_: str) -> int:
     """The same for the same id of the same user: 64 bits, and not 0."""
-    named = f"{user}\n{id_}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(named, digest_size=8).digest(), signed=True) or 1
+    return int.from_bytes(id_digest(user, id_)[:8], signed=True) or 1
 
 
 class Damaged(PipelineError):
