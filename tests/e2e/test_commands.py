@@ -241,6 +241,14 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(pipeline: Pipeline) 
     (change, *_) = pipeline.run("audit", "--json").json()
     assert (change["item"], change["outcome"]) == ("reason=BYTES long", "1 dropped")
     assert "2 dropped" in pipeline.run("dead_letters", "drop", "--all", "--yes").out
+    with pipeline.redis() as client:
+        for _ in range(12):
+            client.xadd(STREAM, message(duration="-1"))
+        until(lambda: client.xlen(DEAD_LETTERS) == 12, "they are parked")
+    many = [letter["id"] for letter in pipeline.run("dead_letters", "list", "--json").json()]
+    assert "12 dropped" in pipeline.run("dead_letters", "drop", *many, "--yes").out
+    (change, *_) = pipeline.run("audit", "--json").json()
+    assert change["item"] == f"{', '.join(many[:10])}, and 2 more", "whole ids, and how many they were"
     for command in ("drop", "replay"):
         gone = pipeline.run("dead_letters", command, listed[0]["id"], *(["--yes"] if command == "drop" else []))
         assert (gone.code, gone.err) == (1, f"{listed[0]['id']}: no such dead letter\n")
